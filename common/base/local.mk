@@ -1,0 +1,24 @@
+# common/base/ - libc only.
+
+noinst_LIBRARIES += libbase.a
+
+libbase_a_SOURCES = \
+	%D%/bug.c \
+	%D%/bug.h \
+	%D%/clock.c \
+	%D%/clock.h \
+	%D%/exit.h \
+	%D%/histogram.c \
+	%D%/histogram.h \
+	%D%/log.c \
+	%D%/log.h \
+	%D%/options.c \
+	%D%/options.h \
+	%D%/parse.c \
+	%D%/parse.h \
+	%D%/pool.c \
+	%D%/pool.h \
+	%D%/slice.c \
+	%D%/slice.h \
+	%D%/token_bucket.c \
+	%D%/token_bucket.h
