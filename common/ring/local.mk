@@ -1,0 +1,24 @@
+# common/ring/ - the shared-memory rings.
+
+noinst_LIBRARIES += libring.a
+
+libring_a_SOURCES = \
+	%D%/lane.c \
+	%D%/lane.h \
+	%D%/ring_consumer.c \
+	%D%/ring_consumer.h \
+	%D%/ring_control.h \
+	%D%/ring_control_ask.c \
+	%D%/ring_control_io.c \
+	%D%/ring_endpoint.c \
+	%D%/ring_inspect.c \
+	%D%/ring_inspect.h \
+	%D%/ring_inspect_scan.c \
+	%D%/ring_inspect_scan.h \
+	%D%/ring_layout.h \
+	%D%/ring_link.c \
+	%D%/ring_link.h \
+	%D%/ring_link_memory.c \
+	%D%/ring_link_memory.h \
+	%D%/ring_producer.c \
+	%D%/ring_producer.h

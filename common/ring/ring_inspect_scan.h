@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * ring_inspect_scan - find the ring memory of a host in /proc.
+ *
+ * Used by ring_inspect.c alone.  Each memfd is found once, whoever holds it,
+ * and opened read-only; headers are checked, everything behind them is not.
+ */
+
+#ifndef WEIR_COMMON_RING_RING_INSPECT_SCAN_H
+#define WEIR_COMMON_RING_RING_INSPECT_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ring/ring_layout.h"
+
+struct ring_scan_side {
+	struct ring_side_header header; /* checked copy; names end */
+	int fd;
+};
+
+struct ring_scan_lane {
+	struct ring_lane_header header; /* checked copy */
+	int fd;
+};
+
+struct ring_scan {
+	struct ring_scan_side *side;
+	size_t sides;
+	struct ring_scan_lane *lane;
+	size_t lanes;
+	struct ring_scan_seen *seen; /* memfds looked at already */
+	size_t seen_count;
+	size_t unreadable;
+};
+
+/* Returns 0 or -errno.  Free with ring_scan_free(), also after failure. */
+int ring_scan_take(struct ring_scan *scan);
+void ring_scan_free(struct ring_scan *scan);
+
+/* True if the process exists and is not just waiting to be reaped. */
+bool ring_scan_pid_is_alive(uint64_t pid);
+
+#endif
