@@ -1,0 +1,11 @@
+# common/msg/ - records on a ring; topic names and filters.
+
+noinst_LIBRARIES += libmsg.a
+
+libmsg_a_SOURCES = \
+	%D%/record.c \
+	%D%/record.h \
+	%D%/topic.c \
+	%D%/topic.h \
+	%D%/utf8.c \
+	%D%/utf8.h

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * record - what travels on the rings: the kinds of records and their bodies.
+ *
+ * A ring (common/ring) carries headers and bytes; here is what the bytes
+ * mean.  httpd knows no MQTT packets, so a message has a layout of its own:
+ *
+ *	 0    1    2     3    4              6              8
+ *	+----+----+-----+----+--------------+--------------+
+ *	| v  |qos |flags| 0  | topic_length | 0            |
+ *	+----+----+-----+----+--------------+--------------+
+ *	| properties_length  | payload_length              | 16
+ *	+--------------------+-----------------------------+
+ *	| expiry_s           | reserved                    | 24
+ *	+--------------------+-----------------------------+
+ *	| topic | properties | payload |                     24...
+ *
+ * properties are MQTT 5.0 properties in wire form (MQTT 5.0, 2.2.2) without
+ * the length in front, and never Topic Alias, Subscription Identifier or
+ * Message Expiry Interval (that is expiry_s): they can be put into a PUBLISH
+ * as they are.  Build them with record_properties_*().
+ *
+ * A reader treats the body as hostile: record_message_parse() checks every
+ * length; the contents (UTF-8, property types) are checked by whoever uses
+ * them, as network input.  Numbers are in host byte order.
+ */
+
+#ifndef WEIR_COMMON_MSG_RECORD_H
+#define WEIR_COMMON_MSG_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/slice.h"
+
+enum record_kind {
+	RECORD_MESSAGE = 1,     /* to the broker, and on to a bridge */
+	RECORD_RECEIPT = 2,     /* broker -> httpd, answers a MESSAGE */
+	RECORD_AUTH = 3,        /* httpd -> broker: credentials */
+	RECORD_AUTH_RESULT = 4, /* broker -> httpd, answers an AUTH */
+};
+
+#define RECORD_VERSION 1
+#define RECORD_FLAG_RETAIN 0x01u
+#define RECORD_NEVER_EXPIRES UINT32_C(0xffffffff)
+
+/* Start of a MESSAGE body. */
+struct record_message_header {
+	uint8_t version; /* RECORD_VERSION */
+	uint8_t qos;     /* 0..2, of the publisher */
+	uint8_t flags;   /* RECORD_FLAG_* */
+	uint8_t reserved0;
+	uint16_t topic_length;
+	uint16_t reserved1;
+	uint32_t properties_length;
+	uint32_t payload_length;
+	uint32_t expiry_s; /* left at the record's time_ns, or NEVER_EXPIRES */
+	uint32_t reserved2;
+};
+
+_Static_assert(sizeof(struct record_message_header) == 24, "message header");
+
+/* A message taken apart; the slices point into the body. */
+struct record_message {
+	uint8_t qos;
+	bool retain;
+	uint32_t expiry_s;
+	struct slice topic;
+	struct slice properties;
+	struct slice payload;
+};
+
+/*
+ * Body of a RECEIPT and of an AUTH_RESULT.  The record's correlation is that
+ * of the record it answers.  Codes are MQTT 5.0 reason codes.
+ */
+struct record_answer {
+	uint8_t code; /* 0x00; 0x10 nobody wanted it; >= 0x80 refused */
+	uint8_t reserved[3];
+	uint32_t receivers; /* sessions and bridges it went to */
+	uint64_t identity;  /* AUTH_RESULT: the handle for records to come */
+};
+
+_Static_assert(sizeof(struct record_answer) == 16, "answer");
+
+/* Start of an AUTH body; user name, password and address text follow. */
+struct record_auth_header {
+	uint8_t version; /* RECORD_VERSION */
+	uint8_t reserved;
+	uint16_t user_length;
+	uint16_t password_length;
+	uint16_t address_length; /* of the client, for the log: "10.0.0.9" */
+};
+
+struct record_auth {
+	struct slice user;
+	struct slice password;
+	struct slice address;
+};
+
+/* Bytes of a MESSAGE body. */
+size_t record_message_size(const struct record_message *message);
+
+/*
+ * Write a MESSAGE body of record_message_size() bytes.
+ * BUG if the topic is longer than 65,535 bytes.
+ */
+void record_message_write(const struct record_message *message, void *out);
+
+/*
+ * Take a body apart.  Returns 0, or -EBADMSG when version, qos or lengths
+ * are wrong (trailing bytes too); *out_message is then untouched.
+ */
+int record_message_parse(const void *body, size_t length,
+    struct record_message *out_message);
+
+/*
+ * The part of a body before the payload, for writers that put the payload
+ * into the ring themselves.
+ */
+size_t record_message_prefix(const struct record_message *message, void *out,
+    size_t capacity);
+
+size_t record_auth_size(const struct record_auth *auth);
+void record_auth_write(const struct record_auth *auth, void *out);
+int record_auth_parse(const void *body, size_t length,
+    struct record_auth *out_auth);
+
+/* 0 and a copy, or -EBADMSG. */
+int record_answer_parse(const void *body, size_t length,
+    struct record_answer *out_answer);
+
+/*
+ * Builder of properties in wire form, into the caller's buffer; `failed`
+ * sticks when it is too small or a string too long (65,535 bytes).
+ */
+struct record_properties {
+	uint8_t *bytes;
+	size_t length;
+	size_t capacity;
+	bool failed;
+};
+
+void record_properties_init(struct record_properties *properties, void *buffer,
+    size_t capacity);
+void record_properties_payload_format(struct record_properties *properties,
+    uint8_t utf8);
+void record_properties_content_type(struct record_properties *properties,
+    struct slice value);
+void record_properties_response_topic(struct record_properties *properties,
+    struct slice value);
+void record_properties_correlation_data(struct record_properties *properties,
+    struct slice value);
+void record_properties_user(struct record_properties *properties,
+    struct slice name, struct slice value);
+
+/*
+ * Correlation of a request: the attach it was made in and a number of its
+ * own, so that answers to a former life are told apart.
+ */
+#define RECORD_CORRELATION_ID_MASK ((UINT64_C(1) << 40) - 1)
+
+static inline uint64_t
+record_correlation(uint64_t epoch, uint64_t id)
+{
+	return (epoch << 40) | (id & RECORD_CORRELATION_ID_MASK);
+}
+
+#endif
