@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * conf - the configuration of all programs, read from one file.
+ *
+ *	err = conf_load("/etc/weir/weir.conf", &conf, stderr);
+ *	if (err != 0)
+ *		return EXIT_CONFIG;
+ *
+ * All keys, with type, default, range and manual sentence, are in
+ * conf_keys.def; conf_load() checks the file against that table and reports
+ * every mistake it finds as `FILE:LINE: what is wrong, what is allowed`.
+ * A loaded struct conf is complete (defaults filled in, derived values
+ * computed) and never changes; all threads may read it.
+ *
+ * Relative file names in the configuration are taken from the folder of the
+ * configuration file and are absolute here.
+ */
+
+#ifndef WEIR_COMMON_CONF_CONF_H
+#define WEIR_COMMON_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/base/log.h"
+
+#define CONF_MAX_BRIDGES 63
+#define CONF_MAX_BRIDGE_NAME 32
+#define CONF_NEVER UINT64_MAX /* a duration that does not end */
+
+enum conf_durability {
+	CONF_DURABILITY_NONE,
+	CONF_DURABILITY_PROCESS
+};
+
+enum conf_qos0 {
+	CONF_QOS0_DROP, /* QoS 0 without room is dropped and counted */
+	CONF_QOS0_STALL /* ... waits, with its socket */
+};
+
+enum conf_overflow {
+	CONF_OVERFLOW_STALL,
+	CONF_OVERFLOW_REJECT,
+	CONF_OVERFLOW_DROP_OLDEST,
+	CONF_OVERFLOW_DROP_NEWEST
+};
+
+enum conf_protocol {
+	CONF_PROTOCOL_3_1_1 = 4, /* the protocol level on the wire */
+	CONF_PROTOCOL_5_0 = 5
+};
+
+/* Whether a key takes effect at SIGHUP. */
+enum conf_reload {
+	CONF_RELOAD,  /* yes */
+	CONF_RESTART, /* at the next start of the program */
+};
+
+struct conf_ring {
+	uint64_t capacity;     /* bytes, a power of two */
+	uint64_t max_capacity; /* bytes, a power of two, >= capacity */
+};
+
+/* per_second 0: no limit; then burst is 0 too. */
+struct conf_rate {
+	uint32_t per_second;
+	uint32_t burst;
+};
+
+struct conf_listener {
+	char *bind;           /* "host:port" */
+	bool allow_anonymous; /* resolved: own key, else the global rule */
+	uint32_t max_connections;
+	unsigned line;
+};
+
+/* Exactly one of password and hash is set. */
+struct conf_account {
+	char *name;
+	char *password; /* from the configuration file, for trying out */
+	char *hash;     /* argon2id, from accounts_file */
+	unsigned line;
+};
+
+struct conf_http {
+	bool enabled; /* there is an http group */
+	char *bind;
+	uint64_t stall_timeout_ns;
+	uint64_t receipt_timeout_ns;
+	uint64_t header_timeout_ns;
+	uint64_t body_timeout_ns;
+	uint64_t idle_timeout_ns;
+	uint32_t max_connections;
+	uint64_t max_body; /* bytes; derived from the ring when not given */
+	uint32_t max_pending;
+	struct conf_rate rate;
+	struct conf_rate rate_per_client;
+	struct conf_rate rate_per_account;
+	struct conf_ring ring;
+};
+
+/* One forward or receive rule of a bridge. */
+struct conf_rule {
+	char *filter;
+	uint8_t qos;
+	char *local_prefix;  /* "" when not given */
+	char *remote_prefix; /* "" when not given */
+	unsigned line;
+};
+
+struct conf_bridge {
+	char *name;
+	char *type; /* "mqtt" */
+	char *url;
+	char *host;          /* of the url; IPv6 without brackets */
+	uint16_t port;       /* of the url, or 1883 */
+	char *username;      /* NULL when not given */
+	char *password;      /* NULL when not given */
+	char *password_file; /* NULL when not given; see conf_read_secret() */
+	char *client_id;
+	enum conf_protocol protocol;
+	uint64_t keepalive_ns;
+	uint32_t max_inflight;
+	uint64_t session_expiry_ns; /* or CONF_NEVER */
+	uint64_t connect_timeout_ns;
+	uint64_t retry_min_ns;
+	uint64_t retry_max_ns;
+	struct conf_rule *forward;
+	size_t forward_count;
+	struct conf_rule *receive;
+	size_t receive_count;
+	struct conf_ring ring;
+	uint64_t backlog; /* bytes; 0 in this version */
+	enum conf_overflow overflow;
+	unsigned line;
+};
+
+struct conf {
+	char *path; /* the file that was read, absolute */
+	char *run_dir;
+	char *state_dir;
+	enum conf_durability durability;
+	bool allow_anonymous;     /* as written; listeners have it resolved */
+	bool allow_anonymous_set; /* it was written */
+	uint32_t workers;         /* resolved: 1..64 */
+	uint64_t max_packet_size; /* bytes; resolved */
+	uint32_t max_connections;
+	uint32_t receive_maximum;
+	uint32_t max_inflight;
+	uint32_t max_queued_messages; /* a session */
+	uint64_t max_queued_bytes;    /* a session */
+	uint64_t worker_window;       /* bytes, per (worker, bridge) */
+	uint64_t read_ahead;          /* bytes */
+	uint64_t connect_timeout_ns;
+	uint32_t max_keepalive;         /* seconds */
+	uint64_t session_expiry_max_ns; /* or CONF_NEVER */
+	uint32_t retained_max_messages;
+	uint64_t retained_max_bytes;
+	enum conf_qos0 qos0;
+	uint64_t memory_limit; /* bytes; 0: none */
+	enum log_level log_level;
+	char *accounts_file; /* NULL when not given; see conf_read_accounts() */
+	struct conf_account *accounts;
+	size_t account_count;
+	struct conf_listener *listeners;
+	size_t listener_count;
+	struct conf_http http;
+	struct conf_bridge *bridges;
+	size_t bridge_count;
+};
+
+/*
+ * Read and check `path`; all mistakes are written to `errors`, one a line.
+ * Opens no other file than `path` and what it includes, so every program may
+ * call it whatever user it runs as.
+ * Returns 0; -EINVAL when there is a mistake; -errno when `path` cannot be
+ * read; -ENOMEM.
+ */
+int conf_load(const char *path, struct conf **out_conf, FILE *errors);
+
+/* Accepts NULL. */
+void conf_free(struct conf *conf);
+
+/* The bridge of that name, or NULL. */
+const struct conf_bridge *conf_bridge(
+    const struct conf *conf, const char *name);
+
+/*
+ * Read the accounts_file: lines of `name:hash`, comments (#) and empty lines.
+ * A file that group or others may read is refused.  Mistakes are reported as
+ * conf_load() does.  Free with conf_free_accounts().
+ */
+int conf_read_accounts(const char *path, struct conf_account **out_accounts,
+    size_t *out_count, FILE *errors);
+void conf_free_accounts(struct conf_account *accounts, size_t count);
+
+/*
+ * The first line of a file of 64 KiB at most, without its newline, on the
+ * heap: a bridge's password.  A file that others may read is -EPERM, an
+ * empty one -ENODATA.
+ */
+int conf_read_secret(const char *path, char **out_secret);
+
+/*
+ * What one connection may have waiting to be sent, in bytes, beside its
+ * session's queue: the broker sets its streams' limit to this or to twice
+ * max_packet_size, whichever is more.
+ */
+#define CONF_CONNECTION_WRITE_BYTES (256u << 10)
+
+/* The terms of conf_memory_for(), in bytes; conf_memory.c explains them. */
+struct conf_memory {
+	uint64_t rings;          /* all lanes at their capacity */
+	uint64_t windows;        /* workers x bridges x worker_window */
+	uint64_t per_connection; /* one connection's buffers at their limits */
+	uint64_t connections;    /* that, times the connections */
+	uint64_t per_session;    /* one session's queue at its limits */
+	uint64_t sessions;       /* that, times the sessions */
+	uint64_t retained;
+	uint64_t http;     /* bodies and answers under way in weir-httpd */
+	uint64_t bridges;  /* in flight and buffers of all weir-bridged */
+	uint64_t programs; /* code, heap and stacks of all processes, idle */
+	uint64_t total;    /* the sum */
+};
+
+/*
+ * An upper bound on the resident memory of all processes together with this
+ * many connections and sessions; its terms go to *out (may be NULL).
+ * Returns the total; UINT64_MAX when it does not fit.
+ */
+uint64_t conf_memory_for(const struct conf *conf, uint64_t connections,
+    uint64_t sessions, struct conf_memory *out);
+
+/* conf_memory_for() with max_connections of both: the worst case. */
+uint64_t conf_memory_bound(const struct conf *conf, struct conf_memory *out);
+
+/* All keys as mdoc `.It Cm key` items, for weir.conf(5). */
+void conf_print_manual(FILE *out);
+
+#endif

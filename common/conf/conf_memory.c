@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The bound on resident memory.  Terms, each an upper bound by a limit that
+ * the programs keep:
+ *
+ *	rings		every link has an input and an output lane of each set
+ *			in use; counted are, per link, one lane in each
+ *			direction and for ingress one more lane a stall or
+ *			reject bridge.  A lane's pages are counted once: they
+ *			are shared.  Sets of several bridges open further
+ *			lanes; conf cannot know which are used, so they are
+ *			seen in `weirctl rings`, not here.
+ *	windows		each worker may have worker_window under way to each
+ *			bridge.
+ *	connections	unfinished input (a packet), what was read ahead of a
+ *			held publish, what waits to be sent, and the objects.
+ *	sessions	max_queued_bytes or max_queued_messages of the largest
+ *			packet, whichever is less, and the inflight messages;
+ *			a message queued for many is counted for each.
+ *	http		each connection's body and answer; the pending
+ *			requests' records.
+ *	bridges		messages copied out of the ring while in flight.
+ *	programs	measured: code, libraries, heap and stacks when idle.
+ */
+
+#include "common/conf/conf.h"
+
+#include <stdbool.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define KIB (UINT64_C(1) << 10)
+
+#define PROGRAM_BYTES (12 * MIB)
+#define WORKER_BYTES (2 * MIB)
+#define CONNECTION_OBJECT_BYTES (4 * KIB)
+#define SESSION_OBJECT_BYTES (8 * KIB)
+
+/* A queued message costs this beside its bytes. */
+#define MESSAGE_OBJECT_BYTES 512
+
+static uint64_t
+plus(uint64_t a, uint64_t b)
+{
+	return __builtin_add_overflow(a, b, &a) ? UINT64_MAX : a;
+}
+
+static uint64_t
+times(uint64_t a, uint64_t b)
+{
+	return __builtin_mul_overflow(a, b, &a) ? UINT64_MAX : a;
+}
+
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static bool
+stalls(const struct conf_bridge *bridge)
+{
+	return bridge->overflow == CONF_OVERFLOW_STALL ||
+	    bridge->overflow == CONF_OVERFLOW_REJECT;
+}
+
+static uint64_t
+ring_bytes(const struct conf *conf)
+{
+	uint64_t sets = 1, total = 0;
+
+	for (size_t i = 0; i < conf->bridge_count; i++)
+		sets += stalls(&conf->bridges[i]);
+	/* An ingress has a lane for each set; the way back is one lane. */
+	if (conf->http.enabled)
+		total = times(conf->http.ring.capacity, sets + 1);
+	for (size_t i = 0; i < conf->bridge_count; i++)
+		total = plus(
+		    total, times(conf->bridges[i].ring.capacity, sets + 1));
+	return total;
+}
+
+static uint64_t
+connection_bytes(const struct conf *conf)
+{
+	uint64_t write = CONF_CONNECTION_WRITE_BYTES;
+
+	if (write < 2 * conf->max_packet_size)
+		write = 2 * conf->max_packet_size;
+	return plus(write, conf->max_packet_size + conf->read_ahead) +
+	    CONNECTION_OBJECT_BYTES;
+}
+
+static uint64_t
+session_bytes(const struct conf *conf)
+{
+	uint64_t packets, queue;
+
+	packets =
+	    times(conf->max_queued_messages, plus(conf->max_packet_size, 0));
+	queue = plus(least(packets, conf->max_queued_bytes),
+	    times(conf->max_queued_messages, MESSAGE_OBJECT_BYTES));
+	return plus(plus(queue, SESSION_OBJECT_BYTES),
+	    times(conf->max_inflight,
+		conf->max_packet_size + MESSAGE_OBJECT_BYTES));
+}
+
+static uint64_t
+http_bytes(const struct conf_http *http)
+{
+	if (!http->enabled)
+		return 0;
+	return plus(times(http->max_connections,
+			plus(http->max_body, 3 * CONNECTION_OBJECT_BYTES)),
+	    times(http->max_pending, MESSAGE_OBJECT_BYTES));
+}
+
+static uint64_t
+bridge_bytes(const struct conf *conf)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < conf->bridge_count; i++)
+		total = plus(total,
+		    times(conf->bridges[i].max_inflight + 2,
+			conf->max_packet_size + MESSAGE_OBJECT_BYTES));
+	return total;
+}
+
+uint64_t
+conf_memory_for(const struct conf *conf, uint64_t connections,
+    uint64_t sessions, struct conf_memory *out)
+{
+	struct conf_memory m = {
+		.rings = ring_bytes(conf),
+		.windows = times(times(conf->workers, conf->bridge_count),
+		    conf->worker_window),
+		.per_connection = connection_bytes(conf),
+		.per_session = session_bytes(conf),
+		.retained = plus(conf->retained_max_bytes,
+		    times(least(conf->retained_max_messages,
+			      conf->retained_max_bytes),
+			MESSAGE_OBJECT_BYTES)),
+		/* Bodies are of connections, which there are none of yet. */
+		.http = connections == 0 ? 0 : http_bytes(&conf->http),
+		.bridges = bridge_bytes(conf),
+		.programs =
+		    plus(times(1 + conf->http.enabled + conf->bridge_count,
+			     PROGRAM_BYTES),
+			times(conf->workers, WORKER_BYTES)),
+	};
+
+	m.connections = times(connections, m.per_connection);
+	m.sessions = times(sessions, m.per_session);
+	m.total = plus(
+	    plus(plus(m.rings, m.windows), plus(m.connections, m.sessions)),
+	    plus(plus(m.retained, m.http), plus(m.bridges, m.programs)));
+	if (out != NULL)
+		*out = m;
+	return m.total;
+}
+
+uint64_t
+conf_memory_bound(const struct conf *conf, struct conf_memory *out)
+{
+	return conf_memory_for(
+	    conf, conf->max_connections, conf->max_connections, out);
+}

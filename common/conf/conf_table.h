@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * conf_table - conf_keys.def as rows, for the reader and the manual.
+ *
+ * Private to common/conf.  Any thread; all constant.
+ */
+
+#ifndef WEIR_COMMON_CONF_CONF_TABLE_H
+#define WEIR_COMMON_CONF_CONF_TABLE_H
+
+#include <libconfig.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/conf/conf.h"
+
+#define CONF_MIN_RING (UINT64_C(64) << 10)
+#define CONF_MAX_RING (UINT64_C(1) << 30)
+
+enum conf_section {
+	CONF_SECTION_GLOBAL,
+	CONF_SECTION_ACCOUNT,
+	CONF_SECTION_LISTENER,
+	CONF_SECTION_HTTP,
+	CONF_SECTION_RATE,
+	CONF_SECTION_RING_HTTP,
+	CONF_SECTION_RING_BRIDGE,
+	CONF_SECTION_BRIDGE,
+	CONF_SECTION_RULE,
+	CONF_SECTIONS
+};
+
+enum conf_type {
+	CONF_TYPE_BOOL,
+	CONF_TYPE_INT,
+	CONF_TYPE_SIZE,
+	CONF_TYPE_DURATION,
+	CONF_TYPE_DURATION_OR_NEVER,
+	CONF_TYPE_STRING,
+	CONF_TYPE_PATH, /* a string; relative to the file's folder */
+	CONF_TYPE_ENUM,
+	CONF_TYPE_GROUP,
+	CONF_TYPE_LIST,
+	CONF_TYPE_REFUSED
+};
+
+struct conf_key {
+	enum conf_section section;
+	const char *name;
+	enum conf_type type;
+	size_t offset; /* of the field, in the section's struct */
+	size_t size;   /* of the field */
+	const char *fallback;
+	uint64_t min;
+	uint64_t max; /* of a LIST: elements */
+	enum conf_reload reload;
+	enum conf_section inner; /* of a GROUP or LIST */
+	size_t count_offset;     /* of a LIST */
+	const char *sentence;    /* of a REFUSED: the reason */
+};
+
+extern const struct conf_key conf_keys[];
+extern const size_t conf_key_count;
+
+struct conf_word {
+	const char *key;
+	const char *word;
+	int value;
+	const char *refused; /* NULL, or why it is not accepted */
+};
+
+extern const struct conf_word conf_words[];
+extern const size_t conf_word_count;
+
+/* The row, or NULL. */
+const struct conf_key *conf_key_find(
+    enum conf_section section, const char *name);
+
+/* Whether the file must have it; `fallback` then is "". */
+bool conf_key_is_required(const struct conf_key *key);
+
+/* The key of that section most like `name`, or NULL if none is. */
+const char *conf_key_nearest(enum conf_section section, const char *name);
+
+/* How the section is called in messages: "bridges", "http". */
+const char *conf_section_name(enum conf_section section);
+
+/* Bytes of the struct that a section is read into. */
+size_t conf_section_size(enum conf_section section);
+
+/* One conf_load(): where mistakes go. */
+struct conf_reader {
+	const char *path;
+	char *folder; /* with its slash, or "" */
+	FILE *errors;
+	unsigned mistakes;
+	bool no_memory;
+};
+
+/* Report `FILE:LINE: ...` at the setting, or `FILE: ...` for NULL. */
+void conf_mistake(struct conf_reader *reader, const config_setting_t *at,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * What one row at a time cannot see; `setting` is NULL for a group that is
+ * not in the file, `target` the section's struct, complete.
+ */
+void conf_check(struct conf_reader *reader, enum conf_section section,
+    config_setting_t *setting, void *target);
+
+/* Free what a section's struct holds, not the struct. */
+void conf_clear(enum conf_section section, void *target);
+
+#endif

@@ -1,0 +1,21 @@
+# common/conf/ - the configuration file.
+
+noinst_LIBRARIES += libconf.a
+
+libconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(CONFIG_CFLAGS)
+libconf_a_SOURCES = \
+	%D%/conf.c \
+	%D%/conf.h \
+	%D%/conf_check.c \
+	%D%/conf_keys.def \
+	%D%/conf_manual.c \
+	%D%/conf_memory.c \
+	%D%/conf_secret.c \
+	%D%/conf_table.c \
+	%D%/conf_table.h \
+	%D%/conf_words.def
+
+# Prints the keys for weir.conf(5).
+noinst_PROGRAMS += conf-manual
+conf_manual_SOURCES = %D%/manual_main.c
+conf_manual_LDADD   = libconf.a libbase.a $(CONFIG_LIBS)

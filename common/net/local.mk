@@ -1,0 +1,18 @@
+# common/net/ - event loop, streams, listeners.
+
+noinst_LIBRARIES += libnet.a
+
+libnet_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+libnet_a_SOURCES = \
+	%D%/connector.c \
+	%D%/connector.h \
+	%D%/listener.c \
+	%D%/listener.h \
+	%D%/loop.c \
+	%D%/loop.h \
+	%D%/port_owner.c \
+	%D%/port_owner.h \
+	%D%/stream.c \
+	%D%/stream.h \
+	%D%/stream_hub.h \
+	%D%/stream_output.c

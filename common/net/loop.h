@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * loop - an event loop that works in turns.
+ *
+ * A turn waits for events, calls their callbacks and then the hooks: what a
+ * whole batch of events wrote is flushed once, by a hook.  A loop belongs to
+ * the thread that runs it; nothing here may be called from another one.
+ *
+ * libevent drives it and may be used directly through loop_base().
+ */
+
+#ifndef WEIR_COMMON_NET_LOOP_H
+#define WEIR_COMMON_NET_LOOP_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+
+/* Called after the events of a turn; embed it by value. */
+struct loop_hook {
+	void (*run)(void *arg);
+	void *arg;
+	struct loop_hook *next; /* private */
+};
+
+/* A timer that fires once each time it is started; embed it by value. */
+struct loop_timer {
+	struct event event; /* private */
+	void (*fire)(void *arg);
+	void *arg;
+};
+
+enum loop_interest {
+	LOOP_READ = 1,
+	LOOP_WRITE = 2,
+	LOOP_EDGE = 4 /* report changes only; the callback need not read */
+};
+
+/* What is of interest about one descriptor; embed it by value. */
+struct loop_fd {
+	struct event event; /* private */
+	void (*ready)(void *arg, int fd, unsigned ready);
+	void *arg;
+};
+
+/* NULL with errno set when there are no resources. */
+struct loop *loop_new(void);
+
+/* Everything that was added must be gone.  Accepts NULL. */
+void loop_free(struct loop *loop);
+
+/* Turn until loop_stop().  Returns 0, or -errno when waiting fails. */
+int loop_run(struct loop *loop);
+
+/* One turn; waits for an event only if `wait`.  Returns 0 or -errno. */
+int loop_turn(struct loop *loop, bool wait);
+
+/* loop_run() returns after this turn and its hooks. */
+void loop_stop(struct loop *loop);
+
+/* The next turn looks for events but does not wait: work is left over. */
+void loop_again(struct loop *loop);
+
+/* Events are being called: this turn's hooks are still to come. */
+bool loop_is_dispatching(const struct loop *loop);
+
+/* CLOCK_MONOTONIC, read once a turn, when first asked for. */
+uint64_t loop_now_ns(struct loop *loop);
+
+struct event_base *loop_base(struct loop *loop);
+
+/*
+ * Hooks run in the order they were added.  A hook may remove itself and add
+ * others.
+ */
+void loop_add_hook(struct loop *loop, struct loop_hook *hook);
+void loop_remove_hook(struct loop *loop, struct loop_hook *hook);
+
+void loop_timer_init(struct loop_timer *timer, struct loop *loop,
+    void (*fire)(void *arg), void *arg);
+
+/* (Re)start: fires once, `delay_ns` after now. */
+void loop_timer_start(struct loop_timer *timer, uint64_t delay_ns);
+
+/* Stopping a stopped or zeroed timer is nothing. */
+void loop_timer_stop(struct loop_timer *timer);
+bool loop_timer_is_running(const struct loop_timer *timer);
+
+/*
+ * Watch `fd` for `interest`, a set of enum loop_interest, until
+ * loop_fd_stop(); `ready` is a set of the same.  The fd stays the caller's and
+ * must be stopped before it is closed.
+ * Returns 0 or -errno.
+ */
+int loop_fd_start(struct loop_fd *watch, struct loop *loop, int fd,
+    unsigned interest, void (*ready)(void *arg, int fd, unsigned ready),
+    void *arg);
+
+/* Stopping a stopped or zeroed watch is nothing. */
+void loop_fd_stop(struct loop_fd *watch);
+
+#endif

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The path of a byte in: socket -> the hub's scratch buffer -> on_data().
+ * What on_data() leaves over is kept with the stream and copied in front of
+ * the next read; once it is large, reading goes straight behind it.
+ *
+ * The path of a byte out is stream_output.c's; here is the end of the turn,
+ * when it is taken.
+ *
+ * Callbacks may close any stream.  After each one the stream at hand is
+ * touched only if the hub's `current` still names it: closing clears that.
+ */
+
+#include "common/net/stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/bug.h"
+#include "common/net/stream_hub.h"
+
+/* How often a turn looks at what its own callbacks marked. */
+#define MAX_PASSES 4
+
+static void on_event(evutil_socket_t fd, short what, void *arg);
+static void run_dirty(void *arg);
+
+struct stream_hub *
+stream_hub_new(struct loop *loop, uint32_t max_chunks)
+{
+	struct stream_hub *hub = malloc(sizeof(*hub));
+
+	if (hub == NULL)
+		return NULL;
+	/* The scratch buffer stays untouched: no pages before it is used. */
+	hub->loop = loop;
+	hub->dirty = NULL;
+	hub->batch = NULL;
+	hub->current = NULL;
+	if (pool_init(&hub->chunks, sizeof(struct stream_chunk), 0,
+		max_chunks) != 0) {
+		free(hub);
+		return NULL;
+	}
+	hub->hook = (struct loop_hook){ .run = run_dirty, .arg = hub };
+	loop_add_hook(loop, &hub->hook);
+	return hub;
+}
+
+void
+stream_hub_free(struct stream_hub *hub)
+{
+	if (hub == NULL)
+		return;
+	BUG_ON(hub->dirty != NULL);
+	loop_remove_hook(hub->loop, &hub->hook);
+	pool_fini(&hub->chunks);
+	free(hub);
+}
+
+uint32_t
+stream_hub_chunks(struct stream_hub *hub)
+{
+	return pool_in_use(&hub->chunks);
+}
+
+void
+stream_mark_dirty(struct stream *stream)
+{
+	if (stream->dirty)
+		return;
+	stream->dirty = true;
+	stream->next_dirty = stream->hub->dirty;
+	stream->hub->dirty = stream;
+	/* Not from an event: the hook may have run already. */
+	if (!loop_is_dispatching(stream->hub->loop))
+		loop_again(stream->hub->loop);
+}
+
+static bool
+unlink_from(struct stream **at, const struct stream *stream)
+{
+	while (*at != NULL && *at != stream)
+		at = &(*at)->next_dirty;
+	if (*at == NULL)
+		return false;
+	*at = stream->next_dirty;
+	return true;
+}
+
+static void
+unmark_dirty(struct stream *stream)
+{
+	if (!stream->dirty)
+		return;
+	if (!unlink_from(&stream->hub->dirty, stream))
+		unlink_from(&stream->hub->batch, stream);
+	stream->dirty = false;
+}
+
+void
+stream_update_interest(struct stream *stream)
+{
+	short want = 0;
+
+	if (!stream->paused && !stream->ended && !stream->closing &&
+	    stream->error == 0)
+		want |= EV_READ;
+	if (stream->full)
+		want |= EV_WRITE;
+	if (want == stream->interest)
+		return;
+	event_del(&stream->event);
+	stream->interest = (uint8_t)want;
+	if (want == 0)
+		return;
+	event_assign(&stream->event, loop_base(stream->hub->loop), stream->fd,
+	    (short)(want | EV_PERSIST), on_event, stream);
+	if (event_add(&stream->event, NULL) == -1) {
+		stream->interest = 0;
+		stream->error = -ENOMEM;
+		stream_mark_dirty(stream);
+	}
+}
+
+int
+stream_init(struct stream *stream, struct stream_hub *hub, int fd,
+    const struct stream_callbacks *callbacks, void *owner)
+{
+	*stream = (struct stream){
+		.owner = owner,
+		.hub = hub,
+		.callbacks = callbacks,
+		.write_limit = STREAM_DEFAULT_WRITE_LIMIT,
+		.input_limit = STREAM_DEFAULT_INPUT_LIMIT,
+		.fd = fd,
+		.interest = EV_READ,
+	};
+	if (event_assign(&stream->event, loop_base(hub->loop), fd,
+		EV_READ | EV_PERSIST, on_event, stream) == -1 ||
+	    event_add(&stream->event, NULL) == -1) {
+		close(fd);
+		stream->fd = -1;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+forget_kept(struct stream *stream)
+{
+	free(stream->kept);
+	stream->kept = NULL;
+	stream->kept_len = 0;
+	stream->kept_size = 0;
+}
+
+/* Everything but the descriptor. */
+static void
+let_go(struct stream *stream)
+{
+	if (stream->interest != 0)
+		event_del(&stream->event);
+	stream->interest = 0;
+	unmark_dirty(stream);
+	stream_drop_output(stream);
+	forget_kept(stream);
+	if (stream->hub->current == stream)
+		stream->hub->current = NULL;
+	stream->fd = -1;
+}
+
+void
+stream_close(struct stream *stream)
+{
+	int fd = stream->fd;
+
+	if (!stream_is_open(stream))
+		return;
+	let_go(stream);
+	close(fd);
+}
+
+int
+stream_detach(struct stream *stream)
+{
+	int fd = stream->fd;
+
+	if (!stream_is_open(stream))
+		return -EBADF;
+	if (stream->pending > 0)
+		return -EBUSY;
+	let_go(stream);
+	return fd;
+}
+
+/* The end: close, then tell. */
+static void
+report_closed(struct stream *stream, int reason)
+{
+	stream_close(stream);
+	stream->callbacks->on_closed(stream, reason);
+}
+
+/* Note a failure for the end of the turn: no callback from inside a call. */
+static void
+fail_later(struct stream *stream, int err)
+{
+	if (stream->error == 0)
+		stream->error = err;
+	stream_mark_dirty(stream);
+}
+
+/* Make room for `len` more bytes behind the kept ones. */
+static int
+grow_kept(struct stream *stream, size_t len)
+{
+	size_t need = stream->kept_len + len, size = stream->kept_size;
+	uint8_t *more;
+
+	if (need <= size)
+		return 0;
+	if (need > UINT32_MAX / 2)
+		return -ENOBUFS;
+	size = size == 0 ? 256 : size;
+	while (size < need)
+		size *= 2;
+	more = realloc(stream->kept, size);
+	if (more == NULL)
+		return -ENOMEM;
+	stream->kept = more;
+	stream->kept_size = (uint32_t)size;
+	return 0;
+}
+
+/* Do not sit on the buffer of a large packet for the head of the next. */
+static void
+shrink_kept(struct stream *stream)
+{
+	uint8_t *less;
+
+	if (stream->kept_size <= 2 * STREAM_COPY_BYTES ||
+	    stream->kept_len > STREAM_COPY_BYTES)
+		return;
+	less = realloc(stream->kept, stream->kept_len);
+	if (less == NULL)
+		return;
+	stream->kept = less;
+	stream->kept_size = stream->kept_len;
+}
+
+/* Keep what on_data() left of `data`, which may be the kept bytes. */
+static int
+keep_rest(struct stream *stream, const uint8_t *data, size_t len)
+{
+	int err;
+
+	if (len == 0) {
+		forget_kept(stream);
+		return 0;
+	}
+	if (data >= stream->kept && stream->kept != NULL &&
+	    data < stream->kept + stream->kept_size) {
+		if (data != stream->kept)
+			memmove(stream->kept, data, len);
+		stream->kept_len = (uint32_t)len;
+		shrink_kept(stream);
+		return 0;
+	}
+	stream->kept_len = 0;
+	err = grow_kept(stream, len);
+	if (err != 0)
+		return err;
+	memcpy(stream->kept, data, len);
+	stream->kept_len = (uint32_t)len;
+	return 0;
+}
+
+/*
+ * Give the bytes to the owner and keep the rest.  False means hands off: the
+ * stream is gone, or has failed and comes up again at the end of the turn.
+ */
+static bool
+deliver(struct stream *stream, const uint8_t *data, size_t len)
+{
+	struct stream_hub *hub = stream->hub;
+	size_t used;
+	int err;
+
+	hub->current = stream;
+	used = stream->callbacks->on_data(stream, data, len);
+	if (hub->current != stream)
+		return false;
+	hub->current = NULL;
+	BUG_ON(used > len);
+	err = keep_rest(stream, data + used, len - used);
+	if (err == 0 && !stream->paused &&
+	    stream->kept_len > stream->input_limit)
+		err = -ENOBUFS;
+	if (err == 0)
+		return true;
+	fail_later(stream, err);
+	stream_update_interest(stream);
+	return false;
+}
+
+/* Where the next read goes, behind what is kept. */
+static uint8_t *
+read_space(struct stream *stream, size_t *out_before, size_t *out_room)
+{
+	struct stream_hub *hub = stream->hub;
+
+	*out_before = stream->kept_len;
+	*out_room = STREAM_READ_SIZE;
+	if (stream->kept_len <= STREAM_COPY_BYTES) {
+		if (stream->kept_len > 0)
+			memcpy(hub->scratch, stream->kept, stream->kept_len);
+		return hub->scratch;
+	}
+	if (grow_kept(stream, STREAM_READ_SIZE) != 0)
+		return NULL;
+	return stream->kept;
+}
+
+static void
+read_some(struct stream *stream)
+{
+	size_t before, room;
+	uint8_t *space = read_space(stream, &before, &room);
+	ssize_t len;
+
+	if (space == NULL) {
+		fail_later(stream, -ENOMEM);
+		return;
+	}
+	len = recv(stream->fd, space + before, room, 0);
+	if (len == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (len == -1) {
+		fail_later(stream, -errno);
+		return;
+	}
+	if (len == 0) {
+		stream->ended = true;
+		stream_mark_dirty(stream);
+		return;
+	}
+	stream->bytes_in += (size_t)len;
+	/* Kept in place when read behind it; in scratch it was a copy. */
+	if (space == stream->kept)
+		stream->kept_len += (uint32_t)len;
+	deliver(stream, space, before + (size_t)len);
+}
+
+static void
+on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *stream = arg;
+
+	(void)fd;
+	if ((what & EV_WRITE) != 0) {
+		stream->full = false;
+		stream_update_interest(stream);
+		stream_mark_dirty(stream);
+	}
+	/* `paused` may be news of this very turn. */
+	if ((what & EV_READ) != 0 && !stream->paused && !stream->closing)
+		read_some(stream);
+}
+
+/* A stream that had been full is empty: tell. */
+static bool
+report_drained(struct stream *stream)
+{
+	struct stream_hub *hub = stream->hub;
+
+	if (!stream->was_full || stream->pending > 0)
+		return true;
+	stream->was_full = false;
+	if (stream->callbacks->on_drained == NULL)
+		return true;
+	hub->current = stream;
+	stream->callbacks->on_drained(stream);
+	if (hub->current != stream)
+		return false;
+	hub->current = NULL;
+	return true;
+}
+
+static bool
+feed_again(struct stream *stream)
+{
+	if (!stream->want_feed || stream->paused || stream->closing)
+		return true;
+	stream->want_feed = false;
+	if (stream->kept_len == 0)
+		return true;
+	return deliver(stream, stream->kept, stream->kept_len);
+}
+
+static void
+run_stream(struct stream *stream)
+{
+	int err;
+
+	/* False: closed, perhaps freed, or failed and marked again. */
+	if (stream->error == 0 && !feed_again(stream))
+		return;
+	if (stream->error != 0) {
+		report_closed(stream, stream->error);
+		return;
+	}
+	err = stream_flush(stream);
+	if (err != 0 || (stream->closing && stream->pending == 0)) {
+		report_closed(stream, err);
+		return;
+	}
+	if (!report_drained(stream))
+		return;
+	/* The peer will not send any more; what there was to say to it was
+	 * said as far as there was room. */
+	if (stream->ended && !stream->paused)
+		report_closed(stream, 0);
+}
+
+/*
+ * Callbacks may mark, close or free streams, so each is taken off the list
+ * before it is looked at.  What they marked is looked at in the same turn,
+ * but not for ever.
+ */
+static void
+run_dirty(void *arg)
+{
+	struct stream_hub *hub = arg;
+	struct stream *stream;
+
+	for (int pass = 0; hub->dirty != NULL && pass < MAX_PASSES; pass++) {
+		hub->batch = hub->dirty;
+		hub->dirty = NULL;
+		while (hub->batch != NULL) {
+			stream = hub->batch;
+			hub->batch = stream->next_dirty;
+			stream->dirty = false;
+			run_stream(stream);
+		}
+	}
+	if (hub->dirty != NULL)
+		loop_again(hub->loop);
+}
+
+void
+stream_hub_flush(struct stream_hub *hub)
+{
+	run_dirty(hub);
+}
+
+void
+stream_finish(struct stream *stream)
+{
+	if (!stream_is_open(stream) || stream->closing)
+		return;
+	stream->closing = true;
+	stream_update_interest(stream);
+	stream_mark_dirty(stream);
+}
+
+int
+stream_feed(struct stream *stream, const void *data, size_t len)
+{
+	int err;
+
+	if (!stream_is_open(stream))
+		return -EPIPE;
+	if (len == 0)
+		return 0;
+	BUG_ON(stream->hub->current == stream);
+	err = grow_kept(stream, len);
+	if (err != 0)
+		return err;
+	memcpy(stream->kept + stream->kept_len, data, len);
+	stream->kept_len += (uint32_t)len;
+	stream->want_feed = true;
+	stream_mark_dirty(stream);
+	return 0;
+}
+
+void
+stream_set_limits(
+    struct stream *stream, uint32_t write_limit, uint32_t input_limit)
+{
+	stream->write_limit = write_limit;
+	stream->input_limit = input_limit;
+}
+
+void
+stream_pause_read(struct stream *stream)
+{
+	if (stream->paused || !stream_is_open(stream))
+		return;
+	stream->paused = true;
+	stream_update_interest(stream);
+}
+
+void
+stream_resume_read(struct stream *stream)
+{
+	if (!stream->paused || !stream_is_open(stream))
+		return;
+	stream->paused = false;
+	stream_update_interest(stream);
+	stream->want_feed = stream->kept_len > 0;
+	if (stream->want_feed || stream->ended)
+		stream_mark_dirty(stream);
+}
+
+bool
+stream_is_open(const struct stream *stream)
+{
+	/* A zeroed stream has no hub and is not open. */
+	return stream->hub != NULL && stream->fd != -1;
+}
+
+bool
+stream_is_paused(const struct stream *stream)
+{
+	return stream->paused;
+}
+
+int
+stream_fd(const struct stream *stream)
+{
+	return stream->fd;
+}
+
+struct stream_hub *
+stream_hub(const struct stream *stream)
+{
+	return stream->hub;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * stream_hub - what stream.c (life, input, the hub's turn) and stream_output.c
+ * (chunks, sending) share; private to the two.
+ */
+
+#ifndef WEIR_COMMON_NET_STREAM_HUB_H
+#define WEIR_COMMON_NET_STREAM_HUB_H
+
+#include <stdint.h>
+
+#include "common/base/pool.h"
+#include "common/net/loop.h"
+#include "common/net/stream.h"
+
+/* Kept input up to here is copied to the scratch buffer, not read behind. */
+#define STREAM_COPY_BYTES 16384
+
+struct stream_chunk {
+	struct stream_chunk *next;
+	uint32_t start;
+	uint32_t end;
+	uint8_t bytes[STREAM_CHUNK_SIZE];
+};
+
+struct stream_hub {
+	struct loop *loop;
+	struct loop_hook hook;
+	struct pool chunks;
+	struct stream *dirty;   /* streams with something to do */
+	struct stream *batch;   /* those that are being looked at */
+	struct stream *current; /* whose callback runs */
+	uint8_t scratch[STREAM_READ_SIZE + STREAM_COPY_BYTES];
+};
+
+/* Have the hub look at the stream at the end of this turn. */
+void stream_mark_dirty(struct stream *stream);
+
+/* Make the event wait for what is of interest now; a no-op when it does. */
+void stream_update_interest(struct stream *stream);
+
+/*
+ * Send what the socket takes, up to a turn's share; `pending` tells what is
+ * left.  Returns 0, also when the socket is full, or -errno.
+ */
+int stream_flush(struct stream *stream);
+
+/* Give all chunks back, sent or not. */
+void stream_drop_output(struct stream *stream);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The path of a byte out: stream_write() or stream_reserve() -> chunk of the
+ * hub's pool -> sendmsg() at the end of the turn.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "common/base/bug.h"
+#include "common/net/stream_hub.h"
+
+/* Chunks that one sendmsg() takes. */
+#define MAX_IOV 64
+
+/* Bytes of one stream that one flush sends before others have their turn. */
+#define FLUSH_TURN_BYTES (1u << 20)
+
+/* Put back the chunks behind `last`, which may be NULL: all of them. */
+static void
+cut_behind(struct stream *stream, struct stream_chunk *last)
+{
+	struct stream_chunk *chunk, *next;
+
+	chunk = last == NULL ? stream->out_first : last->next;
+	for (; chunk != NULL; chunk = next) {
+		next = chunk->next;
+		pool_put(&stream->hub->chunks, chunk);
+	}
+	if (last == NULL)
+		stream->out_first = NULL;
+	else
+		last->next = NULL;
+	stream->out_last = last;
+}
+
+void
+stream_drop_output(struct stream *stream)
+{
+	cut_behind(stream, NULL);
+	stream->pending = 0;
+}
+
+static unsigned
+fill_iov(const struct stream *stream, struct iovec *iov)
+{
+	unsigned count = 0;
+
+	for (struct stream_chunk *chunk = stream->out_first;
+	     chunk != NULL && count < MAX_IOV; chunk = chunk->next)
+		iov[count++] =
+		    (struct iovec){ .iov_base = chunk->bytes + chunk->start,
+			    .iov_len = chunk->end - chunk->start };
+	return count;
+}
+
+static void
+drop_sent(struct stream *stream, size_t sent)
+{
+	struct stream_chunk *chunk;
+	size_t here;
+
+	stream->pending -= (uint32_t)sent;
+	stream->bytes_out += sent;
+	while (sent > 0) {
+		chunk = stream->out_first;
+		here = chunk->end - chunk->start;
+		if (sent < here) {
+			chunk->start += (uint32_t)sent;
+			return;
+		}
+		sent -= here;
+		stream->out_first = chunk->next;
+		if (chunk->next == NULL)
+			stream->out_last = NULL;
+		pool_put(&stream->hub->chunks, chunk);
+	}
+}
+
+/* Send what the socket takes.  Returns 0, also when it is full, or -errno. */
+static int
+send_pending(struct stream *stream)
+{
+	struct iovec iov[MAX_IOV];
+	struct msghdr message = { .msg_iov = iov };
+	size_t sent_all = 0;
+	ssize_t sent;
+
+	while (stream->pending > 0 && sent_all < FLUSH_TURN_BYTES) {
+		message.msg_iovlen = fill_iov(stream, iov);
+		sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+		if (sent == -1 && errno == EINTR)
+			continue;
+		if (sent == -1 && errno != EAGAIN)
+			return -errno;
+		if (sent == -1) {
+			stream->full = true;
+			return 0;
+		}
+		drop_sent(stream, (size_t)sent);
+		sent_all += (size_t)sent;
+	}
+	return 0;
+}
+
+int
+stream_flush(struct stream *stream)
+{
+	bool was_waiting = (stream->interest & EV_WRITE) != 0;
+	int err;
+
+	if (stream->pending > 0 && !stream->full) {
+		err = send_pending(stream);
+		if (err != 0)
+			return err;
+	}
+	if (stream->pending > 0) {
+		/* More to send than a turn's share: go on in the next. */
+		if (!stream->full) {
+			stream_mark_dirty(stream);
+			loop_again(stream->hub->loop);
+		}
+		stream->was_full |= stream->full;
+		stream_update_interest(stream);
+		return 0;
+	}
+	/* A chunk that was reserved and never committed. */
+	if (stream->out_first != NULL)
+		stream_drop_output(stream);
+	if (was_waiting)
+		stream_update_interest(stream);
+	return 0;
+}
+
+static bool
+may_write(const struct stream *stream)
+{
+	return stream_is_open(stream) && !stream->closing && stream->error == 0;
+}
+
+size_t
+stream_room(const struct stream *stream)
+{
+	if (!may_write(stream) || stream->pending >= stream->write_limit)
+		return 0;
+	return stream->write_limit - stream->pending;
+}
+
+/* Append an empty chunk; the pool may be empty. */
+static struct stream_chunk *
+add_chunk(struct stream *stream)
+{
+	struct stream_chunk *chunk = pool_take(&stream->hub->chunks);
+
+	if (chunk == NULL)
+		return NULL;
+	chunk->next = NULL;
+	chunk->start = 0;
+	chunk->end = 0;
+	if (stream->out_last == NULL)
+		stream->out_first = chunk;
+	else
+		stream->out_last->next = chunk;
+	stream->out_last = chunk;
+	return chunk;
+}
+
+static size_t
+tail_room(const struct stream *stream)
+{
+	return stream->out_last == NULL
+	    ? 0
+	    : STREAM_CHUNK_SIZE - stream->out_last->end;
+}
+
+/* Get all chunks first, so that nothing is half written. */
+static int
+add_chunks(struct stream *stream, size_t len, struct stream_chunk **out_first)
+{
+	struct stream_chunk *last = stream->out_last, *chunk;
+	size_t room = tail_room(stream);
+
+	*out_first = last;
+	while (room < len) {
+		chunk = add_chunk(stream);
+		if (chunk == NULL) {
+			cut_behind(stream, last);
+			return -ENOBUFS;
+		}
+		if (*out_first == NULL)
+			*out_first = chunk;
+		room += STREAM_CHUNK_SIZE;
+	}
+	return 0;
+}
+
+int
+stream_write(struct stream *stream, const void *data, size_t len)
+{
+	struct stream_chunk *chunk;
+	const uint8_t *at = data;
+	size_t here, left;
+
+	if (!may_write(stream))
+		return -EPIPE;
+	if (len == 0)
+		return 0;
+	if (len > stream_room(stream) || add_chunks(stream, len, &chunk) != 0)
+		return -ENOBUFS;
+	for (left = len; left > 0; chunk = chunk->next) {
+		here = STREAM_CHUNK_SIZE - chunk->end;
+		if (here > left)
+			here = left;
+		memcpy(chunk->bytes + chunk->end, at, here);
+		chunk->end += (uint32_t)here;
+		at += here;
+		left -= here;
+	}
+	stream->pending += (uint32_t)len;
+	stream_mark_dirty(stream);
+	return 0;
+}
+
+uint8_t *
+stream_reserve(struct stream *stream, size_t len)
+{
+	BUG_ON(len > STREAM_CHUNK_SIZE);
+	if (!may_write(stream) || len > stream_room(stream))
+		return NULL;
+	if (tail_room(stream) < len && add_chunk(stream) == NULL)
+		return NULL;
+	if (stream->out_last == NULL)
+		return NULL;
+	return stream->out_last->bytes + stream->out_last->end;
+}
+
+void
+stream_commit(struct stream *stream, size_t len)
+{
+	BUG_ON(len > tail_room(stream));
+	if (len == 0)
+		return;
+	stream->out_last->end += (uint32_t)len;
+	stream->pending += (uint32_t)len;
+	stream_mark_dirty(stream);
+}
+
+size_t
+stream_pending(const struct stream *stream)
+{
+	return stream->pending;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "common/service/service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/service/sandbox.h"
+
+struct settings {
+	const char *conf_path;
+	bool test;
+	bool verbose;
+};
+
+struct service {
+	struct service_spec spec;
+	void *arg;
+	struct settings settings;
+	struct conf *conf;
+	char **operands;
+	struct loop *loop;
+	struct event *signals[3];
+	struct loop_timer drain_deadline;
+	struct loop_timer watchdog;
+	uint64_t watchdog_ns; /* between two signs of life; 0: none */
+	int code;
+	bool draining;
+	bool stopped;
+};
+
+static const struct option_row standard_rows[] = {
+	{ 'c', "config", "FILE", "read FILE instead of " SERVICE_DEFAULT_CONF,
+	    OPTION_STRING, offsetof(struct settings, conf_path), NULL },
+	{ 't', "test", NULL, "check the configuration and exit", OPTION_FLAG,
+	    offsetof(struct settings, test), NULL },
+	{ 'v', "verbose", NULL, "log debug lines too", OPTION_FLAG,
+	    offsetof(struct settings, verbose), NULL },
+};
+
+static int
+read_options(struct service *service, int *argc, char **argv)
+{
+	const struct service_spec *spec = &service->spec;
+	const struct options own = { .rows = spec->rows,
+		.count = spec->row_count };
+	const struct options options = { .program = spec->program,
+		.synopsis = spec->synopsis,
+		.summary = spec->summary,
+		.rows = standard_rows,
+		.count = ARRAY_LENGTH(standard_rows),
+		.more = &own,
+		.more_target = spec->target };
+	int code;
+
+	code = options_parse(&options, &service->settings, argc, argv);
+	if (code != OPTIONS_GO)
+		return code;
+	if (*argc - 1 < (int)spec->operands)
+		return options_usage_error(&options, "an operand is missing");
+	if (*argc - 1 > (int)spec->operands)
+		return options_usage_error(&options,
+		    "unexpected operand \"%s\"", argv[spec->operands + 1]);
+	service->operands = argv + 1;
+	return OPTIONS_GO;
+}
+
+/* As many descriptors as the system lets us have. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void
+apply_log_level(const struct service *service)
+{
+	log_set_level(service->settings.verbose ? LOG_LEVEL_DEBUG
+						: service->conf->log_level);
+}
+
+void
+service_stop(struct service *service, int code)
+{
+	if (!service->stopped || service->code == EXIT_OK)
+		service->code = code;
+	service->stopped = true;
+	loop_stop(service->loop);
+}
+
+static void
+on_drain_deadline(void *arg)
+{
+	struct service *service = arg;
+
+	log_warning("drain_cut_short", "limit_s=%u",
+	    (unsigned)(SERVICE_DRAIN_NS / CLOCK_SECOND_NS));
+	service_stop(service, EXIT_OK);
+}
+
+static void
+on_terminate(evutil_socket_t number, short what, void *arg)
+{
+	struct service *service = arg;
+
+	(void)what;
+	if (service->draining) {
+		log_warning("drain_cut_short", "signal=%d", (int)number);
+		service_stop(service, EXIT_OK);
+		return;
+	}
+	service->draining = true;
+	log_info("stopping", "signal=%d", (int)number);
+	sd_notify(0, "STOPPING=1");
+	loop_timer_start(&service->drain_deadline, SERVICE_DRAIN_NS);
+	if (service->spec.drain != NULL)
+		service->spec.drain(service->arg);
+	else
+		service_stop(service, EXIT_OK);
+}
+
+/* Log each line that conf_load() wrote. */
+static void
+log_mistakes(char *text)
+{
+	char *line, *rest = text;
+
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (*line != '\0')
+			log_error("configuration_wrong", "what=\"%s\"", line);
+}
+
+static void
+reload(struct service *service)
+{
+	struct conf *fresh = NULL, *old = service->conf;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *errors = open_memstream(&text, &len);
+
+	if (errors == NULL)
+		return;
+	if (conf_load(service->settings.conf_path, &fresh, errors) != 0)
+		fresh = NULL;
+	fclose(errors);
+	if (fresh == NULL) {
+		log_mistakes(text);
+		log_warning("reload_refused",
+		    "reason=\"the old configuration stays in use\"");
+		free(text);
+		return;
+	}
+	free(text);
+	service->conf = fresh;
+	apply_log_level(service);
+	if (service->spec.reload != NULL)
+		service->spec.reload(service->arg, fresh);
+	conf_free(old);
+	log_info("reloaded", "path=%s", log_quote(service->conf->path));
+}
+
+static void
+on_hangup(evutil_socket_t number, short what, void *arg)
+{
+	char text[64];
+
+	(void)number;
+	(void)what;
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+	    (unsigned long long)(clock_now_ns() / CLOCK_US_NS));
+	sd_notify(0, text);
+	reload(arg);
+	sd_notify(0, "READY=1");
+}
+
+static int
+add_signals(struct service *service)
+{
+	struct event_base *base = loop_base(service->loop);
+
+	signal(SIGPIPE, SIG_IGN);
+	service->signals[0] =
+	    evsignal_new(base, SIGTERM, on_terminate, service);
+	service->signals[1] = evsignal_new(base, SIGINT, on_terminate, service);
+	service->signals[2] = evsignal_new(base, SIGHUP, on_hangup, service);
+	for (size_t i = 0; i < ARRAY_LENGTH(service->signals); i++)
+		if (service->signals[i] == NULL ||
+		    event_add(service->signals[i], NULL) == -1)
+			return -ENOMEM;
+	return 0;
+}
+
+static void
+on_watchdog(void *arg)
+{
+	struct service *service = arg;
+
+	sd_notify(0, "WATCHDOG=1");
+	loop_timer_start(&service->watchdog, service->watchdog_ns);
+}
+
+static int
+make_loop(struct service *service)
+{
+	service->loop = loop_new();
+	if (service->loop == NULL)
+		return -ENOMEM;
+	loop_timer_init(&service->drain_deadline, service->loop,
+	    on_drain_deadline, service);
+	loop_timer_init(
+	    &service->watchdog, service->loop, on_watchdog, service);
+	return add_signals(service);
+}
+
+static int
+load_conf(struct service *service)
+{
+	const struct service_spec *spec = &service->spec;
+	int err;
+
+	err = conf_load(service->settings.conf_path, &service->conf, stderr);
+	if (err != 0)
+		return EXIT_CONFIG;
+	if (spec->check == NULL)
+		return EXIT_OK;
+	return spec->check(service->arg, service->conf, service->operands);
+}
+
+/* Returns OPTIONS_GO to go on, or what main() returns. */
+static int
+start(struct service *service, int *argc, char **argv)
+{
+	int code;
+
+	code = read_options(service, argc, argv);
+	if (code != OPTIONS_GO)
+		return code;
+	code = load_conf(service);
+	if (code != EXIT_OK)
+		return code;
+	if (service->settings.test) {
+		printf("%s: the configuration is right\n", service->conf->path);
+		return fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+	}
+	log_init(service->spec.program);
+	apply_log_level(service);
+	raise_descriptor_limit();
+	if (make_loop(service) != 0) {
+		log_error("start_failed", "reason=\"no event loop\"");
+		return EXIT_OSERR;
+	}
+	return OPTIONS_GO;
+}
+
+int
+service_start(const struct service_spec *spec, int *argc, char **argv,
+    struct service **out_service)
+{
+	struct service *service = calloc(1, sizeof(*service));
+	int code;
+
+	*out_service = NULL;
+	if (service == NULL)
+		return EXIT_OSERR;
+	service->spec = *spec;
+	service->arg = spec->target;
+	service->settings.conf_path = SERVICE_DEFAULT_CONF;
+	code = start(service, argc, argv);
+	if (code != OPTIONS_GO)
+		return service_end(service, code);
+	*out_service = service;
+	return EXIT_OK;
+}
+
+void
+service_set_arg(struct service *service, void *arg)
+{
+	service->arg = arg;
+}
+
+struct loop *
+service_loop(struct service *service)
+{
+	return service->loop;
+}
+
+const struct conf *
+service_conf(const struct service *service)
+{
+	return service->conf;
+}
+
+char **
+service_operands(struct service *service)
+{
+	return service->operands;
+}
+
+void
+service_ready(struct service *service, const char *status)
+{
+	uint64_t limit_us = 0;
+	int err;
+
+	err = sandbox_enter(service->spec.may_exec);
+	if (err != 0 && err != -ENOTSUP)
+		log_warning("sandbox_missing", "reason=\"%s\"", strerror(-err));
+	service_status(service, "%s", status);
+	sd_notify(0, "READY=1");
+	log_info("ready", "status=%s", log_quote(status));
+	/* Three signs of life within the limit: one may come late. */
+	if (sd_watchdog_enabled(0, &limit_us) > 0 && limit_us > 0) {
+		service->watchdog_ns = limit_us * CLOCK_US_NS / 3;
+		loop_timer_start(&service->watchdog, service->watchdog_ns);
+	}
+}
+
+void
+service_status(struct service *service, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	(void)service;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	text[strcspn(text, "\n")] = '\0';
+	sd_notifyf(0, "STATUS=%s", text);
+}
+
+int
+service_run(struct service *service)
+{
+	int err;
+
+	if (service->stopped)
+		return service->code;
+	err = loop_run(service->loop);
+	if (err != 0) {
+		log_error("loop_failed", "reason=\"%s\"", strerror(-err));
+		return EXIT_FAILED;
+	}
+	return service->code;
+}
+
+bool
+service_is_draining(const struct service *service)
+{
+	return service->draining;
+}
+
+int
+service_end(struct service *service, int code)
+{
+	if (service == NULL)
+		return code;
+	for (size_t i = 0; i < ARRAY_LENGTH(service->signals); i++)
+		if (service->signals[i] != NULL)
+			event_free(service->signals[i]);
+	loop_timer_stop(&service->drain_deadline);
+	loop_timer_stop(&service->watchdog);
+	loop_free(service->loop);
+	conf_free(service->conf);
+	free(service);
+	return code;
+}
