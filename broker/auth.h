@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * auth - accounts, passwords, and identity handles.
+ *
+ * One object serves MQTT clients and httpd alike.  Passwords are checked
+ * with argon2id (libsodium) on a thread of its own, one at a time, since a
+ * check takes tens of milliseconds; credentials that were verified before
+ * are answered at once from a cache of keyed hashes.  The queue is bounded:
+ * a full queue is answered MQTT_SERVER_BUSY.
+ *
+ * An identity is a handle that stands for an account as it was when the
+ * credentials were verified.  It is unguessable, never reused while the
+ * broker lives, and checked again each time it is presented.
+ */
+
+#ifndef WEIR_BROKER_AUTH_H
+#define WEIR_BROKER_AUTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/mailbox.h"
+#include "common/base/slice.h"
+#include "common/mqtt/reason.h"
+
+struct auth;
+struct conf;
+
+#define AUTH_ANONYMOUS UINT64_C(1) /* the identity of who gave no name */
+
+/* A check under way; embedded in or allocated by the asker. */
+struct auth_request {
+	struct mail mail;      /* the answer, put into `reply` */
+	struct mailbox *reply; /* whose owner asked; set by the asker */
+	char *user;            /* copied by auth_check() */
+	char *password;        /* copied, wiped after the check */
+	size_t password_length;
+	/* The answer, valid when mail.open() runs. */
+	enum mqtt_reason reason; /* SUCCESS, BAD_USER_NAME_OR_PASSWORD, ... */
+	uint64_t identity;
+};
+
+/*
+ * Read the accounts of the configuration and of accounts_file.  If there are
+ * none and http is configured, an account "admin" with a random password is
+ * made and written to state_dir/initial-account (0600), and said in the log.
+ * NULL with errno; the reason has been logged.
+ */
+struct auth *auth_new(const struct conf *conf);
+
+/* What still waits is answered MQTT_SERVER_UNAVAILABLE, by mail. */
+void auth_free(struct auth *auth);
+
+/*
+ * Check credentials.  mail.open and reply must be set.  Any thread.
+ * Returns true if the answer is in `request` already (cached, no such user
+ * is NOT answered faster than a wrong password), false if it comes by mail.
+ */
+bool auth_check(struct auth *auth, struct slice user, struct slice password,
+    struct auth_request *request);
+
+/* Free what auth_check() copied. */
+void auth_request_fini(struct auth_request *request);
+
+/* Is this handle still good?  Any thread, no lock. */
+bool auth_identity_is_valid(const struct auth *auth, uint64_t identity);
+
+/* Its account's name, "" for anonymous, NULL for an unknown handle. */
+const char *auth_identity_name(const struct auth *auth, uint64_t identity);
+
+bool auth_has_accounts(const struct auth *auth);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * bridge_table - which bridges want a topic.
+ *
+ * Built once from the configuration and never changed while threads run, so
+ * any thread may ask.  Bridges are numbered 0..62 by their place in the
+ * configuration; a set of bridges is a u64 of bits.
+ *
+ * What a forward rule matches is its filter behind its local_prefix.
+ */
+
+#ifndef WEIR_BROKER_BRIDGE_TABLE_H
+#define WEIR_BROKER_BRIDGE_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/slice.h"
+
+struct bridge_table;
+struct conf;
+
+/*
+ * [const] while workers run; `conf` is not needed afterwards.
+ * NULL with errno ENOMEM.
+ */
+struct bridge_table *bridge_table_new(const struct conf *conf);
+void bridge_table_free(struct bridge_table *table);
+
+/* The bridges with a forward filter that matches; 0 at once without any. */
+uint64_t bridge_table_match(
+    const struct bridge_table *table, struct slice topic);
+
+unsigned bridge_table_count(const struct bridge_table *table);
+
+/* Those of `bridges` whose overflow policy is stall or reject. */
+uint64_t bridge_table_reliable(
+    const struct bridge_table *table, uint64_t bridges);
+
+/* Those of `bridges` whose overflow policy is reject. */
+uint64_t bridge_table_rejecting(
+    const struct bridge_table *table, uint64_t bridges);
+
+/* The bridge of that name, or -1. */
+int bridge_table_find(const struct bridge_table *table, struct slice name);
+
+/* [const] */
+const char *bridge_table_name(
+    const struct bridge_table *table, unsigned bridge);
+
+/*
+ * Walk all filters: index 0, 1, ... until -1 is returned instead of the
+ * number of the filter's bridge.
+ */
+int bridge_table_filter(
+    const struct bridge_table *table, size_t index, struct slice *out_filter);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * broker - the parts of a weir-broker and how they know each other.
+ *
+ * main.c owns one `struct broker`.  Threads:
+ *
+ *	main = links	signals, control socket, all rings (links.c)
+ *	worker 0..n-1	MQTT connections and sessions (worker.c)
+ *	auth		password hashing (auth.c)
+ *	call_rcu	liburcu's, frees what readers may still see
+ *
+ * Start: configuration, auth, bridge table, tree, workers (each binds its
+ * listeners), links, READY.  Stop: listeners closed, workers drain and end,
+ * links drain and end.
+ */
+
+#ifndef WEIR_BROKER_BROKER_H
+#define WEIR_BROKER_BROKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/auth.h"
+#include "broker/bridge_port.h"
+#include "broker/mailbox.h"
+#include "common/conf/conf.h"
+
+/* As many as conf_keys.def allows. */
+#define BROKER_MAX_LISTENERS 64
+
+struct links;
+struct loop;
+struct retained;
+struct router;
+struct stats;
+struct subscription_tree;
+struct worker;
+
+struct broker {
+	/* [const] while threads run. */
+	const struct conf *conf;
+	struct auth *auth;
+	struct bridge_table *bridges;
+	struct subscription_tree *subscriptions; /* [rcu] */
+	struct retained *retained;               /* own lock, see retain.h */
+	struct worker **workers;
+	unsigned worker_count;
+	struct links *links;
+	struct mailbox *links_mailbox; /* mail for the links thread */
+	struct loop *loop;             /* the links thread's */
+	struct stats *stats;           /* counters, one block a thread */
+	size_t max_packet_size;        /* bytes, accepted from clients */
+	uint8_t instance[16];          /* random, of this start */
+	uint64_t started_ns;
+	struct router *links_router; /* the links thread's, see route.h */
+
+	/* Of the links thread, made by links_new(); outlives all messages. */
+	struct message_pools *links_messages;
+
+	/* Any worker; relaxed, each is a limit and orders nothing. */
+	atomic_uint connections;
+	atomic_uint listener_connections[BROKER_MAX_LISTENERS];
+};
+
+struct service;
+
+/*
+ * Make all parts and start the threads.  Main thread.
+ * Returns EXIT_OK, or an exit code after logging what is wrong.
+ */
+int broker_new(struct service *service, struct broker **out_broker);
+
+/* SIGTERM: let go in order, then service_stop(). */
+void broker_drain(struct broker *broker);
+
+/* After service_run(); accepts NULL. */
+void broker_free(struct broker *broker);
+
+#endif

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/deliver.h"
+#include "broker/handover.h"
+#include "common/base/bug.h"
+#include "common/base/clock.h"
+
+/* Time to take the last bytes after a DISCONNECT or a refusing CONNACK. */
+#define LEAVING_NS CLOCK_SECOND_NS
+
+static size_t on_data(struct stream *stream, const uint8_t *data, size_t len);
+static void on_closed(struct stream *stream, int reason);
+static void on_drained(struct stream *stream);
+static void on_alarm(struct alarm *alarm);
+
+static const struct stream_callbacks callbacks = {
+	.on_data = on_data,
+	.on_closed = on_closed,
+	.on_drained = on_drained,
+};
+
+static const char *const state_names[CLIENT_STATES] = {
+	[CLIENT_NEW] = "new",
+	[CLIENT_CHECKING] = "checking",
+	[CLIENT_CONNECTED] = "connected",
+	[CLIENT_LEAVING] = "leaving",
+	[CLIENT_CLOSED] = "closed",
+};
+
+const char *
+client_address(const struct client *client, char text[LISTENER_ADDRESS_SIZE])
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+
+	if (!stream_is_open(&client->stream) ||
+	    getpeername(stream_fd(&client->stream), (struct sockaddr *)&address,
+		&length) != 0)
+		return strcpy(text, "gone");
+	return listener_format((struct sockaddr *)&address, text);
+}
+
+void
+client_enter(struct client *client, enum client_state state)
+{
+	BUG_ON(client->state == CLIENT_CLOSED);
+	log_debug("client_state", "fd=%d from=%s to=%s",
+	    stream_fd(&client->stream), state_names[client->state],
+	    state_names[state]);
+	if (state == CLIENT_CONNECTED)
+		stats_increment(client->worker->counters, COUNT_clients);
+	if (client->state == CLIENT_CONNECTED)
+		stats_subtract(client->worker->counters, COUNT_clients, 1);
+	client->state = (uint8_t)state;
+}
+
+/* ---- birth ------------------------------------------------------------ */
+
+static void
+count_closed(struct worker *worker, unsigned listener)
+{
+	struct broker *broker = worker->broker;
+
+	stats_subtract(worker->counters, COUNT_connections, 1);
+	atomic_fetch_sub_explicit(
+	    &broker->connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(
+	    &broker->listener_connections[listener], 1, memory_order_relaxed);
+}
+
+static void
+set_limits(struct client *client)
+{
+	const size_t packet = client->worker->broker->max_packet_size;
+
+	stream_set_limits(&client->stream,
+	    (uint32_t)(CLIENT_OUTPUT_MARK + packet + (64u << 10)),
+	    (uint32_t)(packet + STREAM_READ_SIZE));
+}
+
+void
+client_new(struct worker *worker, int fd, unsigned listener,
+    const uint8_t *bytes, size_t length, uint64_t accepted_ns)
+{
+	const struct conf *conf = worker->broker->conf;
+	struct client *client;
+
+	client = calloc(1, sizeof(*client));
+	if (client == NULL) {
+		close(fd);
+		count_closed(worker, listener);
+		return;
+	}
+	client->worker = worker;
+	client->listener = (uint16_t)listener;
+	client->max_packet = UINT32_MAX;
+	client->alarm.fire = on_alarm;
+	if (stream_init(&client->stream, worker->hub, fd, &callbacks, client) !=
+	    0) {
+		count_closed(worker, listener);
+		free(client);
+		return;
+	}
+	set_limits(client);
+	client->next = NULL;
+	client->previous = worker->clients.last;
+	if (client->previous != NULL)
+		client->previous->next = client;
+	else
+		worker->clients.first = client;
+	worker->clients.last = client;
+	worker->clients.count++;
+
+	if (alarms_set(&worker->alarms, &client->alarm,
+		accepted_ns + conf->connect_timeout_ns) != 0 ||
+	    (length != 0 && stream_feed(&client->stream, bytes, length) != 0))
+		client_close(client, false);
+}
+
+/* ---- death ------------------------------------------------------------ */
+
+static void
+leave_session(struct client *client, bool send_will)
+{
+	struct session *session = client->session;
+
+	publish_drop_parked(client);
+	connect_check_abandon(client);
+	client->session = NULL;
+	if (session != NULL)
+		session_leave(session, send_will);
+}
+
+/* To be freed at the end of the turn: callers up the stack still look. */
+static void
+bury(struct client *client)
+{
+	struct worker *worker = client->worker;
+
+	alarms_stop(&worker->alarms, &client->alarm);
+	if (client->next != NULL)
+		client->next->previous = client->previous;
+	else
+		worker->clients.last = client->previous;
+	if (client->previous != NULL)
+		client->previous->next = client->next;
+	else
+		worker->clients.first = client->next;
+	worker->clients.count--;
+	topic_aliases_free(client->aliases);
+	client->aliases = NULL;
+	client->next = worker->graveyard;
+	worker->graveyard = client;
+}
+
+int
+client_give_away(struct client *client)
+{
+	const int fd = stream_detach(&client->stream);
+
+	if (fd < 0)
+		return fd;
+	client_enter(client, CLIENT_CLOSED);
+	bury(client);
+	return fd;
+}
+
+void
+client_close(struct client *client, bool send_will)
+{
+	if (client->state == CLIENT_CLOSED)
+		return;
+	stream_close(&client->stream);
+	client_enter(client, CLIENT_CLOSED);
+	count_closed(client->worker, client->listener);
+	leave_session(client, send_will);
+	bury(client);
+}
+
+void
+client_finish(struct client *client, bool send_will)
+{
+	struct worker *worker = client->worker;
+
+	if (client_is_over(client))
+		return;
+	client_enter(client, CLIENT_LEAVING);
+	leave_session(client, send_will);
+	stream_finish(&client->stream);
+	if (alarms_set(&worker->alarms, &client->alarm,
+		worker_now_ns(worker) + LEAVING_NS) != 0)
+		client_close(client, false);
+}
+
+void
+client_disconnect(struct client *client, enum mqtt_reason reason)
+{
+	const struct mqtt_disconnect disconnect = { .reason = reason };
+	uint8_t bytes[MQTT_SMALL_PACKET_BYTES];
+	size_t length;
+
+	if (client_is_over(client))
+		return;
+	/* The old versions know no DISCONNECT of the server. */
+	if (client->state == CLIENT_CONNECTED && client->version == MQTT_5) {
+		length = mqtt_encode_disconnect(
+		    bytes, sizeof(bytes), &disconnect, MQTT_5);
+		stream_write(&client->stream, bytes, length);
+	}
+	client_finish(client, true);
+}
+
+void
+client_fail(struct client *client, enum mqtt_reason reason, const char *what)
+{
+	char address[LISTENER_ADDRESS_SIZE];
+	struct slice id = { 0 };
+
+	if (client_is_over(client))
+		return;
+	if (client->session != NULL)
+		id = session_id(client->session);
+	worker_count(client->worker, COUNT_protocol_errors);
+	log_info("client_failed", "client=%s address=%s reason=\"%s\" what=%s",
+	    log_quote_n(id.data, id.len), client_address(client, address),
+	    mqtt_reason_name(reason), log_quote(what));
+	client_disconnect(client, reason);
+}
+
+/* ---- alarms ------------------------------------------------------------ */
+
+static void
+on_keepalive(struct client *client)
+{
+	struct worker *worker = client->worker;
+	uint64_t due = client->last_seen_ns + client->keepalive_ns;
+
+	/* While we do not read, its silence is ours. */
+	if (client->paused != 0)
+		due = worker_now_ns(worker) + client->keepalive_ns;
+	if (due <= worker_now_ns(worker)) {
+		/* [MQTT-3.1.2-22] */
+		worker_count(worker, COUNT_keepalive_timeouts);
+		client_disconnect(client, MQTT_KEEP_ALIVE_TIMEOUT);
+		return;
+	}
+	if (alarms_set(&worker->alarms, &client->alarm, due) != 0)
+		client_close(client, true);
+}
+
+static void
+on_alarm(struct alarm *alarm)
+{
+	struct client *client = CONTAINER_OF(alarm, struct client, alarm);
+
+	switch ((enum client_state)client->state) {
+	case CLIENT_NEW:
+	case CLIENT_CHECKING:
+		worker_count(client->worker, COUNT_connect_timeouts);
+		client_close(client, false);
+		break;
+	case CLIENT_CONNECTED:
+		on_keepalive(client);
+		break;
+	case CLIENT_LEAVING:
+	case CLIENT_CLOSED:
+	case CLIENT_STATES:
+		client_close(client, false);
+		break;
+	}
+}
+
+/* ---- input and output --------------------------------------------------- */
+
+/* A packet that is not there as a whole.  False: the client is over. */
+static bool
+wait_for_rest(struct client *client, uint8_t first)
+{
+	if (client_accepts(client, first))
+		return true;
+	client_fail(client, MQTT_PROTOCOL_ERROR, "packet not expected now");
+	return false;
+}
+
+static size_t
+on_data(struct stream *stream, const uint8_t *data, size_t len)
+{
+	struct client *client = stream->owner;
+	struct worker *worker = client->worker;
+	const size_t max = worker->broker->max_packet_size;
+	struct mqtt_frame frame;
+	size_t used = 0;
+
+	client->last_seen_ns = worker_now_ns(worker);
+	while (used < len && client->paused == 0) {
+		switch (mqtt_frame(data + used, len - used, max, &frame)) {
+		case MQTT_FRAME_WHOLE:
+			break;
+		case MQTT_FRAME_PARTIAL:
+			return wait_for_rest(client, data[used]) ? used : len;
+		case MQTT_FRAME_MALFORMED:
+			client_fail(
+			    client, MQTT_MALFORMED_PACKET, "fixed header");
+			return len;
+		case MQTT_FRAME_TOO_LARGE:
+			client_fail(client, MQTT_PACKET_TOO_LARGE,
+			    "packet above max_packet_size");
+			return len;
+		}
+		switch (client_dispatch(client, &frame)) {
+		case PACKET_DONE:
+			break;
+		case PACKET_KEEP:
+			if (client->handover_to == 0)
+				return used;
+			handover_send(client, client->handover_to - 1u,
+			    slice_of(data + used, len - used));
+			return len;
+		case PACKET_OVER:
+			return len;
+		}
+		used += frame.size;
+		if (stream_pending(stream) >= CLIENT_OUTPUT_MARK * 2)
+			client_pause(client, CLIENT_PAUSE_OUTPUT);
+	}
+	return used;
+}
+
+static void
+on_closed(struct stream *stream, int reason)
+{
+	struct client *client = stream->owner;
+
+	log_debug("client_gone", "error=%d", -reason);
+	client_close(client, true);
+}
+
+static void
+on_drained(struct stream *stream)
+{
+	struct client *client = stream->owner;
+
+	client_resume(client, CLIENT_PAUSE_OUTPUT);
+	if (client->session == NULL)
+		return;
+	deliver_waiting(client->worker, client->session);
+	if (client->session != NULL && client->session->jobs != NULL)
+		worker_pump_session(client->worker, client->session);
+}
+
+bool
+client_write(struct client *client, const uint8_t *bytes, size_t length)
+{
+	if (client_is_over(client))
+		return false;
+	if (stream_write(&client->stream, bytes, length) == 0)
+		return true;
+	worker_count(client->worker, COUNT_output_overflows);
+	client_close(client, true);
+	return false;
+}
+
+void
+client_pause(struct client *client, enum client_pause why)
+{
+	if (client->paused == 0)
+		stream_pause_read(&client->stream);
+	client->paused |= (uint8_t)why;
+}
+
+void
+client_resume(struct client *client, enum client_pause why)
+{
+	if ((client->paused & why) == 0)
+		return;
+	client->paused &= (uint8_t)~why;
+	if (client->paused != 0 || client_is_over(client))
+		return;
+	client->last_seen_ns = worker_now_ns(client->worker);
+	stream_resume_read(&client->stream);
+}
+
+bool
+client_acknowledge(struct client *client, enum mqtt_packet_type type,
+    uint16_t packet_id, enum mqtt_reason reason)
+{
+	const struct mqtt_ack ack = {
+		.packet_id = packet_id,
+		.reason = reason,
+	};
+	uint8_t bytes[MQTT_SMALL_PACKET_BYTES];
+	size_t length = 4;
+
+	if (reason == MQTT_SUCCESS)
+		mqtt_encode_ack_success(bytes, type, packet_id);
+	else
+		length = mqtt_encode_ack(
+		    bytes, sizeof(bytes), type, &ack, client->version);
+	return client_write(client, bytes, length);
+}

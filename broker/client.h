@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * client - one connection of an MQTT client, from accept to close.
+ *
+ *	  accept, hand-over
+ *	       |
+ *	       v
+ *	      NEW ----------- connect_timeout, not a CONNECT -------+
+ *	       | CONNECT with credentials                           |
+ *	       v                                                    |
+ *	   CHECKING --- refused: CONNACK ---+                       |
+ *	       | verified                   |                       |
+ *	       v                            v                       v
+ *	   CONNECTED --- DISCONNECT ---> LEAVING --- sent, late -> CLOSED
+ *	       |          of either                                 ^
+ *	       +------------- closed by the peer, keepalive --------+
+ *
+ * (A CONNECT without credentials goes from NEW to CONNECTED at once.)
+ * client_enter() is the only place that changes the state; the table in
+ * dispatch.c says which packets each state accepts.
+ *
+ * The worker's thread only.
+ */
+
+#ifndef WEIR_BROKER_CLIENT_H
+#define WEIR_BROKER_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/alarms.h"
+#include "broker/worker.h"
+#include "common/mqtt/encode.h"
+#include "common/mqtt/packet.h"
+#include "common/net/stream.h"
+
+/* Aliases that a client may use towards us [MQTT-3.2.2-17]. */
+#define CLIENT_TOPIC_ALIASES 16
+
+/* A PUBLISH is begun only while less than this waits to be sent. */
+#define CLIENT_OUTPUT_MARK (256u << 10)
+
+enum client_state {
+	CLIENT_NEW,
+	CLIENT_CHECKING,
+	CLIENT_CONNECTED,
+	CLIENT_LEAVING,
+	CLIENT_CLOSED,
+	CLIENT_STATES
+};
+
+/* Why reading is paused; a set. */
+enum client_pause {
+	CLIENT_PAUSE_CHECKING = 1, /* credentials are being checked */
+	CLIENT_PAUSE_PARKED = 2,   /* the read-ahead is full */
+	CLIENT_PAUSE_OUTPUT = 4,   /* it does not read what it asked for */
+	CLIENT_PAUSE_DRAINING = 8, /* the broker ends */
+};
+
+/* What became of a packet. */
+enum packet_verdict {
+	PACKET_DONE, /* go on with the next one */
+	PACKET_KEEP, /* reading was paused, or handover_to set: not used */
+	PACKET_OVER  /* the client is leaving or gone */
+};
+
+struct connect_check;
+
+/* PUBLISH packets as they came, behind one that found no room. */
+struct parked {
+	uint8_t *bytes;
+	size_t start;
+	size_t end;
+	size_t size;
+	uint32_t reserved; /* of the Receive Maximum: QoS 1 and new QoS 2 */
+};
+
+struct topic_aliases {
+	char *topics[CLIENT_TOPIC_ALIASES]; /* [0] is alias 1 */
+	uint16_t lengths[CLIENT_TOPIC_ALIASES];
+};
+
+struct client {
+	struct stream stream;
+	struct worker *worker;
+	struct session *session; /* NULL but in CONNECTED */
+	struct client *next;     /* worker->clients, or the graveyard */
+	struct client *previous;
+	struct client *next_stalled;
+	struct client *previous_stalled;
+	struct alarm alarm; /* connect_timeout, keepalive, end of LEAVING */
+	uint64_t last_seen_ns;
+	uint64_t keepalive_ns; /* 1.5 times [MQTT-3.1.2-22]; 0: none */
+	uint64_t identity;
+	struct connect_check *check;
+	struct parked *parked;
+	struct topic_aliases *aliases;
+	uint32_t max_packet; /* that it accepts */
+	uint16_t listener;
+	uint16_t handover_to; /* the worker's index + 1; 0: it stays */
+	uint8_t state;        /* enum client_state */
+	uint8_t version;      /* enum mqtt_version; 0 before CONNECT */
+	uint8_t paused;       /* a set of enum client_pause */
+	bool is_bridge;  /* the bridge bit: No Local, Retain As Published */
+	bool is_stalled; /* on worker->stalled */
+	bool is_verified;
+};
+
+/*
+ * A connection that was accepted here, or handed here with `bytes` of input.
+ * Takes `fd`; on failure it is closed and counted.
+ */
+void client_new(struct worker *worker, int fd, unsigned listener,
+    const uint8_t *bytes, size_t length, uint64_t accepted_ns);
+
+/* The one place where the state changes. */
+void client_enter(struct client *client, enum client_state state);
+
+/* The socket goes elsewhere: forget the connection.  Returns the fd. */
+int client_give_away(struct client *client);
+
+/*
+ * Say goodbye with a reason (MQTT 5.0) and close once that is sent; a will is
+ * sent unless reason is 0x00.  The client is over when this returns.
+ */
+void client_disconnect(struct client *client, enum mqtt_reason reason);
+
+/* As client_disconnect(), for what the client did wrong; counted, logged. */
+void client_fail(
+    struct client *client, enum mqtt_reason reason, const char *what);
+
+/* Close when what was written is sent, without a further word. */
+void client_finish(struct client *client, bool send_will);
+
+/* Close at once. */
+void client_close(struct client *client, bool send_will);
+
+/* Append to the output.  False: there is no room, the client is over. */
+bool client_write(struct client *client, const uint8_t *bytes, size_t length);
+
+void client_pause(struct client *client, enum client_pause why);
+void client_resume(struct client *client, enum client_pause why);
+
+/* Answer PUBACK, PUBREC, PUBREL or PUBCOMP. */
+bool client_acknowledge(struct client *client, enum mqtt_packet_type type,
+    uint16_t packet_id, enum mqtt_reason reason);
+
+/* "10.0.0.7:40123", for a log line. */
+const char *client_address(
+    const struct client *client, char text[LISTENER_ADDRESS_SIZE]);
+
+static inline bool
+client_is_over(const struct client *client)
+{
+	return client->state >= CLIENT_LEAVING;
+}
+
+/* ---- packets: dispatch.c, on_*.c --------------------------------------- */
+
+enum packet_verdict client_dispatch(
+    struct client *client, const struct mqtt_frame *frame);
+
+/* Does this state accept a packet that begins with `first`? */
+bool client_accepts(const struct client *client, uint8_t first);
+
+enum packet_verdict on_connect(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_publish(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_ack(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_pubrel(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_subscribe(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_unsubscribe(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_pingreq(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_disconnect(
+    struct client *client, const struct mqtt_frame *frame);
+enum packet_verdict on_auth(
+    struct client *client, const struct mqtt_frame *frame);
+
+/* on_connect.c: forget the check under way. */
+void connect_check_abandon(struct client *client);
+
+/* on_publish.c: publish what is parked.  True if nothing is left. */
+bool publish_parked(struct client *client);
+void publish_drop_parked(struct client *client);
+
+/* on_publish.c: send the acknowledgements that are due. */
+void publish_send_acks(struct worker *worker, struct session *session);
+
+/* on_publish.c */
+void topic_aliases_free(struct topic_aliases *aliases);
+
+#endif

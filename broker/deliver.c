@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/deliver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/client.h"
+#include "broker/worker.h"
+#include "common/base/bug.h"
+#include "common/base/clock.h"
+
+/* MQTT 3.x or 5.0, three levels of QoS, retain or not. */
+#define VARIANTS 12
+
+/* An encoded PUBLISH up to its payload. */
+struct head {
+	uint8_t *bytes;
+	size_t capacity;
+	size_t length; /* 0: not encoded yet */
+	struct mqtt_publish_layout layout;
+};
+
+struct encoder {
+	struct head variants[VARIANTS];
+	struct head other; /* with Subscription Identifiers */
+};
+
+/* How sending one PUBLISH went. */
+enum sent {
+	SENT,
+	SENT_LATER, /* no room now */
+	SENT_NEVER  /* expired, too large: counted; or the client is over */
+};
+
+struct encoder *
+encoder_new(void)
+{
+	return calloc(1, sizeof(struct encoder));
+}
+
+void
+encoder_free(struct encoder *encoder)
+{
+	if (encoder == NULL)
+		return;
+	for (unsigned i = 0; i < VARIANTS; i++)
+		free(encoder->variants[i].bytes);
+	free(encoder->other.bytes);
+	free(encoder);
+}
+
+void
+deliver_begin(struct worker *worker, const struct message *message)
+{
+	(void)message;
+	for (unsigned i = 0; i < VARIANTS; i++)
+		worker->encoder->variants[i].length = 0;
+}
+
+/* Most bytes before the payload: fixed header, topic, id, properties. */
+static size_t
+head_bound(const struct outbox_item *item)
+{
+	return 5 + 2 + item->message->topic_length + 2 + 4 + 5 +
+	    5 * item->identifier_count + item->message->properties_length;
+}
+
+/* Whole seconds that are left, rounded up [MQTT-3.3.2-6]. */
+static uint32_t
+seconds_left(const struct message *message, uint64_t now_ns)
+{
+	return (uint32_t)((message->expires_ns - now_ns + CLOCK_SECOND_NS - 1) /
+	    CLOCK_SECOND_NS);
+}
+
+static bool
+encode(struct head *head, const struct outbox_item *item, uint8_t version,
+    uint64_t now_ns)
+{
+	const struct message *message = item->message;
+	const struct mqtt_publish_out publish = {
+		.retain = item->retain,
+		.qos = item->qos,
+		.packet_id = item->qos == 0 ? 0 : 1,
+		.has_message_expiry = message->expires_ns != UINT64_MAX,
+		.message_expiry_interval_s = message->expires_ns == UINT64_MAX
+		    ? 0
+		    : seconds_left(message, now_ns),
+		.subscription_identifiers = item->identifiers,
+		.subscription_identifier_count = item->identifier_count,
+		.topic = message_topic(message),
+		.properties = message_properties(message),
+		.payload = message_payload(message),
+	};
+	const size_t bound = head_bound(item);
+	uint8_t *bytes;
+
+	if (head->capacity < bound) {
+		bytes = realloc(head->bytes, bound * 2);
+		if (bytes == NULL)
+			return false;
+		head->bytes = bytes;
+		head->capacity = bound * 2;
+	}
+	head->length = mqtt_encode_publish_head(
+	    head->bytes, head->capacity, &publish, version, &head->layout);
+	return head->length != 0;
+}
+
+/* The encoded head for this receiver, NULL without memory. */
+static struct head *
+head_for(struct worker *worker, const struct client *client,
+    const struct outbox_item *item)
+{
+	struct encoder *encoder = worker->encoder;
+	struct head *head;
+
+	if (item->identifier_count != 0) {
+		head = &encoder->other;
+		head->length = 0;
+	} else {
+		head = &encoder->variants[(client->version == MQTT_5) * 6 +
+		    item->qos * 2 + item->retain];
+	}
+	if (head->length == 0 &&
+	    !encode(head, item, client->version, worker_now_ns(worker)))
+		return NULL;
+	return head;
+}
+
+static void
+write_publish(struct client *client, struct head *head, struct slice payload,
+    uint16_t packet_id, bool dup)
+{
+	const size_t total = head->length + payload.len;
+	uint8_t *room;
+
+	if (packet_id != 0)
+		mqtt_patch_packet_id(head->bytes, &head->layout, packet_id);
+	room = total <= STREAM_CHUNK_SIZE
+	    ? stream_reserve(&client->stream, total)
+	    : NULL;
+	if (room != NULL) {
+		memcpy(room, head->bytes, head->length);
+		if (dup)
+			mqtt_patch_dup(room);
+		if (payload.len != 0)
+			memcpy(room + head->length, payload.data, payload.len);
+		stream_commit(&client->stream, total);
+		return;
+	}
+	if (dup)
+		mqtt_patch_dup(head->bytes);
+	if (client_write(client, head->bytes, head->length))
+		client_write(client, payload.data, payload.len);
+	head->bytes[0] &= (uint8_t)~0x08;
+}
+
+static enum sent
+send_publish(struct worker *worker, struct client *client,
+    const struct outbox_item *item, uint16_t packet_id, bool dup)
+{
+	const struct slice payload = message_payload(item->message);
+	struct head *head;
+	size_t total;
+
+	/* A message once sent may be sent again, expired or not. */
+	if (item->message->expires_ns <= worker_now_ns(worker) && !dup) {
+		worker_count(worker, COUNT_dropped_expired);
+		return SENT_NEVER;
+	}
+	head = head_for(worker, client, item);
+	if (head == NULL)
+		return SENT_LATER;
+	total = head->length + payload.len;
+	if (total > client->max_packet) {
+		/* [MQTT-3.1.2-24] [MQTT-3.1.2-25] */
+		worker_count(worker, COUNT_dropped_too_large);
+		return SENT_NEVER;
+	}
+	if (stream_room(&client->stream) < total)
+		return SENT_LATER;
+	write_publish(client, head, payload, packet_id, dup);
+	if (client_is_over(client))
+		return SENT_NEVER;
+	worker_count(worker, COUNT_messages_out);
+	stats_add(worker->counters, COUNT_publish_bytes_out, payload.len);
+	return SENT;
+}
+
+bool
+deliver_has_room(const struct session *session)
+{
+	return session->client != NULL &&
+	    stream_pending(&session->client->stream) < CLIENT_OUTPUT_MARK;
+}
+
+static void
+deliver_qos0(struct worker *worker, struct session *session,
+    const struct outbox_item *item)
+{
+	if (session->client == NULL)
+		worker_count(worker, COUNT_dropped_offline);
+	else if (!deliver_has_room(session) ||
+	    send_publish(worker, session->client, item, 0, false) == SENT_LATER)
+		worker_count(worker, COUNT_dropped_slow);
+}
+
+void
+deliver_done(struct session *session, struct outgoing *outgoing)
+{
+	if (session->resend == outgoing)
+		session->resend = outgoing->next;
+	stats_subtract(session->home->counters, COUNT_in_flight, 1);
+	outbox_done(&session->outbox, &session->home->outgoing, outgoing);
+}
+
+static struct outbox_item
+item_of(const struct outgoing *outgoing)
+{
+	return (struct outbox_item){
+		.message = outgoing->message,
+		.qos = outgoing->qos,
+		.retain = outgoing->retain,
+		.identifiers = outgoing_identifiers(outgoing),
+		.identifier_count = outgoing->identifier_count,
+	};
+}
+
+/*
+ * Is there room for all of it?  If the pool of chunks is what is short, no
+ * event of this client says when there is more: come back on a timer.
+ */
+static bool
+has_room_for(struct worker *worker, struct session *session,
+    const struct outbox_item *item)
+{
+	struct stream *stream = &session->client->stream;
+
+	if (stream_room(stream) >=
+	    head_bound(item) + item->message->payload_length)
+		return true;
+	if (stream_pending(stream) == 0) {
+		worker_pump_session(worker, session);
+		worker_retry_soon(worker);
+	}
+	return false;
+}
+
+/* The first of those that wait.  False: stop for now. */
+static bool
+send_first(
+    struct worker *worker, struct session *session, struct outgoing *outgoing)
+{
+	const struct outbox_item item = item_of(outgoing);
+
+	if (!has_room_for(worker, session, &item) ||
+	    outbox_take(&session->outbox, outgoing) != 0)
+		return false;
+	stats_subtract(worker->counters, COUNT_queued, 1);
+	stats_increment(worker->counters, COUNT_in_flight);
+	if (send_publish(worker, session->client, &item, outgoing->packet_id,
+		false) == SENT)
+		return true;
+	if (session->client == NULL)
+		return false;
+	deliver_done(session, outgoing);
+	return true;
+}
+
+/* One that is in flight, to a client that is back.  False: stop for now. */
+static bool
+send_again(
+    struct worker *worker, struct session *session, struct outgoing *outgoing)
+{
+	struct client *client = session->client;
+	const struct outbox_item item = item_of(outgoing);
+
+	if (outgoing->stage == OUTGOING_RECEIVED) {
+		session->resend = outgoing->next;
+		return client_acknowledge(
+		    client, MQTT_PUBREL, outgoing->packet_id, MQTT_SUCCESS);
+	}
+	if (!has_room_for(worker, session, &item))
+		return false;
+	deliver_begin(worker, outgoing->message);
+	session->resend = outgoing->next;
+	/* [MQTT-3.3.1-1] */
+	if (send_publish(worker, client, &item, outgoing->packet_id, true) ==
+	    SENT)
+		return true;
+	if (session->client == NULL)
+		return false;
+	deliver_done(session, outgoing);
+	return true;
+}
+
+void
+deliver_waiting(struct worker *worker, struct session *session)
+{
+	struct outgoing *outgoing;
+
+	while (deliver_has_room(session)) {
+		if (session->resend != NULL) {
+			if (!send_again(worker, session, session->resend))
+				break;
+			continue;
+		}
+		outgoing = outbox_peek(&session->outbox);
+		if (outgoing == NULL)
+			break;
+		deliver_begin(worker, outgoing->message);
+		if (!send_first(worker, session, outgoing))
+			break;
+	}
+}
+
+static void
+deliver_reliably(struct worker *worker, struct session *session,
+    const struct outbox_item *item)
+{
+	struct sessions *sessions = session->home;
+	struct outgoing *outgoing;
+	const bool queue_was_empty = session->outbox.waiting.count == 0;
+
+	switch (outbox_put(
+	    &session->outbox, &sessions->outgoing, &sessions->limits, item)) {
+	case 0:
+		stats_increment(worker->counters, COUNT_queued);
+		break;
+	case -ENOSPC:
+		worker_count(worker, COUNT_dropped_queue_full);
+		return;
+	default:
+		worker_count(worker, COUNT_dropped_memory);
+		return;
+	}
+	/* Others wait: this one is behind them. */
+	if (!queue_was_empty || session->resend != NULL ||
+	    !deliver_has_room(session))
+		return;
+	outgoing = outbox_peek(&session->outbox);
+	if (outgoing != NULL)
+		send_first(worker, session, outgoing);
+}
+
+void
+deliver(struct worker *worker, struct session *session,
+    const struct outbox_item *item)
+{
+	if (session->ended)
+		return;
+	worker_count(worker, COUNT_deliveries);
+	if (item->qos == 0)
+		deliver_qos0(worker, session, item);
+	else
+		deliver_reliably(worker, session, item);
+}
+
+void
+deliver_resume(struct worker *worker, struct session *session)
+{
+	session->resend = session->outbox.in_flight.first;
+	deliver_waiting(worker, session);
+}

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_control.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/links_connection.h"
+#include "broker/links_memory.h"
+#include "broker/links_private.h"
+#include "broker/links_socket.h"
+#include "broker/links_status.h"
+#include "common/base/log.h"
+#include "common/ring/ring_control.h"
+#include "common/shm/fdpass.h"
+#include "common/shm/memfd.h"
+#include "common/stats/stats.h"
+
+#define CONNECTIONS_MAX 256u
+#define MESSAGES_A_TURN 32u
+
+struct links_control {
+	struct links *links;
+	struct links_socket socket;
+	struct loop_fd watch;
+	struct links_connection *connections;
+	unsigned count;
+	uid_t httpd_uid, bridged_uid; /* (uid_t)-1: there is no such user */
+};
+
+/* ---- what is said ------------------------------------------------------ */
+
+static void
+send_lane(struct links_connection *connection, enum ring_direction direction,
+    const struct ring_lane_geometry *geometry, int fd)
+{
+	struct ring_control_lane message = {
+		.header = links_connection_header(RING_CONTROL_LANE),
+		.direction = direction,
+		.geometry = *geometry,
+	};
+
+	links_connection_send(connection, &message, sizeof(message), &fd, 1);
+}
+
+static void
+send_filter(struct links_connection *connection, const char *bridge,
+    struct slice filter)
+{
+	struct ring_control_filter *message;
+
+	message = calloc(1, sizeof(*message) + filter.len);
+	if (message == NULL)
+		return;
+	message->header = links_connection_header(RING_CONTROL_FILTER);
+	snprintf(message->bridge, sizeof(message->bridge), "%s", bridge);
+	message->filter_length = (uint16_t)filter.len;
+	memcpy(message + 1, filter.data, filter.len);
+	links_connection_send(
+	    connection, message, sizeof(*message) + filter.len, NULL, 0);
+	free(message);
+}
+
+/* Only bridges that stall or reject have lanes; a bridge's own never. */
+static void
+send_filters(struct links_connection *connection)
+{
+	const struct bridge_table *table =
+	    connection->control->links->broker->bridges;
+	const struct ring_control_header begin =
+	    links_connection_header(RING_CONTROL_FILTERS_BEGIN);
+	const struct ring_control_filters_end end = {
+		.header = links_connection_header(RING_CONTROL_FILTERS_END),
+		.version = 1,
+	};
+	struct slice filter;
+	int bridge;
+
+	links_connection_send(connection, &begin, sizeof(begin), NULL, 0);
+	for (size_t i = 0;
+	     (bridge = bridge_table_filter(table, i, &filter)) != -1; i++) {
+		if (bridge == connection->endpoint->bridge_number ||
+		    bridge_table_reliable(table, UINT64_C(1) << bridge) == 0)
+			continue;
+		send_filter(connection,
+		    bridge_table_name(table, (unsigned)bridge), filter);
+	}
+	links_connection_send(connection, &end, sizeof(end), NULL, 0);
+}
+
+/* ---- HELLO --------------------------------------------------------------- */
+
+/* Say why and close. */
+static void
+refuse(struct links_connection *connection, const char *text)
+{
+	log_warning("link_refused", "pid=%d uid=%d reason=%s",
+	    (int)connection->pid, (int)connection->uid, log_quote(text));
+	links_connection_send_text(
+	    connection, RING_CONTROL_REFUSED, "", text, strlen(text));
+	links_control_close(connection, text);
+}
+
+static bool
+uid_is_allowed(const struct links_connection *connection, uint32_t role)
+{
+	const struct links_control *control = connection->control;
+	uid_t uid = connection->uid;
+
+	if (uid == 0 || uid == geteuid())
+		return true;
+	if (uid == (uid_t)-1)
+		return false;
+	if (uid == control->httpd_uid)
+		return role != RING_ROLE_BRIDGE;
+	if (uid == control->bridged_uid)
+		return role != RING_ROLE_HTTPD;
+	return false;
+}
+
+static void
+warn_of_isolation(struct links_connection *connection)
+{
+	struct links *links = connection->control->links;
+
+	if (links->isolation_warned || connection->uid != geteuid())
+		return;
+	links->isolation_warned = true;
+	log_warning("isolation_off",
+	    "uid=%d reason=\"programs share one user, so a broken one could "
+	    "write the rings of the others\" hint=\"run each as a user of its "
+	    "own, as the systemd units do\"",
+	    (int)connection->uid);
+}
+
+static struct links_endpoint *
+find_endpoint(struct links *links, uint32_t role, const char *name)
+{
+	struct links_endpoint *endpoint;
+
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		endpoint = links->endpoints[i];
+		if (endpoint != NULL && endpoint->role == role &&
+		    (role == RING_ROLE_HTTPD ||
+			strcmp(endpoint->identity.name, name) == 0))
+			return endpoint;
+	}
+	return NULL;
+}
+
+static int
+send_grant(struct links_connection *connection)
+{
+	struct links_endpoint *endpoint = connection->endpoint;
+	struct stats *stats = endpoint->links->broker->stats;
+	struct ring_control_grant grant = {
+		.header = links_connection_header(RING_CONTROL_GRANT),
+		.identity = endpoint->identity,
+	};
+	int fds[5], read_only, stats_read_only = -1;
+	unsigned count = 4;
+
+	read_only = memfd_reopen_read_only(endpoint->own_fd);
+	if (read_only < 0)
+		return read_only;
+	fds[0] = read_only;
+	fds[1] = endpoint->peer_fd;
+	fds[2] = endpoint->bells.to_broker;
+	fds[3] = endpoint->bells.to_endpoint_wait;
+	if (stats != NULL)
+		stats_read_only = memfd_reopen_read_only(stats_fd(stats));
+	if (stats_read_only >= 0)
+		fds[count++] = stats_read_only;
+	links_connection_send(connection, &grant, sizeof(grant), fds, count);
+	close(read_only);
+	if (stats_read_only >= 0)
+		close(stats_read_only);
+	return 0;
+}
+
+static void
+send_all(struct links_connection *connection)
+{
+	struct links_endpoint *endpoint = connection->endpoint;
+
+	send_lane(connection, RING_TO_ENDPOINT, &endpoint->output.geometry,
+	    endpoint->output.fd);
+	for (uint32_t i = 0; i < endpoint->lane_count; i++)
+		send_lane(connection, RING_TO_BROKER,
+		    &endpoint->lanes[i].geometry, endpoint->lanes[i].fd);
+	send_filters(connection);
+}
+
+static void
+attach(struct links_connection *connection, struct links_endpoint *endpoint)
+{
+	char text[160];
+	pid_t other;
+	int err;
+
+	if (links_endpoint_claim(endpoint, connection->pid, &other) != 0) {
+		snprintf(text, sizeof(text),
+		    "%s is served by process %d already",
+		    endpoint->identity.name, (int)other);
+		refuse(connection, text);
+		return;
+	}
+	if (endpoint->state == LINKS_POISONED) {
+		err = links_memory_rebuild(endpoint);
+		if (err != 0) {
+			snprintf(text, sizeof(text),
+			    "the broker has no memory for this link: %s",
+			    strerror(-err));
+			refuse(connection, text);
+			return;
+		}
+	}
+	connection->endpoint = endpoint;
+	err = send_grant(connection);
+	if (err != 0) {
+		connection->endpoint = NULL;
+		refuse(connection, strerror(-err));
+		return;
+	}
+	send_all(connection);
+	links_endpoint_attached(endpoint, connection);
+	warn_of_isolation(connection);
+	log_info("link_attached", "link=%s pid=%d lanes=%u",
+	    log_quote(endpoint->identity.name), (int)connection->pid,
+	    endpoint->lane_count);
+}
+
+static void
+on_hello(struct links_connection *connection, const void *bytes, size_t length)
+{
+	struct links *links = connection->control->links;
+	struct links_endpoint *endpoint;
+	struct ring_control_hello hello;
+	char text[160];
+
+	if (length != sizeof(hello)) {
+		refuse(connection, "this HELLO has a wrong length");
+		return;
+	}
+	memcpy(&hello, bytes, sizeof(hello));
+	hello.name[sizeof(hello.name) - 1] = '\0';
+	if (hello.abi != RING_ABI) {
+		snprintf(text, sizeof(text),
+		    "this program speaks ring ABI %u, the broker %u: install "
+		    "all programs of one version and restart them",
+		    hello.abi, RING_ABI);
+		refuse(connection, text);
+		return;
+	}
+	if (!uid_is_allowed(connection, hello.role)) {
+		snprintf(text, sizeof(text),
+		    "user %d may not do this: be root, the broker's user, or "
+		    "the program's own (weir-httpd, weir-bridged)",
+		    (int)connection->uid);
+		refuse(connection, text);
+		return;
+	}
+	if (hello.role == RING_ROLE_CONTROL) {
+		connection->is_control = true;
+		return;
+	}
+	if (links->is_draining) {
+		refuse(connection, "the broker is stopping");
+		return;
+	}
+	endpoint = find_endpoint(links, hello.role, hello.name);
+	if (endpoint == NULL) {
+		snprintf(text, sizeof(text),
+		    "the broker's configuration has no %s%.60s: restart the "
+		    "broker if it was added",
+		    hello.role == RING_ROLE_BRIDGE ? "bridge " : "http group",
+		    hello.role == RING_ROLE_BRIDGE ? hello.name : "");
+		refuse(connection, text);
+		return;
+	}
+	attach(connection, endpoint);
+}
+
+/* ---- what else is said ------------------------------------------------- */
+
+static void
+on_open_lane(
+    struct links_connection *connection, const void *bytes, size_t length)
+{
+	struct links_endpoint *endpoint = connection->endpoint;
+	struct ring_control_open_lane message;
+	const char *reason = "it cannot be opened";
+	int lane;
+
+	if (length != sizeof(message)) {
+		links_control_close(connection, "OPEN_LANE of a wrong length");
+		return;
+	}
+	memcpy(&message, bytes, sizeof(message));
+	message.set[sizeof(message.set) - 1] = '\0';
+	lane = links_memory_open_lane(endpoint, message.set, &reason);
+	if (lane == -EEXIST)
+		return; /* it was told already */
+	if (lane < 0) {
+		log_warning("lane_refused", "link=%s set=%s reason=%s",
+		    log_quote(endpoint->identity.name), log_quote(message.set),
+		    log_quote(reason));
+		links_connection_send_text(connection,
+		    RING_CONTROL_LANE_REFUSED, message.set, reason,
+		    strlen(reason));
+		return;
+	}
+	log_info("lane_opened", "link=%s lane=%d set=%s",
+	    log_quote(endpoint->identity.name), lane, log_quote(message.set));
+	send_lane(connection, RING_TO_BROKER, &endpoint->lanes[lane].geometry,
+	    endpoint->lanes[lane].fd);
+	loop_again(endpoint->links->loop);
+}
+
+static void
+on_request(
+    struct links_connection *connection, const uint8_t *bytes, size_t length)
+{
+	struct ring_control_text message;
+	struct slice question;
+	char *answer;
+
+	if (length < sizeof(message)) {
+		links_control_close(connection, "REQUEST of a wrong length");
+		return;
+	}
+	memcpy(&message, bytes, sizeof(message));
+	question = slice_of(bytes + sizeof(message), length - sizeof(message));
+	if (message.length != question.len) {
+		links_control_close(connection, "REQUEST of a wrong length");
+		return;
+	}
+	answer = links_status_answer(connection->control->links, question);
+	if (answer == NULL) {
+		links_control_close(connection, "no memory for an answer");
+		return;
+	}
+	links_connection_send_text(
+	    connection, RING_CONTROL_ANSWER, "", answer, strlen(answer));
+	free(answer);
+}
+
+/* The endpoint gives the link up: its reason is text for the log. */
+static void
+on_poisoned(
+    struct links_connection *connection, const uint8_t *bytes, size_t length)
+{
+	size_t skip = sizeof(struct ring_control_text);
+
+	if (length < skip)
+		skip = length;
+	log_error("link_given_up", "link=%s pid=%d reason=%s",
+	    log_quote(connection->endpoint->identity.name),
+	    (int)connection->pid, log_quote_n(bytes + skip, length - skip));
+	links_endpoint_poison(
+	    connection->endpoint, "the endpoint found it damaged");
+}
+
+static void
+on_message(
+    struct links_connection *connection, const uint8_t *bytes, size_t length)
+{
+	bool is_new = connection->endpoint == NULL && !connection->is_control;
+	struct ring_control_header header;
+
+	if (length < sizeof(header)) {
+		links_control_close(connection, "a message without a header");
+		return;
+	}
+	memcpy(&header, bytes, sizeof(header));
+	if (header.magic != RING_CONTROL_MAGIC)
+		links_control_close(connection, "a message of another program");
+	else if (header.type == RING_CONTROL_HELLO && is_new)
+		on_hello(connection, bytes, length);
+	else if (header.type == RING_CONTROL_REQUEST && connection->is_control)
+		on_request(connection, bytes, length);
+	else if (connection->endpoint == NULL)
+		links_control_close(connection, "an unexpected message");
+	else if (header.type == RING_CONTROL_OPEN_LANE)
+		on_open_lane(connection, bytes, length);
+	else if (header.type == RING_CONTROL_READY)
+		ring_link_ring(connection->endpoint->link);
+	else if (header.type == RING_CONTROL_POISONED)
+		on_poisoned(connection, bytes, length);
+	else
+		links_control_close(connection, "an unexpected message");
+}
+
+/* ---- connections --------------------------------------------------------- */
+
+/*
+ * Handlers close the connection they are called for, so reading goes on only
+ * while it is still in the list.
+ */
+static bool
+is_open(const struct links_control *control,
+    const struct links_connection *connection)
+{
+	const struct links_connection *c;
+
+	for (c = control->connections; c != NULL; c = c->next) {
+		if (c == connection)
+			return true;
+	}
+	return false;
+}
+
+static void
+read_messages(struct links_connection *connection)
+{
+	struct links_control *control = connection->control;
+	uint8_t buffer[RING_CONTROL_MAX];
+	int fds[FDPASS_MAX];
+	unsigned count;
+	ssize_t n;
+
+	for (unsigned i = 0; i < MESSAGES_A_TURN; i++) {
+		count = 0;
+		n = fdpass_recv(connection->sock, buffer, sizeof(buffer), fds,
+		    FDPASS_MAX, &count);
+		if (n == -EAGAIN)
+			return;
+		if (n <= 0) {
+			links_control_close(connection,
+			    n == 0 ? "it ended" : strerror((int)-n));
+			return;
+		}
+		/* Nobody hands descriptors to the broker in this version. */
+		while (count > 0)
+			close(fds[--count]);
+		on_message(connection, buffer, (size_t)n);
+		if (!is_open(control, connection))
+			return;
+	}
+}
+
+static void
+connection_ready(void *arg, int fd, unsigned ready)
+{
+	struct links_connection *connection = arg;
+
+	(void)fd;
+	if ((ready & LOOP_WRITE) != 0)
+		links_connection_flush(connection);
+	if (connection->is_broken)
+		links_control_close(connection, "it does not read");
+	else if ((ready & LOOP_READ) != 0)
+		read_messages(connection);
+}
+
+static int
+connection_new(struct links_control *control, int sock)
+{
+	struct links_connection *connection;
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (control->count >= CONNECTIONS_MAX)
+		return -EMFILE;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &length) == -1)
+		return -errno;
+	connection =
+	    links_connection_new(control->links->loop, sock, connection_ready);
+	if (connection == NULL)
+		return -errno;
+	connection->control = control;
+	connection->pid = peer.pid;
+	connection->uid = peer.uid;
+	connection->next = control->connections;
+	connection->link = &control->connections;
+	if (connection->next != NULL)
+		connection->next->link = &connection->next;
+	control->connections = connection;
+	control->count++;
+	return 0;
+}
+
+static void
+accept_ready(void *arg, int fd, unsigned ready)
+{
+	struct links_control *control = arg;
+	int err, sock;
+
+	(void)ready;
+	sock = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (sock == -1)
+		return;
+	err = connection_new(control, sock);
+	if (err != 0) {
+		log_warning(
+		    "control_refused", "error=%s", log_quote(strerror(-err)));
+		close(sock);
+	}
+}
+
+void
+links_control_say_poisoned(struct links_connection *connection, const char *why)
+{
+	links_connection_send_text(
+	    connection, RING_CONTROL_POISONED, "", why, strlen(why));
+}
+
+void
+links_control_close(struct links_connection *connection, const char *why)
+{
+	struct links_endpoint *endpoint = connection->endpoint;
+
+	if (endpoint != NULL) {
+		log_info("link_detached", "link=%s pid=%d reason=%s",
+		    log_quote(endpoint->identity.name), (int)connection->pid,
+		    log_quote(why));
+		links_endpoint_detached(endpoint);
+	}
+	*connection->link = connection->next;
+	if (connection->next != NULL)
+		connection->next->link = connection->link;
+	connection->control->count--;
+	links_connection_free(connection);
+}
+
+/* ---- life -----------------------------------------------------------------
+ */
+
+static uid_t
+uid_of(const char *user)
+{
+	const struct passwd *entry = getpwnam(user);
+
+	return entry == NULL ? (uid_t)-1 : entry->pw_uid;
+}
+
+struct links_control *
+links_control_new(struct links *links)
+{
+	struct links_control *control;
+	int err;
+
+	control = calloc(1, sizeof(*control));
+	if (control == NULL)
+		return NULL;
+	control->links = links;
+	control->httpd_uid = uid_of("weir-httpd");
+	control->bridged_uid = uid_of("weir-bridged");
+	err = links_socket_open(
+	    &control->socket, links->broker->conf->run_dir, &links->store);
+	if (err != 0) {
+		free(control);
+		errno = -err;
+		return NULL;
+	}
+	return control;
+}
+
+int
+links_control_start(struct links_control *control)
+{
+	return loop_fd_start(&control->watch, control->links->loop,
+	    control->socket.fd, LOOP_READ, accept_ready, control);
+}
+
+void
+links_control_free(struct links_control *control)
+{
+	if (control == NULL)
+		return;
+	while (control->connections != NULL)
+		links_control_close(
+		    control->connections, "the broker is stopping");
+	loop_fd_stop(&control->watch);
+	links_socket_close(&control->socket);
+	free(control);
+}

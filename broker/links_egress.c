@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_egress.h"
+
+#include <string.h>
+
+#include "broker/bridge_port_links.h"
+#include "broker/links_private.h"
+#include "broker/links_salvage.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+/* An episode is logged when it lasts this long. */
+#define EPISODE_NS CLOCK_SECOND_NS
+
+#define EACH_BRIDGE(bridge, set)                                               \
+	for (uint64_t set_left_ = (set); set_left_ != 0 &&                     \
+	     ((bridge) = (unsigned)__builtin_ctzll(set_left_), true);          \
+	     set_left_ &= set_left_ - 1)
+
+static uint64_t
+capacity_of(const struct links_output *output)
+{
+	return UINT64_C(1) << output->geometry.min_shift;
+}
+
+static enum conf_overflow
+policy_of(const struct links *links, unsigned bridge)
+{
+	return links->endpoints[bridge + 1]->bridge->overflow;
+}
+
+static bool
+drops(enum conf_overflow policy)
+{
+	return policy == CONF_OVERFLOW_DROP_OLDEST ||
+	    policy == CONF_OVERFLOW_DROP_NEWEST;
+}
+
+/* ---- policies -------------------------------------------------------------
+ */
+
+static void
+count_too_large(struct links *links, unsigned bridge, size_t length)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+
+	links_count(links, COUNT_bridge_too_large, 1);
+	if (output->too_large++ != 0)
+		return;
+	log_warning("message_too_large",
+	    "bridge=%s bytes=%zu most=%llu hint=\"raise ring.capacity of the "
+	    "bridge, or lower max_packet_size; later ones are only counted\"",
+	    log_quote(bridge_table_name(links->broker->bridges, bridge)),
+	    length, (unsigned long long)(capacity_of(output) / 4));
+}
+
+static bool
+can_ever_hold(const struct links_output *output, size_t length)
+{
+	return output->producer == NULL ||
+	    length <= ring_producer_max_payload(output->producer);
+}
+
+uint64_t
+links_egress_fitting(struct links *links, uint64_t bridges, size_t length)
+{
+	uint64_t fitting = bridges;
+	unsigned bridge;
+
+	EACH_BRIDGE(bridge, bridges)
+	{
+		if (can_ever_hold(links_bridge_output(links, bridge), length))
+			continue;
+		count_too_large(links, bridge, length);
+		fitting &= ~(UINT64_C(1) << bridge);
+	}
+	return fitting;
+}
+
+static void
+count_dropped(struct links *links, struct links_output *output)
+{
+	output->accepted++;
+	output->dropped++;
+	links_count(links, COUNT_bridge_dropped, 1);
+	if (output->producer != NULL)
+		ring_producer_count_dropped(output->producer);
+}
+
+bool
+links_egress_make_room(struct links *links, unsigned bridge, size_t length)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+
+	if (!can_ever_hold(output, length)) {
+		count_too_large(links, bridge, length);
+		return false;
+	}
+	/* Ask early: it takes effect when the consumer has run. */
+	if (policy_of(links, bridge) == CONF_OVERFLOW_DROP_OLDEST &&
+	    output->producer != NULL)
+		ring_producer_drop_oldest(
+		    output->producer, capacity_of(output) / 4);
+	if (links_output_has_room(output, length, NULL))
+		return true;
+	links_output_lacks(output, links->now_ns, NULL);
+	count_dropped(links, output);
+	return false;
+}
+
+void
+links_egress_refused(struct links *links, uint64_t bridges)
+{
+	struct links_output *output;
+	unsigned bridge;
+
+	EACH_BRIDGE(bridge, bridges)
+	{
+		output = links_bridge_output(links, bridge);
+		output->refused++;
+		links_count(links, COUNT_bridge_refused, 1);
+		links_output_lacks(output, links->now_ns, NULL);
+		if (output->producer != NULL)
+			ring_producer_count_refused(output->producer);
+	}
+}
+
+/* ---- from the ports -------------------------------------------------------
+ */
+
+static struct record_message
+record_of(const struct message *message)
+{
+	uint64_t left_ns, left_s;
+	struct record_message record = {
+		.qos = message->qos,
+		.retain = message->retain,
+		.expiry_s = RECORD_NEVER_EXPIRES,
+		.topic = message_topic(message),
+		.properties = message_properties(message),
+		.payload = message_payload(message),
+	};
+
+	if (message->expires_ns == UINT64_MAX)
+		return record;
+	left_ns = message->expires_ns > message->created_ns
+	    ? message->expires_ns - message->created_ns
+	    : 0;
+	left_s = (left_ns + CLOCK_SECOND_NS - 1) / CLOCK_SECOND_NS;
+	record.expiry_s = left_s < RECORD_NEVER_EXPIRES
+	    ? (uint32_t)left_s
+	    : RECORD_NEVER_EXPIRES - 1;
+	return record;
+}
+
+static size_t
+body_size(const struct bridge_port_item *item)
+{
+	const struct record_message body = record_of(item->message);
+
+	return record_message_size(&body);
+}
+
+static void
+put_item(struct links_output *output, const struct bridge_port_item *item,
+    unsigned port)
+{
+	const struct message *message = item->message;
+	const struct record_message body = record_of(message);
+	const struct ring_record record = {
+		.kind = RECORD_MESSAGE,
+		.source_link = MESSAGE_FROM_MQTT,
+		.source_lane = (uint16_t)port,
+		.source_sequence = item->ticket,
+		.identity = message->identity,
+		.time_ns = message->created_ns,
+	};
+
+	record_message_write(
+	    &body, links_output_claim(output, record_message_size(&body)));
+	links_output_put(output, &record);
+}
+
+/*
+ * Returns false if the item has to wait.  It may get in line for the room
+ * only if `may_queue`: who was served just now lets the others go first.
+ */
+static bool
+take_item(struct links *links, unsigned port, unsigned bridge,
+    const struct bridge_port_item *item, bool may_queue)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+	const void *who = links->ports[port];
+	size_t length = body_size(item);
+
+	if (drops(policy_of(links, bridge))) {
+		if (links_egress_make_room(links, bridge, length))
+			put_item(output, item, port);
+		return true;
+	}
+	if (!can_ever_hold(output, length)) {
+		count_too_large(links, bridge, length);
+		return true;
+	}
+	if (!links_output_has_room(output, length, who)) {
+		links_output_lacks(
+		    output, links->now_ns, may_queue ? who : NULL);
+		return false;
+	}
+	put_item(output, item, port);
+	return true;
+}
+
+static bool
+serve(struct links *links, unsigned port, unsigned bridge)
+{
+	struct bridge_port_item *item;
+	size_t bytes = 0;
+	unsigned taken = 0;
+
+	while (taken < LINKS_TURN_RECORDS && bytes < LINKS_TURN_BYTES) {
+		item = bridge_port_head(links->ports[port], bridge);
+		if (item == NULL ||
+		    !take_item(links, port, bridge, item, taken == 0))
+			break;
+		bytes += item->weight;
+		taken++;
+		bridge_port_advance(links->ports[port], bridge);
+	}
+	return taken > 0;
+}
+
+bool
+links_egress_round(struct links *links)
+{
+	unsigned bridge, port;
+	bool moved = false;
+
+	for (uint32_t i = 1; i < links->endpoint_count; i++) {
+		if (links->endpoints[i]->salvage != NULL)
+			moved |= links_salvage_round(links->endpoints[i]);
+	}
+	for (unsigned i = 0; i < links->port_count; i++) {
+		port = (unsigned)((links->turns + i) % links->port_count);
+		if (links->ports[port] == NULL)
+			continue;
+		EACH_BRIDGE(bridge, bridge_port_waiting(links->ports[port]))
+		moved |= serve(links, port, bridge);
+	}
+	return moved;
+}
+
+void
+links_egress_publish(struct links *links)
+{
+	for (unsigned i = 0; i < links->port_count; i++) {
+		if (links->ports[i] != NULL)
+			bridge_port_publish(links->ports[i]);
+	}
+}
+
+bool
+links_egress_is_empty(struct links *links)
+{
+	for (unsigned i = 0; i < links->port_count; i++) {
+		if (links->ports[i] == NULL)
+			continue;
+		bridge_port_collect(links->ports[i]);
+		if (bridge_port_waiting(links->ports[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* ---- is a ring full? ------------------------------------------------------
+ */
+
+/* Nobody waits in line, and there is room to speak of again. */
+static bool
+has_recovered(struct links_output *output)
+{
+	return output->waiter == NULL && output->producer != NULL &&
+	    ring_producer_free_bytes(output->producer, 0) >=
+	    capacity_of(output) / 8;
+}
+
+void
+links_egress_note_full(struct links *links)
+{
+	struct links_output *output;
+	uint64_t full = 0;
+
+	for (uint32_t i = 1; i < links->endpoint_count; i++) {
+		output = &links->endpoints[i]->output;
+		if (output->lacking_since_ns == 0)
+			continue;
+		if (has_recovered(output)) {
+			output->lacking_since_ns = 0;
+			if (output->producer != NULL)
+				ring_producer_unstall(
+				    output->producer, links->now_ns);
+		} else {
+			full |= UINT64_C(1) << (i - 1);
+		}
+	}
+	/* Relaxed: advice; see bridge_port_offer(). */
+	atomic_store_explicit(&links->full, full, memory_order_relaxed);
+}
+
+static bool
+port_can_move(struct links *links, struct bridge_port *port)
+{
+	struct bridge_port_item *item;
+	unsigned bridge;
+
+	EACH_BRIDGE(bridge, bridge_port_waiting(port))
+	{
+		item = bridge_port_head(port, bridge);
+		if (drops(policy_of(links, bridge)) ||
+		    links_output_has_room(links_bridge_output(links, bridge),
+			body_size(item), port))
+			return true;
+	}
+	return false;
+}
+
+bool
+links_egress_can_move(struct links *links)
+{
+	struct links_output *output;
+
+	for (unsigned i = 0; i < links->port_count; i++) {
+		if (links->ports[i] != NULL &&
+		    port_can_move(links, links->ports[i]))
+			return true;
+	}
+	for (uint32_t i = 1; i < links->endpoint_count; i++) {
+		output = &links->endpoints[i]->output;
+		if (output->lacking_since_ns != 0 && has_recovered(output))
+			return true;
+		if (links_salvage_can_move(links->endpoints[i]))
+			return true;
+	}
+	return false;
+}
+
+/* ---- once a second ------------------------------------------------------- */
+
+static void
+fold_refusals(struct links *links, unsigned bridge)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+	uint64_t refused = 0;
+
+	for (unsigned i = 0; i < links->port_count; i++) {
+		if (links->ports[i] != NULL)
+			refused += bridge_port_refused(links->ports[i], bridge);
+	}
+	output->refused += refused;
+	links_count(links, COUNT_bridge_refused, refused);
+	for (; refused > 0 && output->producer != NULL; refused--)
+		ring_producer_count_refused(output->producer);
+}
+
+static const char *
+policy_name(enum conf_overflow policy)
+{
+	switch (policy) {
+	case CONF_OVERFLOW_REJECT:
+		return "reject";
+	case CONF_OVERFLOW_DROP_OLDEST:
+		return "drop_oldest";
+	case CONF_OVERFLOW_DROP_NEWEST:
+		return "drop_newest";
+	case CONF_OVERFLOW_STALL:
+	default:
+		return "stall";
+	}
+}
+
+static void
+begin_episode(struct links *links, unsigned bridge)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+	const char *name = bridge_table_name(links->broker->bridges, bridge);
+
+	output->episode_ns = output->lacking_since_ns != 0
+	    ? output->lacking_since_ns
+	    : links->now_ns;
+	output->episode_dropped = output->dropped;
+	output->episode_refused = output->refused;
+	log_warning("bridge_stalled",
+	    "bridge=%s overflow=%s capacity=%llu attached=%s "
+	    "hint=\"weirctl why %s\"",
+	    log_quote(name), policy_name(policy_of(links, bridge)),
+	    (unsigned long long)capacity_of(output),
+	    links->endpoints[bridge + 1]->state == LINKS_ATTACHED ? "yes"
+								  : "no",
+	    name);
+}
+
+static void
+end_episode(struct links *links, unsigned bridge)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+
+	log_info("bridge_resumed",
+	    "bridge=%s duration_ms=%llu dropped=%llu refused=%llu",
+	    log_quote(bridge_table_name(links->broker->bridges, bridge)),
+	    (unsigned long long)((links->now_ns - output->episode_ns) /
+		CLOCK_MS_NS),
+	    (unsigned long long)(output->dropped - output->episode_dropped),
+	    (unsigned long long)(output->refused - output->episode_refused));
+	output->episode_ns = 0;
+}
+
+void
+links_egress_beat(struct links *links)
+{
+	struct links_output *output;
+	bool is_lacking, lost;
+	uint64_t losses;
+
+	for (unsigned bridge = 0; bridge + 1 < links->endpoint_count;
+	     bridge++) {
+		output = links_bridge_output(links, bridge);
+		fold_refusals(links, bridge);
+		losses = output->dropped + output->refused;
+		lost = losses != output->seen_losses;
+		output->seen_losses = losses;
+		is_lacking = output->lacking_since_ns != 0 &&
+		    links->now_ns - output->lacking_since_ns >= EPISODE_NS;
+
+		if (output->episode_ns == 0 && (is_lacking || lost))
+			begin_episode(links, bridge);
+		else if (output->episode_ns != 0 && !lost &&
+		    output->lacking_since_ns == 0)
+			end_episode(links, bridge);
+	}
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * links_endpoint - httpd or one bridge as the links thread sees it.
+ *
+ * The memory of a link belongs to the broker and outlives the processes at
+ * its other end:
+ *
+ *	            HELLO                     process gone
+ *	  ABSENT ----------> ATTACHED ------------------------> ABSENT
+ *	    ^                   |                 (memory stays, lanes stay)
+ *	    |  HELLO rebuilds   | a lane or the side is hostile
+ *	    +--- POISONED <-----+   (memory is given up)
+ *
+ * Descriptors are kept beside the mappings, to be granted again to a
+ * restarted process, which finds all lanes as they were.
+ */
+
+#ifndef WEIR_BROKER_LINKS_ENDPOINT_H
+#define WEIR_BROKER_LINKS_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "broker/links_output.h"
+#include "common/conf/conf.h"
+#include "common/msg/record.h"
+#include "common/net/loop.h"
+#include "common/ring/ring_link.h"
+
+struct links;
+struct links_connection;
+struct links_salvage;
+
+enum links_state {
+	LINKS_ABSENT, /* no process serves the other end */
+	LINKS_ATTACHED,
+	LINKS_POISONED, /* fresh memory at the next HELLO */
+};
+
+/* Most answers that may wait for room in the lane of receipts. */
+#define LINKS_ANSWERS_MAX 256u
+
+/* A lane from the endpoint to the broker. */
+struct links_lane {
+	struct ring_consumer *consumer;
+	struct ring_lane_geometry geometry;
+	int fd;           /* its memfd, to be granted read-write */
+	uint64_t set;     /* the bridges it is for */
+	int64_t deficit;  /* bytes it may still take in this round */
+	uint64_t granted; /* position */
+	uint64_t largest; /* ring bytes of the largest record so far */
+
+	/* The head record, once it was looked at and could not be taken. */
+	bool is_known;
+	bool waits_for_memory;
+	uint64_t needs; /* the reliable bridges it goes to */
+	size_t body_length;
+
+	/* Consumed in this round, not yet released. */
+	struct ring_outcome outcome;
+};
+
+/* An answer that waits for room. */
+struct links_answer {
+	enum record_kind kind;
+	uint64_t correlation;
+	struct record_answer body;
+};
+
+struct links_endpoint {
+	struct links *links;
+	uint32_t id;
+	enum ring_role role;
+	const struct conf_bridge *bridge; /* NULL for httpd */
+	int bridge_number;                /* -1 for httpd */
+	const struct conf_ring *ring;
+	struct ring_link_identity identity;
+	enum links_state state;
+
+	/* Kept for the next life of the process. */
+	int own_fd;            /* the broker's side */
+	int peer_fd;           /* the endpoint's side */
+	struct bell_fds bells; /* to_broker and to_endpoint_wait */
+
+	struct ring_link *link;
+	struct links_salvage *salvage; /* of links given up, to go first */
+	struct links_lane lanes[RING_LANES];
+	uint32_t lane_count; /* opened ever in this life of the memory */
+	struct links_output output;
+
+	/* The process: pid 0, pidfd -1 when it is known to be gone. */
+	struct links_connection *connection;
+	pid_t pid;
+	int pidfd;
+	struct loop_fd pidfd_watch;
+
+	struct loop_fd bell_watch;
+	bool bell_is_watched;
+	bool is_touched;      /* in this round: wake it if it sleeps */
+	bool was_woken;       /* since the last turn */
+	uint32_t empty_wakes; /* since the last beat */
+
+	struct links_answer answers[LINKS_ANSWERS_MAX]; /* a circle */
+	uint32_t first_answer, answer_count;
+	uint32_t auth_pending; /* checks under way */
+	uint64_t attaches, poisoned;
+};
+
+/*
+ * Make an endpoint with its memory.  `bridge` NULL: httpd.
+ * NULL with errno.
+ */
+struct links_endpoint *links_endpoint_new(struct links *links, uint32_t id,
+    const struct conf_bridge *bridge, int bridge_number);
+void links_endpoint_free(struct links_endpoint *endpoint);
+
+/*
+ * What became of the records in the lane to the endpoint, as it says itself;
+ * any numbers are harmless.
+ */
+struct ring_outcome links_endpoint_outcome(
+    const struct links_endpoint *endpoint);
+
+/*
+ * A process said HELLO.  Returns 0, or -EBUSY with *out_pid when another
+ * process has this name.
+ */
+int links_endpoint_claim(
+    struct links_endpoint *endpoint, pid_t pid, pid_t *out_pid);
+
+/* Its process is served from now on. */
+void links_endpoint_attached(
+    struct links_endpoint *endpoint, struct links_connection *connection);
+
+/* Its connection is closed; it may come back. */
+void links_endpoint_detached(struct links_endpoint *endpoint);
+
+/* Watch its bell or not: it is muted when it rings for nothing. */
+void links_endpoint_watch_bell(struct links_endpoint *endpoint, bool watch);
+
+/* Its memory cannot be trusted: give it up, tell it, count and log it. */
+void links_endpoint_poison(struct links_endpoint *endpoint, const char *why);
+
+/* Queue an answer.  Returns false if there is no room for it. */
+bool links_endpoint_answer(struct links_endpoint *endpoint,
+    enum record_kind kind, uint64_t correlation,
+    const struct record_answer *answer);
+
+/* Put queued answers into the ring; returns true if any went. */
+bool links_endpoint_flush_answers(struct links_endpoint *endpoint);
+
+#endif

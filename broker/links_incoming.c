@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_incoming.h"
+
+#include <string.h>
+
+#include "broker/links_private.h"
+#include "common/mqtt/properties.h"
+#include "common/msg/topic.h"
+
+/* Properties that a record never carries; see common/msg/record.h. */
+#define FORBIDDEN_PROPERTIES                                                   \
+	(UINT64_C(1) << MQTT_TOPIC_ALIAS |                                     \
+	    UINT64_C(1) << MQTT_SUBSCRIPTION_IDENTIFIER |                      \
+	    UINT64_C(1) << MQTT_MESSAGE_EXPIRY_INTERVAL)
+
+/*
+ * The decoder wants the length in front.  The bytes before the properties
+ * are borrowed for it: header and topic are longer than any length.
+ */
+static bool
+properties_are_valid(struct slice properties, uint8_t *scratch)
+{
+	struct mqtt_properties decoded;
+	size_t at, size = 0, left = properties.len;
+	uint8_t length[4], saved[4];
+	struct wire w;
+	bool is_valid;
+
+	if (properties.len == 0)
+		return true;
+	if (properties.len > 268435455) /* [MQTT-1.5.5-1]: four bytes */
+		return false;
+	do {
+		length[size] = left & 0x7f;
+		left >>= 7;
+		if (left != 0)
+			length[size] |= 0x80;
+		size++;
+	} while (left != 0);
+
+	at = (size_t)(properties.data - scratch) - size;
+	memcpy(saved, scratch + at, size);
+	memcpy(scratch + at, length, size);
+	w = wire_read(slice_of(scratch + at, size + properties.len));
+	is_valid = mqtt_properties_decode(&w, MQTT_PUBLISH, MQTT_SERVER,
+		       &decoded) == MQTT_SUCCESS &&
+	    (decoded.present & FORBIDDEN_PROPERTIES) == 0;
+	memcpy(scratch + at, saved, size);
+	return is_valid;
+}
+
+static bool
+may_publish(const struct links_incoming *in)
+{
+	const struct broker *broker = in->links->broker;
+
+	/* A bridge is what the configuration says; it has no account. */
+	if (in->endpoint->role == RING_ROLE_BRIDGE)
+		return true;
+	if (in->record.identity == AUTH_ANONYMOUS)
+		return broker->conf->allow_anonymous;
+	return auth_identity_is_valid(broker->auth, in->record.identity);
+}
+
+enum mqtt_reason
+links_incoming_check(struct links_incoming *in)
+{
+	if (record_message_parse(
+		in->links->scratch, in->record.length, &in->message) != 0)
+		return MQTT_MALFORMED_PACKET;
+	if (!topic_name_is_valid(in->message.topic))
+		return MQTT_TOPIC_NAME_INVALID;
+	if (!properties_are_valid(in->message.properties, in->links->scratch))
+		return MQTT_MALFORMED_PACKET;
+	if (in->record.length > in->links->broker->max_packet_size)
+		return MQTT_PACKET_TOO_LARGE;
+	if (!may_publish(in))
+		return MQTT_NOT_AUTHORIZED;
+	return MQTT_SUCCESS;
+}

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_ingress.h"
+
+#include <string.h>
+
+#include "broker/links_auth.h"
+#include "broker/links_egress.h"
+#include "broker/links_incoming.h"
+#include "broker/links_private.h"
+#include "broker/route.h"
+#include "common/base/bug.h"
+#include "common/base/clock.h"
+
+static bool
+wants_receipts(const struct links_endpoint *endpoint)
+{
+	return endpoint->role == RING_ROLE_HTTPD;
+}
+
+/* ---- where does it go? ----------------------------------------------- */
+
+static void
+find_destinations(struct links_incoming *in)
+{
+	const struct bridge_table *table = in->links->broker->bridges;
+	uint64_t wanted, all_reliable;
+
+	all_reliable = bridge_table_reliable(table, UINT64_MAX);
+	wanted = bridge_table_match(table, in->message.topic);
+	if (in->endpoint->bridge_number >= 0)
+		wanted &= ~(UINT64_C(1) << in->endpoint->bridge_number);
+	in->droppable = wanted & ~all_reliable;
+	in->reliable = wanted & in->lane->set & all_reliable;
+	in->reliable =
+	    links_egress_fitting(in->links, in->reliable, in->record.length);
+}
+
+static uint64_t
+without_room(
+    struct links *links, uint64_t bridges, size_t length, const void *who)
+{
+	uint64_t lacking = 0;
+
+	for (uint64_t left = bridges; left != 0; left &= left - 1) {
+		if (!links_output_has_room(links_bridge_output(links,
+					       (unsigned)__builtin_ctzll(left)),
+			length, who))
+			lacking |= left & -left;
+	}
+	return lacking;
+}
+
+/* Leave the record where it is; the lane waits for these. */
+static void
+wait_for_room(struct links_incoming *in, uint64_t lacking)
+{
+	struct links *links = in->links;
+	const void *who = NULL;
+
+	/*
+	 * Only who waits for one output alone may go first there: it holds
+	 * nobody up for the sake of another output.
+	 */
+	if (in->may_queue && (in->reliable & (in->reliable - 1)) == 0)
+		who = in->lane;
+	for (; lacking != 0; lacking &= lacking - 1)
+		links_output_lacks(links_bridge_output(links,
+				       (unsigned)__builtin_ctzll(lacking)),
+		    links->now_ns, who);
+	in->lane->is_known = true;
+	in->lane->needs = in->reliable;
+	in->lane->body_length = in->record.length;
+}
+
+/* ---- taking it ---------------------------------------------------------- */
+
+static void
+put_to_bridge(struct links_incoming *in, unsigned bridge)
+{
+	struct links *links = in->links;
+	const struct ring_record record = {
+		.kind = RECORD_MESSAGE,
+		.source_link = in->endpoint->id,
+		.source_lane = (uint16_t)in->lane->geometry.lane,
+		.source_sequence = in->record.sequence,
+		.identity = in->record.identity,
+		.time_ns = in->record.time_ns,
+	};
+	void *body;
+
+	body = links_output_claim(
+	    links_bridge_output(links, bridge), in->record.length);
+	memcpy(body, links->scratch, in->record.length);
+	links_output_put(links_bridge_output(links, bridge), &record);
+}
+
+static void
+put_to_bridges(struct links_incoming *in)
+{
+	uint64_t left;
+	unsigned bridge;
+
+	for (left = in->reliable; left != 0; left &= left - 1)
+		put_to_bridge(in, (unsigned)__builtin_ctzll(left));
+	for (left = in->droppable; left != 0; left &= left - 1) {
+		bridge = (unsigned)__builtin_ctzll(left);
+		if (links_egress_make_room(
+			in->links, bridge, in->record.length))
+			put_to_bridge(in, bridge);
+	}
+	in->receivers +=
+	    (unsigned)__builtin_popcountll(in->reliable | in->droppable);
+}
+
+static uint64_t
+expires_ns(const struct links_incoming *in)
+{
+	if (in->message.expiry_s == RECORD_NEVER_EXPIRES)
+		return UINT64_MAX;
+	return in->record.time_ns + in->message.expiry_s * CLOCK_SECOND_NS;
+}
+
+/* NULL: no memory. */
+static struct message *
+make_message(const struct links_incoming *in)
+{
+	const struct message_parts parts = {
+		.topic = in->message.topic,
+		.properties = in->message.properties,
+		.payload = in->message.payload,
+		.qos = in->message.qos,
+		.retain = in->message.retain,
+		.link = in->endpoint->id,
+		.lane = in->lane->geometry.lane,
+		.sequence = in->record.sequence,
+		.identity = in->record.identity,
+		.created_ns = in->record.time_ns,
+		.expires_ns = expires_ns(in),
+	};
+
+	return message_new(in->links->pools, &parts);
+}
+
+static bool
+deliver(struct links_incoming *in)
+{
+	struct message *message = make_message(in);
+
+	if (message == NULL) {
+		in->lane->is_known = true;
+		in->lane->waits_for_memory = true;
+		return false;
+	}
+	in->receivers = route_local(in->links->broker, NULL, message, NULL);
+	message_put(message);
+	put_to_bridges(in);
+	links_count(in->links, COUNT_ring_messages_in, 1);
+	if (in->receivers == 0) {
+		in->reason = MQTT_NO_MATCHING_SUBSCRIBERS;
+		links_count(in->links, COUNT_no_receiver, 1);
+	}
+	return true;
+}
+
+static void
+put_receipt(const struct links_incoming *in)
+{
+	const struct record_answer receipt = {
+		.code = (uint8_t)in->reason,
+		.receivers = in->receivers,
+	};
+	const struct ring_record record = {
+		.kind = RECORD_RECEIPT,
+		.correlation = in->record.correlation,
+		.source_lane = (uint16_t)in->lane->geometry.lane,
+		.source_sequence = in->record.sequence,
+		.time_ns = in->links->now_ns,
+	};
+	struct links_output *output = &in->endpoint->output;
+	void *body;
+
+	if (!wants_receipts(in->endpoint))
+		return;
+	body = links_output_claim(output, sizeof(receipt));
+	memcpy(body, &receipt, sizeof(receipt));
+	links_output_put(output, &record);
+}
+
+static void
+finish(struct links_incoming *in)
+{
+	struct links_lane *lane = in->lane;
+
+	if (mqtt_reason_is_error(in->reason)) {
+		links_count(in->links, COUNT_ring_messages_refused, 1);
+		lane->outcome.dead++;
+	} else {
+		lane->outcome.delivered++;
+	}
+	put_receipt(in);
+	lane->is_known = false;
+	ring_next(lane->consumer);
+}
+
+/*
+ * Bridges that reject and have no room: for HTTP the whole message is refused
+ * (0x97) before any side effect.  A bridge's received message has nobody to be
+ * refused to; it misses that bridge.
+ */
+static bool
+place(struct links_incoming *in)
+{
+	struct links *links = in->links;
+	uint64_t lacking, rejecting;
+
+	lacking =
+	    without_room(links, in->reliable, in->record.length, in->lane);
+	rejecting = bridge_table_rejecting(links->broker->bridges, lacking);
+	if (rejecting != 0 && wants_receipts(in->endpoint)) {
+		in->reason = MQTT_QUOTA_EXCEEDED;
+		links_egress_refused(links, rejecting);
+		return true;
+	}
+	in->reliable &= ~rejecting;
+	lacking &= ~rejecting;
+	if (lacking != 0) {
+		wait_for_room(in, lacking);
+		return false;
+	}
+	links_egress_refused(links, rejecting);
+	return deliver(in);
+}
+
+static bool
+take_message(struct links_incoming *in)
+{
+	in->reason = links_incoming_check(in);
+	if (in->reason == MQTT_SUCCESS) {
+		find_destinations(in);
+		if (!place(in))
+			return false;
+	}
+	finish(in);
+	return true;
+}
+
+static bool
+has_receipt_room(struct links_endpoint *endpoint)
+{
+	return !wants_receipts(endpoint) ||
+	    links_output_has_room(
+		&endpoint->output, sizeof(struct record_answer), NULL);
+}
+
+static bool
+take_auth(struct links_incoming *in)
+{
+	if (!links_auth_take(in->endpoint, &in->record, in->links->scratch))
+		return false; /* no room for its answer, later */
+	/* The password does not stay behind. */
+	explicit_bzero(in->links->scratch, in->record.length);
+	in->lane->outcome.delivered++;
+	in->lane->is_known = false;
+	ring_next(in->lane->consumer);
+	return true;
+}
+
+/*
+ * A blocked head need not be copied and parsed again each time.
+ */
+static bool
+still_waits(struct links *links, struct links_endpoint *endpoint,
+    struct links_lane *lane)
+{
+	uint64_t lacking;
+
+	if (!lane->is_known)
+		return false;
+	if (lane->waits_for_memory || !has_receipt_room(endpoint))
+		return true;
+	lacking = without_room(links, lane->needs, lane->body_length, lane);
+	return lacking != 0 &&
+	    bridge_table_rejecting(links->broker->bridges, lacking) == 0;
+}
+
+/* A lane that was served in its last turn may get in line now. */
+static void
+get_in_line(struct links *links, struct links_lane *lane)
+{
+	if (lane->needs == 0 || (lane->needs & (lane->needs - 1)) != 0)
+		return;
+	links_output_lacks(
+	    links_bridge_output(links, (unsigned)__builtin_ctzll(lane->needs)),
+	    links->now_ns, lane);
+}
+
+/* Who cannot go for another reason keeps nobody waiting at an output. */
+static void
+step_aside(struct links *links, const struct links_lane *lane)
+{
+	struct links_output *output;
+
+	for (uint64_t left = lane->needs; left != 0; left &= left - 1) {
+		output =
+		    links_bridge_output(links, (unsigned)__builtin_ctzll(left));
+		if (output->waiter == lane)
+			output->waiter = NULL;
+	}
+}
+
+/* Returns false if the record stays where it is. */
+static bool
+take(struct links_incoming *in, const void *payload)
+{
+	struct links *links = in->links;
+
+	if (in->record.time_ns > links->now_ns)
+		in->record.time_ns = links->now_ns;
+	BUG_ON(in->record.length > links->scratch_size);
+	memcpy(links->scratch, payload, in->record.length);
+
+	if (in->record.kind == RECORD_MESSAGE) {
+		if (has_receipt_room(in->endpoint))
+			return take_message(in);
+		in->lane->is_known = true;
+		in->lane->needs = 0;
+		return false;
+	}
+	if (in->record.kind == RECORD_AUTH &&
+	    in->endpoint->role == RING_ROLE_HTTPD)
+		return take_auth(in);
+	in->reason = MQTT_PROTOCOL_ERROR;
+	return false;
+}
+
+/* One turn of one lane.  Returns true if it moved, or would have. */
+static bool
+serve_lane(struct links *links, struct links_endpoint *endpoint,
+    struct links_lane *lane)
+{
+	struct links_incoming in = {
+		.links = links,
+		.endpoint = endpoint,
+		.lane = lane,
+	};
+	const void *payload;
+	unsigned taken;
+	uint64_t size;
+	int got;
+
+	lane->deficit += LINKS_TURN_BYTES;
+	if (lane->deficit > LINKS_TURN_BYTES)
+		lane->deficit = LINKS_TURN_BYTES;
+	for (taken = 0; taken < LINKS_TURN_RECORDS; taken++) {
+		got = ring_peek(lane->consumer, &in.record, &payload);
+		if (got != 1)
+			break;
+		if (lane->deficit <= 0)
+			return true; /* it had more than its share before */
+		if (still_waits(links, endpoint, lane)) {
+			if (lane->waits_for_memory ||
+			    !has_receipt_room(endpoint))
+				step_aside(links, lane);
+			else if (taken == 0)
+				get_in_line(links, lane);
+			break;
+		}
+		in.may_queue = taken == 0;
+		lane->waits_for_memory = false;
+		size = ring_record_size(in.record.length);
+		if (size > lane->largest)
+			lane->largest = size;
+		lane->deficit -= (int64_t)size;
+		in.reason = MQTT_SUCCESS;
+		in.receivers = 0;
+		if (!take(&in, payload))
+			break;
+	}
+	if (in.reason == MQTT_PROTOCOL_ERROR)
+		links_endpoint_poison(endpoint, "a record of an unknown kind");
+	return taken > 0;
+}
+
+static bool
+serve_endpoint(struct links *links, struct links_endpoint *endpoint)
+{
+	uint32_t count = endpoint->lane_count, first;
+	bool moved = false;
+	const char *fault;
+
+	first = (uint32_t)(links->turns % (count == 0 ? 1 : count));
+	for (uint32_t i = 0; i < count && endpoint->lane_count == count; i++)
+		moved |= serve_lane(
+		    links, endpoint, &endpoint->lanes[(first + i) % count]);
+
+	fault = endpoint->link == NULL ? NULL : ring_link_fault(endpoint->link);
+	if (fault != NULL) {
+		links_endpoint_poison(endpoint, fault);
+		moved = true;
+	}
+	return moved;
+}
+
+bool
+links_ingress_round(struct links *links)
+{
+	uint32_t count = links->endpoint_count;
+	struct links_endpoint *endpoint;
+	bool moved = false;
+
+	for (uint32_t i = 0; i < count; i++) {
+		endpoint = links->endpoints[(links->turns + i) % count];
+		if (links_endpoint_is_usable(endpoint))
+			moved |= serve_endpoint(links, endpoint);
+	}
+	if (moved)
+		route_flush(links->broker, NULL);
+	return moved;
+}
+
+/* ---- tails and credit ---------------------------------------------------- */
+
+bool
+links_ingress_release(struct links_endpoint *endpoint)
+{
+	struct links_lane *lane;
+	bool moved = false;
+
+	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
+		lane = &endpoint->lanes[i];
+		/* Also when only padding was stepped over. */
+		moved |= ring_release(lane->consumer,
+		    ring_consumer_cursor(lane->consumer), &lane->outcome,
+		    endpoint->links->now_ns);
+		lane->outcome = (struct ring_outcome){ 0 };
+	}
+	return moved;
+}
+
+/* What the destinations of a lane have free. */
+static uint64_t
+budget(struct links *links, const struct links_lane *lane)
+{
+	uint64_t least = ring_consumer_capacity(lane->consumer), room;
+	struct ring_producer *producer;
+
+	if (links->is_draining)
+		return 0;
+	/* Sets that share a lane wait for each other anyway. */
+	if (lane->set == 0 || lane->geometry.name[0] == '*')
+		return least;
+	for (uint64_t left = lane->set; left != 0; left &= left - 1) {
+		producer =
+		    links_bridge_output(links, (unsigned)__builtin_ctzll(left))
+			->producer;
+		room = producer == NULL
+		    ? 0
+		    : ring_producer_free_bytes(
+			  producer, ring_producer_max_payload(producer));
+		if (room < least)
+			least = room;
+	}
+	/*
+	 * A record may begin below the limit and end beyond it: without this
+	 * margin the last one would wait in the lane, committed, for as long
+	 * as its bridge stands still.
+	 */
+	return least > lane->largest ? least - lane->largest : 0;
+}
+
+/* Credit is given in steps, or at once to a producer that may wait for it. */
+static bool
+grant_is_due(
+    struct links *links, struct links_lane *lane, uint64_t *out_position)
+{
+	uint64_t cursor, position, step;
+
+	cursor = RING_POSITION(ring_consumer_cursor(lane->consumer));
+	position = cursor + budget(links, lane);
+	if (position <= lane->granted)
+		return false;
+	step = (UINT64_C(1) << lane->geometry.min_shift) / 16;
+	if (position - lane->granted < step &&
+	    lane->granted >
+		cursor + ring_consumer_pending_bytes(lane->consumer))
+		return false;
+	*out_position = position;
+	return true;
+}
+
+bool
+links_ingress_grant(struct links_endpoint *endpoint)
+{
+	struct links_lane *lane;
+	uint64_t position;
+	bool moved = false;
+
+	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
+		lane = &endpoint->lanes[i];
+		if (!grant_is_due(endpoint->links, lane, &position))
+			continue;
+		moved |= ring_grant(lane->consumer, position);
+		lane->granted = position;
+	}
+	return moved;
+}
+
+/* ---- before sleep ------------------------------------------------------- */
+
+static bool
+lane_can_move(struct links *links, struct links_endpoint *endpoint,
+    struct links_lane *lane)
+{
+	uint64_t position;
+
+	if (ring_consumer_has_record(lane->consumer) &&
+	    !still_waits(links, endpoint, lane))
+		return true;
+	return ring_consumer_is_poisoned(lane->consumer) ||
+	    grant_is_due(links, lane, &position);
+}
+
+bool
+links_ingress_can_move(struct links *links)
+{
+	struct links_endpoint *endpoint;
+
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		endpoint = links->endpoints[i];
+		if (!links_endpoint_is_usable(endpoint))
+			continue;
+		for (uint32_t k = 0; k < endpoint->lane_count; k++) {
+			if (lane_can_move(links, endpoint, &endpoint->lanes[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
+void
+links_ingress_retry_memory(struct links *links)
+{
+	struct links_endpoint *endpoint;
+
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		endpoint = links->endpoints[i];
+		for (uint32_t k = 0;
+		     endpoint != NULL && k < endpoint->lane_count; k++)
+			endpoint->lanes[k].waits_for_memory = false;
+	}
+}
+
+bool
+links_ingress_is_empty(struct links *links)
+{
+	struct links_endpoint *endpoint;
+
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		endpoint = links->endpoints[i];
+		if (!links_endpoint_is_usable(endpoint))
+			continue;
+		for (uint32_t k = 0; k < endpoint->lane_count; k++) {
+			if (ring_consumer_has_record(
+				endpoint->lanes[k].consumer))
+				return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/links_private.h"
+#include "broker/links_salvage.h"
+#include "common/base/log.h"
+#include "common/shm/memfd.h"
+
+#define SHARED_LANE "*"
+
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+/* ---- memory ------------------------------------------------------------ */
+
+static unsigned
+log2_of(uint64_t power)
+{
+	return (unsigned)__builtin_ctzll(power);
+}
+
+static struct ring_lane_geometry
+geometry_of(
+    const struct links_endpoint *endpoint, uint32_t lane, const char *name)
+{
+	const struct conf_ring *ring = endpoint->ring;
+	struct ring_lane_geometry geometry = {
+		.lane = lane,
+		.min_shift = log2_of(ring->capacity),
+		.classes =
+		    log2_of(ring->max_capacity) - log2_of(ring->capacity) + 1,
+	};
+
+	memcpy(geometry.name, name, strlen(name) + 1);
+	return geometry;
+}
+
+/* Takes the lane memfd `fd` in use; it stays the caller's. */
+static int
+use_output(struct links_endpoint *endpoint,
+    const struct ring_lane_geometry *geometry, int fd)
+{
+	struct links_output *output = &endpoint->output;
+	int err;
+
+	output->geometry = *geometry;
+	err = ring_link_add_producer(
+	    endpoint->link, &output->geometry, fd, &output->producer);
+	if (err != 0)
+		return err;
+	output->fd = memfd_reopen_read_only(fd);
+	return output->fd < 0 ? output->fd : 0;
+}
+
+/*
+ * Credit for a whole ring before the endpoint's first life, which it will
+ * give itself: until then records wait in the ring, not at their publishers.
+ */
+static int
+seed_credit(int endpoint_fd, const struct ring_lane_geometry *geometry)
+{
+	const uint64_t limit = ring_class_size(geometry->min_shift, 0);
+	const off_t at = RING_SIDE_CONSUMERS +
+	    geometry->lane * RING_CONSUMER_STRIDE +
+	    (off_t)offsetof(struct ring_lane_consumer, limit);
+
+	if (pwrite(endpoint_fd, &limit, sizeof(limit), at) != sizeof(limit))
+		return -EIO;
+	return 0;
+}
+
+static int
+make_output(struct links_endpoint *endpoint)
+{
+	const struct ring_lane_geometry geometry = geometry_of(endpoint, 0, "");
+	int err, fd;
+
+	fd = ring_link_create_lane(
+	    &endpoint->identity, RING_ROLE_BROKER, &geometry);
+	if (fd < 0)
+		return fd;
+	err = seed_credit(endpoint->peer_fd, &geometry);
+	if (err == 0)
+		err = use_output(endpoint, &geometry, fd);
+	if (err == 0)
+		links_store_keep(endpoint, "out", fd);
+	close(fd);
+	return err;
+}
+
+/*
+ * The endpoint gets the memfd itself, we map it read-only.  Takes `fd`; on
+ * failure it stays the caller's.
+ */
+static int
+use_lane(struct links_endpoint *endpoint,
+    const struct ring_lane_geometry *geometry, uint64_t set, int fd)
+{
+	struct links_lane *lane = &endpoint->lanes[endpoint->lane_count];
+	int err, read_fd;
+
+	read_fd = memfd_reopen_read_only(fd);
+	if (read_fd < 0)
+		return read_fd;
+	lane->geometry = *geometry;
+	err = ring_link_add_consumer(
+	    endpoint->link, &lane->geometry, read_fd, &lane->consumer);
+	close(read_fd);
+	if (err != 0)
+		return err;
+	lane->fd = fd;
+	lane->set = set;
+	return (int)endpoint->lane_count++;
+}
+
+static int
+make_lane(struct links_endpoint *endpoint, const char *name, uint64_t set)
+{
+	const struct ring_lane_geometry geometry =
+	    geometry_of(endpoint, endpoint->lane_count, name);
+	int fd, lane;
+
+	fd = ring_link_create_lane(
+	    &endpoint->identity, endpoint->role, &geometry);
+	if (fd < 0)
+		return fd;
+	lane = use_lane(endpoint, &geometry, set, fd);
+	if (lane < 0)
+		close(fd);
+	else
+		links_store_keep_lane(endpoint, &geometry, fd);
+	return lane;
+}
+
+static int
+make_bells(struct links_endpoint *endpoint, struct bell_fds *out_link_bells)
+{
+	struct bell_fds bells;
+	int err, to_broker;
+
+	err = bell_open(&bells);
+	if (err != 0)
+		return err;
+	to_broker = fcntl(bells.to_broker, F_DUPFD_CLOEXEC, 0);
+	if (to_broker == -1) {
+		err = -errno;
+		bell_close(&bells);
+		return err;
+	}
+	endpoint->bells = (struct bell_fds){
+		.to_broker = to_broker,
+		.to_endpoint_send = -1,
+		.to_endpoint_wait = bells.to_endpoint_wait,
+	};
+	*out_link_bells = bells;
+	out_link_bells->to_endpoint_wait = -1;
+	return 0;
+}
+
+/* Unmap and close; a supervisor may go on keeping it. */
+void
+links_memory_release(struct links_endpoint *endpoint)
+{
+	loop_fd_stop(&endpoint->bell_watch);
+	endpoint->bell_is_watched = false;
+	ring_link_detach(endpoint->link);
+	endpoint->link = NULL;
+	bell_close(&endpoint->bells);
+	close_fd(&endpoint->own_fd);
+	close_fd(&endpoint->peer_fd);
+	close_fd(&endpoint->output.fd);
+	endpoint->output.producer = NULL;
+	endpoint->output.waiter = NULL;
+	for (uint32_t i = 0; i < RING_LANES; i++) {
+		if (endpoint->lanes[i].consumer != NULL)
+			close_fd(&endpoint->lanes[i].fd);
+		endpoint->lanes[i] = (struct links_lane){ .fd = -1 };
+	}
+	endpoint->lane_count = 0;
+}
+
+void
+links_memory_give_up(struct links_endpoint *endpoint)
+{
+	links_store_forget(endpoint);
+	links_memory_release(endpoint);
+}
+
+/* Lanes that are gone cannot go first anywhere. */
+static void
+forget_waiters(struct links_endpoint *endpoint)
+{
+	struct links *links = endpoint->links;
+	const char *first = (const char *)endpoint->lanes;
+	const char *end = first + sizeof(endpoint->lanes);
+	struct links_output *output;
+
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		if (links->endpoints[i] == NULL)
+			continue;
+		output = &links->endpoints[i]->output;
+		if ((const char *)output->waiter >= first &&
+		    (const char *)output->waiter < end)
+			output->waiter = NULL;
+	}
+}
+
+/*
+ * The slot that the tail stands for counts.  Read with pread(), since it may
+ * be a hole.
+ */
+struct ring_outcome
+links_endpoint_outcome(const struct links_endpoint *endpoint)
+{
+	struct ring_outcome outcome = { 0 };
+	struct ring_lane_consumer lane;
+	const struct ring_tail_slot *slot;
+
+	if (pread(endpoint->peer_fd, &lane, sizeof(lane),
+		RING_SIDE_CONSUMERS) != sizeof(lane))
+		return outcome;
+	slot = &lane.slot[lane.slot[0].tail == lane.tail ? 0 : 1];
+	if (slot->tail != lane.tail)
+		return outcome; /* it was moving */
+	outcome.delivered = slot->delivered;
+	outcome.dropped = slot->dropped;
+	outcome.dead = slot->dead;
+	return outcome;
+}
+
+/* Before the memory goes: the records in it, and what it counted. */
+static void
+keep_what_counts(struct links_endpoint *endpoint)
+{
+	struct links_output *output = &endpoint->output;
+	struct ring_outcome outcome;
+	int err;
+
+	if (endpoint->link == NULL)
+		return;
+	err = links_salvage_keep(endpoint);
+	if (err != 0)
+		log_error("records_lost", "link=%s error=%s",
+		    log_quote(endpoint->identity.name),
+		    log_quote(strerror(-err)));
+	outcome = links_endpoint_outcome(endpoint);
+	output->former.delivered += outcome.delivered;
+	output->former.dropped += outcome.dropped;
+	output->former.dead += outcome.dead;
+}
+
+/* Map both sides; the descriptors are in the endpoint already. */
+static int
+attach(
+    struct links_endpoint *endpoint, const struct ring_link_identity *identity)
+{
+	struct bell_fds bells;
+	int err;
+
+	err = make_bells(endpoint, &bells);
+	if (err != 0)
+		return err;
+	err = ring_link_attach(identity, RING_ROLE_BROKER, endpoint->own_fd,
+	    endpoint->peer_fd, &bells, &endpoint->link);
+	if (err != 0)
+		bell_close(&bells);
+	return err;
+}
+
+int
+links_memory_rebuild(struct links_endpoint *endpoint)
+{
+	int err;
+
+	keep_what_counts(endpoint);
+	forget_waiters(endpoint);
+	links_memory_give_up(endpoint);
+	err = ring_link_create(
+	    &endpoint->identity, &endpoint->own_fd, &endpoint->peer_fd);
+	if (err != 0)
+		goto fail;
+	err = attach(endpoint, &endpoint->identity);
+	if (err != 0)
+		goto fail;
+	links_store_keep(endpoint, "broker", endpoint->own_fd);
+	links_store_keep(endpoint, "endpoint", endpoint->peer_fd);
+	err = make_output(endpoint);
+	if (err != 0)
+		goto fail;
+	err = make_lane(endpoint, "", 0);
+	if (err < 0)
+		goto fail;
+	endpoint->output.waiter = endpoint->salvage;
+	endpoint->state = LINKS_ABSENT;
+	return 0;
+
+fail:
+	links_memory_give_up(endpoint);
+	endpoint->state = LINKS_POISONED;
+	return err;
+}
+
+/* ---- lanes --------------------------------------------------------------- */
+
+/* The bridges of "cloud+plant"; 0 with *out_reason when it is no such set. */
+static uint64_t
+parse_set(const struct links_endpoint *endpoint, const char *text,
+    const char **out_reason)
+{
+	const struct bridge_table *table = endpoint->links->broker->bridges;
+	struct slice rest = slice_of_string(text), name, last = { 0 };
+	uint64_t bit, set = 0;
+	size_t plus, least;
+	int order, bridge;
+	bool has_more;
+
+	do {
+		plus = slice_find(rest, '+');
+		name = slice_of(rest.data, plus);
+		has_more = plus < rest.len;
+		rest = slice_from(rest, plus + 1);
+
+		bridge = bridge_table_find(table, name);
+		if (bridge == -1) {
+			*out_reason = "there is no bridge of that name";
+			return 0;
+		}
+		bit = UINT64_C(1) << bridge;
+		if (bridge_table_reliable(table, bit) == 0) {
+			*out_reason = "a bridge that drops needs no lane";
+			return 0;
+		}
+		if (bridge == endpoint->bridge_number) {
+			*out_reason = "a bridge has no lane to itself";
+			return 0;
+		}
+		least = last.len < name.len ? last.len : name.len;
+		order = least == 0 ? 0 : memcmp(last.data, name.data, least);
+		if (order > 0 || (order == 0 && last.len >= name.len)) {
+			*out_reason = "the names are not in byte order";
+			return 0;
+		}
+		last = name;
+		set |= bit;
+	} while (has_more);
+	return set;
+}
+
+static uint64_t
+shared_set(const struct links_endpoint *endpoint)
+{
+	const struct bridge_table *table = endpoint->links->broker->bridges;
+	uint64_t all = bridge_table_reliable(table, UINT64_MAX);
+
+	if (endpoint->bridge_number >= 0)
+		all &= ~(UINT64_C(1) << endpoint->bridge_number);
+	return all;
+}
+
+int
+links_memory_open_lane(
+    struct links_endpoint *endpoint, const char *set, const char **out_reason)
+{
+	bool is_shared = strcmp(set, SHARED_LANE) == 0;
+	uint64_t bridges;
+	int lane;
+
+	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
+		if (strcmp(endpoint->lanes[i].geometry.name, set) == 0)
+			return -EEXIST;
+	}
+	bridges = is_shared ? shared_set(endpoint)
+			    : parse_set(endpoint, set, out_reason);
+	if (bridges == 0 && !is_shared)
+		return -EINVAL;
+	if (!is_shared && endpoint->lane_count >= RING_LANES - 1) {
+		*out_reason = "the last lane is for all other sets: \"*\"";
+		return -ENOSPC;
+	}
+	lane = make_lane(endpoint, set, bridges);
+	if (lane < 0)
+		*out_reason = strerror(-lane);
+	return lane;
+}
+
+/* ---- adoption ------------------------------------------------------------ */
+
+static bool
+is_same_shape(
+    const struct ring_lane_geometry *a, const struct ring_lane_geometry *b)
+{
+	return a->lane == b->lane && a->min_shift == b->min_shift &&
+	    a->classes == b->classes;
+}
+
+/* Lanes in the shape that the configuration wants, for sets that exist. */
+static int
+adopt_lanes(struct links_endpoint *endpoint, struct links_stored *stored)
+{
+	for (uint32_t i = 0; i < stored->lane_count; i++) {
+		struct ring_lane_geometry *kept = &stored->lane[i].geometry;
+		const struct ring_lane_geometry wanted =
+		    geometry_of(endpoint, i, kept->name);
+		const char *reason;
+		uint64_t set = 0;
+		int lane;
+
+		if (strcmp(kept->name, SHARED_LANE) == 0)
+			set = shared_set(endpoint);
+		else if (kept->name[0] != '\0')
+			set = parse_set(endpoint, kept->name, &reason);
+		if (!is_same_shape(kept, &wanted) ||
+		    (kept->name[0] != '\0' && set == 0))
+			return -EBADMSG;
+		lane = use_lane(endpoint, kept, set, stored->lane[i].fd);
+		if (lane < 0)
+			return lane;
+		stored->lane[i].fd = -1;
+	}
+	return stored->lane_count == 0 ? -EBADMSG : 0;
+}
+
+/*
+ * Use what was kept, as it is.  When the configuration wants other rings or
+ * another number for the link, records on their way out are carried over.
+ */
+int
+links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
+{
+	const struct ring_lane_geometry wanted = geometry_of(endpoint, 0, "");
+	int err;
+
+	endpoint->own_fd = stored->broker_fd;
+	endpoint->peer_fd = stored->endpoint_fd;
+	stored->broker_fd = stored->endpoint_fd = -1;
+	stored->identity.endpoint_role = endpoint->role;
+	err = attach(endpoint, &stored->identity);
+	if (err == 0)
+		err = use_output(endpoint, &stored->out, stored->out_fd);
+	if (err != 0)
+		goto fail;
+	endpoint->output.accepted =
+	    ring_producer_sequence(endpoint->output.producer);
+	if (stored->identity.link != endpoint->id ||
+	    strcmp(stored->identity.run_dir, endpoint->identity.run_dir) != 0 ||
+	    !is_same_shape(&stored->out, &wanted) ||
+	    adopt_lanes(endpoint, stored) != 0) {
+		log_warning("ring_replaced",
+		    "link=%s reason=\"the configuration wants another: what "
+		    "was on its way to the bridge is carried over\"",
+		    log_quote(endpoint->identity.name));
+		return links_memory_rebuild(endpoint);
+	}
+	log_info("ring_adopted", "link=%s lanes=%u used_bytes=%llu",
+	    log_quote(endpoint->identity.name), endpoint->lane_count,
+	    (unsigned long long)ring_producer_used_bytes(
+		endpoint->output.producer));
+	endpoint->state = LINKS_ABSENT;
+	return 0;
+
+fail:
+	log_error("ring_not_adopted", "link=%s error=%s",
+	    log_quote(endpoint->identity.name), log_quote(strerror(-err)));
+	return links_memory_rebuild(endpoint);
+}

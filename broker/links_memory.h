@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * links_memory - the shared memory of one endpoint: made, opened, adopted,
+ * given up.
+ */
+
+#ifndef WEIR_BROKER_LINKS_MEMORY_H
+#define WEIR_BROKER_LINKS_MEMORY_H
+
+#include "broker/links_endpoint.h"
+#include "broker/links_store.h"
+
+/*
+ * Give up the memory, if any, and make it anew; records in the output of a
+ * bridge are kept and go into the new one first.  Returns 0 or -errno.
+ */
+int links_memory_rebuild(struct links_endpoint *endpoint);
+
+/*
+ * Go on with the memory of the broker's former life.  Takes the descriptors
+ * that it uses out of *stored.  Returns as links_memory_rebuild(), which is
+ * what it does when the memory does not fit.
+ */
+int links_memory_adopt(
+    struct links_endpoint *endpoint, struct links_stored *stored);
+
+/*
+ * Open a lane of that set, endpoint -> broker.  The last one is for "*", all
+ * sets that have none of their own.  Returns its number; -EEXIST if it is
+ * open; or -errno with *out_reason, a sentence for the endpoint.
+ */
+int links_memory_open_lane(
+    struct links_endpoint *endpoint, const char *set, const char **out_reason);
+
+/* Unmap and close; a supervisor may go on keeping it. */
+void links_memory_release(struct links_endpoint *endpoint);
+
+/* As above, and have the supervisor forget it. */
+void links_memory_give_up(struct links_endpoint *endpoint);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * links_output - the lane from the broker to one endpoint, and who may put
+ * into it.
+ *
+ * Workers, lanes and receipts share an output.  Room is asked for before
+ * anything is written, so that a record goes to all its outputs or to none.
+ */
+
+#ifndef WEIR_BROKER_LINKS_OUTPUT_H
+#define WEIR_BROKER_LINKS_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ring/ring_link.h"
+
+/* The lane from the broker to the endpoint; its one writer is links. */
+struct links_output {
+	struct ring_producer *producer;
+	struct ring_lane_geometry geometry;
+	int fd; /* its memfd, reopened read-only to be granted */
+
+	/*
+	 * Who waits for room in this output and nothing else.  Others let
+	 * it go first, or a large record would starve among small ones.
+	 */
+	const void *waiter;
+
+	/* The episode of want of room that may be going on. */
+	uint64_t lacking_since_ns; /* 0: the last record found room */
+	uint64_t episode_ns;       /* when it was logged; 0: none */
+	uint64_t dropped, refused; /* ever */
+	uint64_t too_large;        /* ever */
+	uint64_t seen_losses;      /* dropped + refused at the last beat */
+	uint64_t episode_dropped, episode_refused; /* at its begin */
+	uint64_t accepted; /* put into the ring or dropped, ever */
+
+	/* What became of records in memory that was given up. */
+	struct ring_outcome former;
+};
+
+/* Room in the lane to the endpoint for a record, as `who` sees it. */
+bool links_output_has_room(
+    struct links_output *output, size_t length, const void *who);
+
+/* No room: begin an episode, and let `who` go first if it may (else NULL). */
+void links_output_lacks(
+    struct links_output *output, uint64_t now_ns, const void *who);
+
+/*
+ * Write a record; room is known to be there.  Returns where the body goes;
+ * the record is finished with links_output_put().
+ */
+void *links_output_claim(struct links_output *output, size_t length);
+void links_output_put(
+    struct links_output *output, const struct ring_record *record);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * links_private - what the files of the links thread share; see links.h.
+ *
+ *	links.c           life, the turn, sleep and wake
+ *	links_control.c   the control socket
+ *	links_endpoint.c  one endpoint and its memory
+ *	links_memory.c    its memory: made, adopted, given up
+ *	links_output.c    the lane to an endpoint
+ *	links_ingress.c   records from endpoints
+ *	links_incoming.c  one record, checked
+ *	links_salvage.c   records of links that were given up
+ *	links_connection.c  one connection to the socket
+ *	links_egress.c    messages from workers, overflow, episodes
+ *	links_auth.c      credentials from httpd
+ *	links_socket.c    where the control socket comes from
+ *	links_store.c     memory that outlives the broker
+ *	links_status.c    answers for weirctl
+ */
+
+#ifndef WEIR_BROKER_LINKS_PRIVATE_H
+#define WEIR_BROKER_LINKS_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/broker.h"
+#include "broker/counters.h"
+#include "broker/links.h"
+#include "broker/links_endpoint.h"
+#include "common/service/fdstore.h"
+
+struct links_control;
+
+/* A turn of one lane or port: then the next one is served. */
+#define LINKS_TURN_RECORDS 64u
+#define LINKS_TURN_BYTES (256 * 1024)
+
+/* Rounds over all lanes and ports before the loop looks at its events. */
+#define LINKS_ROUNDS 8u
+
+struct links {
+	struct broker *broker;
+	struct loop *loop;
+	struct message_pools *pools;
+	struct links_control *control;
+	struct fdstore store; /* inherited; empty once started */
+
+	/* By link id: 0 is httpd (NULL without), 1.. are the bridges. */
+	struct links_endpoint *endpoints[RING_LINKS];
+	uint32_t endpoint_count; /* the greatest id + 1 */
+
+	struct bridge_port **ports; /* one for each worker */
+	unsigned port_count;
+
+	/* Bridges without room, for the workers' offers. */
+	_Alignas(64) _Atomic uint64_t full;
+
+	uint8_t *scratch; /* a copy of the record at hand */
+	size_t scratch_size;
+
+	struct loop_hook hook;
+	struct loop_timer beat;
+	struct loop_timer unmute;
+	struct loop_fd mail_watch;
+	bool is_started;
+	bool is_armed;
+	bool is_draining;
+	bool isolation_warned;
+	struct stats_block *counters; /* this thread's; NULL: none are kept */
+	uint64_t turns;               /* also says who goes first */
+	uint64_t now_ns;              /* of this turn */
+};
+
+/* The output of a bridge. */
+static inline struct links_output *
+links_bridge_output(struct links *links, unsigned bridge)
+{
+	return &links->endpoints[bridge + 1]->output;
+}
+
+static inline void
+links_count(struct links *links, enum counter counter, uint64_t n)
+{
+	if (links->counters != NULL)
+		stats_add(links->counters, counter, n);
+}
+
+static inline bool
+links_endpoint_is_usable(const struct links_endpoint *endpoint)
+{
+	return endpoint != NULL && endpoint->state != LINKS_POISONED;
+}
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_salvage.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "broker/links_private.h"
+#include "common/base/log.h"
+#include "common/shm/memfd.h"
+
+/*
+ * The memory of one former link, read by a consumer of our own: its tail is
+ * private, and begins where the bridge was last known to be.
+ */
+struct links_salvage {
+	struct links_salvage *next; /* older records come first */
+	struct ring_lane_consumer tail;
+	struct ring_consumer *consumer;
+	void *side, *lane;
+	size_t lane_length;
+	uint64_t count;
+};
+
+static void
+salvage_free(struct links_salvage *salvage)
+{
+	ring_consumer_free(salvage->consumer);
+	if (salvage->lane != NULL)
+		munmap(salvage->lane, salvage->lane_length);
+	if (salvage->side != NULL)
+		munmap(salvage->side, RING_SIDE_LENGTH);
+	free(salvage);
+}
+
+static int
+map(struct links_salvage *salvage, const struct links_endpoint *endpoint)
+{
+	const struct links_output *output = &endpoint->output;
+	int err;
+
+	err = memfd_map(
+	    endpoint->own_fd, RING_SIDE_LENGTH, false, &salvage->side);
+	if (err != 0)
+		return err;
+	salvage->lane_length = ring_lane_length(
+	    output->geometry.min_shift, output->geometry.classes);
+	return memfd_map(
+	    output->fd, salvage->lane_length, false, &salvage->lane);
+}
+
+/* A consumer at the last tail of the bridge that was valid. */
+static int
+read_from(struct links_salvage *salvage, const struct links_output *output,
+    uint64_t used_bytes)
+{
+	const uint8_t *side = salvage->side;
+	const struct ring_consumer_memory memory = {
+		.head = (const void *)(side + RING_SIDE_HEADS),
+		.peer = (const void *)(side + RING_SIDE_PRODUCERS),
+		.own = &salvage->tail,
+		.data = salvage->lane,
+		.min_shift = output->geometry.min_shift,
+		.classes = output->geometry.classes,
+	};
+	uint64_t head;
+
+	/* Relaxed: our own thread wrote it. */
+	head = atomic_load_explicit(&memory.head->word, memory_order_relaxed);
+	atomic_init(&salvage->tail.tail,
+	    RING_WORD(RING_POSITION(head) - used_bytes, RING_CLASS(head)));
+	atomic_init(&salvage->tail.limit, UINT64_MAX);
+	salvage->consumer = ring_consumer_new(&memory);
+	return salvage->consumer == NULL ? -errno : 0;
+}
+
+static void
+count(struct links_salvage *salvage, uint64_t last_sequence)
+{
+	struct ring_record record;
+	const void *payload;
+
+	if (ring_peek(salvage->consumer, &record, &payload) == 1)
+		salvage->count = last_sequence - record.sequence + 1;
+}
+
+int
+links_salvage_keep(struct links_endpoint *endpoint)
+{
+	struct links_output *output = &endpoint->output;
+	struct links_salvage *salvage;
+	uint64_t used_bytes;
+	int err;
+
+	if (endpoint->role != RING_ROLE_BRIDGE || output->producer == NULL)
+		return 0;
+	ring_commit(output->producer, endpoint->links->now_ns);
+	used_bytes = ring_producer_used_bytes(output->producer);
+	if (used_bytes == 0)
+		return 0;
+	salvage =
+	    aligned_alloc(_Alignof(struct links_salvage), sizeof(*salvage));
+	if (salvage == NULL)
+		return -ENOMEM;
+	memset(salvage, 0, sizeof(*salvage));
+	err = map(salvage, endpoint);
+	if (err == 0)
+		err = read_from(salvage, output, used_bytes);
+	if (err != 0) {
+		salvage_free(salvage);
+		return err;
+	}
+	count(salvage, ring_producer_sequence(output->producer));
+	if (salvage->count == 0) {
+		salvage_free(salvage);
+		return 0;
+	}
+	salvage->next = endpoint->salvage;
+	endpoint->salvage = salvage;
+	log_info("records_kept", "link=%s records=%llu",
+	    log_quote(endpoint->identity.name),
+	    (unsigned long long)salvage->count);
+	return 0;
+}
+
+/* The head record into the output.  Returns false if there is no room. */
+static bool
+move_one(struct links_output *output, struct links_salvage *salvage)
+{
+	struct ring_record record;
+	const void *payload;
+	void *body;
+
+	if (ring_peek(salvage->consumer, &record, &payload) != 1) {
+		salvage->count = 0;
+		return true;
+	}
+	if (!links_output_has_room(output, record.length, salvage))
+		return false;
+	body = links_output_claim(output, record.length);
+	memcpy(body, payload, record.length);
+	links_output_put(output, &record);
+	output->accepted--; /* it was counted when it first came */
+	ring_next(salvage->consumer);
+	salvage->count--;
+	return true;
+}
+
+bool
+links_salvage_round(struct links_endpoint *endpoint)
+{
+	struct links_output *output = &endpoint->output;
+	struct links_salvage *salvage;
+	bool moved = false;
+
+	for (unsigned i = 0; i < LINKS_TURN_RECORDS; i++) {
+		salvage = endpoint->salvage;
+		if (salvage == NULL || !move_one(output, salvage))
+			break;
+		moved = true;
+		if (salvage->count > 0)
+			continue;
+		endpoint->salvage = salvage->next;
+		salvage_free(salvage);
+	}
+	/* First come, first served: all others wait. */
+	output->waiter = endpoint->salvage;
+	return moved;
+}
+
+bool
+links_salvage_can_move(struct links_endpoint *endpoint)
+{
+	struct links_salvage *salvage = endpoint->salvage;
+	struct ring_record record;
+	const void *payload;
+
+	if (salvage == NULL)
+		return false;
+	return ring_peek(salvage->consumer, &record, &payload) != 1 ||
+	    links_output_has_room(&endpoint->output, record.length, salvage);
+}
+
+uint64_t
+links_salvage_count(const struct links_endpoint *endpoint)
+{
+	const struct links_salvage *salvage;
+	uint64_t all = 0;
+
+	for (salvage = endpoint->salvage; salvage != NULL;
+	     salvage = salvage->next)
+		all += salvage->count;
+	return all;
+}
+
+void
+links_salvage_free(struct links_endpoint *endpoint)
+{
+	struct links_salvage *salvage;
+
+	while ((salvage = endpoint->salvage) != NULL) {
+		endpoint->salvage = salvage->next;
+		salvage_free(salvage);
+	}
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * links_socket - where the control socket comes from.
+ *
+ * systemd hands it over (in `store`) under the name "ctl"; else it is bound as
+ * run_dir/broker.sock.  A socket file that nobody serves is a dead broker's
+ * and is removed; one that answers belongs to a living broker and stays.
+ */
+
+#ifndef WEIR_BROKER_LINKS_SOCKET_H
+#define WEIR_BROKER_LINKS_SOCKET_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/service/fdstore.h"
+
+struct links_socket {
+	int fd;
+	bool is_bound; /* by us, so we remove it */
+	char path[108];
+	dev_t dev;
+	ino_t ino;
+};
+
+/*
+ * Returns 0 or -errno, logged: -EADDRINUSE when another broker serves this
+ * run_dir, -ENAMETOOLONG, ...
+ */
+int links_socket_open(struct links_socket *out_socket, const char *run_dir,
+    struct fdstore *store);
+
+/* Remove the file if it is still the one that was bound. */
+void links_socket_close(struct links_socket *socket);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_status.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/links_private.h"
+#include "broker/links_salvage.h"
+#include "common/base/clock.h"
+
+static json_t *
+number(uint64_t n)
+{
+	return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
+}
+
+static void
+set(json_t *object, const char *key, json_t *value)
+{
+	json_object_set_new(object, key, value);
+}
+
+/* ---- the process -----------------------------------------------------------
+ */
+
+static uint64_t
+resident_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static json_t *
+memory(const struct conf *conf)
+{
+	struct conf_memory bound;
+	json_t *object = json_object();
+
+	conf_memory_bound(conf, &bound);
+	set(object, "rings", number(bound.rings));
+	set(object, "windows", number(bound.windows));
+	set(object, "connections", number(bound.connections));
+	set(object, "per_connection", number(bound.per_connection));
+	set(object, "sessions", number(bound.sessions));
+	set(object, "per_session", number(bound.per_session));
+	set(object, "retained", number(bound.retained));
+	set(object, "http", number(bound.http));
+	set(object, "bridges", number(bound.bridges));
+	set(object, "programs", number(bound.programs));
+	set(object, "bound", number(bound.total));
+	set(object, "limit", number(conf->memory_limit));
+	set(object, "resident", number(resident_bytes()));
+	return object;
+}
+
+static json_t *
+instance(const uint8_t *bytes)
+{
+	char text[33];
+
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(text + (size_t)2 * i, 3, "%02x", bytes[i]);
+	return json_string(text);
+}
+
+static uint64_t
+read_counter(struct stats *stats, unsigned block, enum counter counter)
+{
+	/* Relaxed: a recent number will do. */
+	return atomic_load_explicit(
+	    &stats_block(stats, block)->values[counter], memory_order_relaxed);
+}
+
+static json_t *
+sum(const struct broker *broker, enum counter counter)
+{
+	return number(
+	    broker->stats == NULL ? 0 : stats_read(broker->stats, counter));
+}
+
+static json_t *
+worker(struct stats *stats, unsigned index)
+{
+	json_t *object = json_object();
+
+	set(object, "index", json_integer(index));
+	set(object, "connections",
+	    number(read_counter(stats, index, COUNT_connections)));
+	set(object, "clients",
+	    number(read_counter(stats, index, COUNT_clients)));
+	set(object, "sessions",
+	    number(read_counter(stats, index, COUNT_sessions)));
+	set(object, "queued", number(read_counter(stats, index, COUNT_queued)));
+	set(object, "parked_bytes",
+	    number(read_counter(stats, index, COUNT_parked_bytes)));
+	return object;
+}
+
+static json_t *
+workers(const struct broker *broker)
+{
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < broker->worker_count; i++)
+		json_array_append_new(array,
+		    broker->stats == NULL ? json_object()
+					  : worker(broker->stats, i));
+	return array;
+}
+
+/* ---- links ------------------------------------------------------------------
+ */
+
+static const char *
+state_name(enum links_state state)
+{
+	switch (state) {
+	case LINKS_ATTACHED:
+		return "attached";
+	case LINKS_POISONED:
+		return "poisoned";
+	case LINKS_ABSENT:
+	default:
+		return "absent";
+	}
+}
+
+static const char *
+overflow_name(enum conf_overflow overflow)
+{
+	static const char *const names[] = {
+		[CONF_OVERFLOW_STALL] = "stall",
+		[CONF_OVERFLOW_REJECT] = "reject",
+		[CONF_OVERFLOW_DROP_OLDEST] = "drop_oldest",
+		[CONF_OVERFLOW_DROP_NEWEST] = "drop_newest",
+	};
+
+	return names[overflow];
+}
+
+static json_t *
+link_object(const struct links_endpoint *endpoint)
+{
+	json_t *object = json_object();
+
+	set(object, "name", json_string(endpoint->identity.name));
+	set(object, "state", json_string(state_name(endpoint->state)));
+	set(object, "pid",
+	    json_integer(
+		endpoint->state == LINKS_ATTACHED ? endpoint->pid : 0));
+	set(object, "attaches", number(endpoint->attaches));
+	set(object, "poisoned", number(endpoint->poisoned));
+	set(object, "lanes", json_integer(endpoint->lane_count));
+	return object;
+}
+
+static json_t *
+bridge(const struct links_endpoint *endpoint)
+{
+	const struct links_output *output = &endpoint->output;
+	struct ring_outcome outcome = links_endpoint_outcome(endpoint);
+	json_t *object = link_object(endpoint);
+	uint64_t in_ring = 0, used = 0, settled;
+
+	if (output->producer != NULL) {
+		in_ring = ring_producer_sequence(output->producer);
+		used = ring_producer_used_bytes(output->producer);
+	}
+	settled = outcome.delivered + outcome.dropped + outcome.dead;
+
+	set(object, "url", json_string(endpoint->bridge->url));
+	set(object, "overflow",
+	    json_string(overflow_name(endpoint->bridge->overflow)));
+	set(object, "capacity", number(endpoint->bridge->ring.capacity));
+	set(object, "used", number(used));
+	set(object, "stalled", json_boolean(output->episode_ns != 0));
+
+	/* accepted = delivered + queued + dropped + dead */
+	set(object, "accepted", number(output->accepted));
+	set(object, "delivered",
+	    number(output->former.delivered + outcome.delivered));
+	set(object, "queued",
+	    number((in_ring > settled ? in_ring - settled : 0) +
+		links_salvage_count(endpoint)));
+	set(object, "dropped",
+	    number(output->former.dropped + outcome.dropped + output->dropped));
+	set(object, "dead", number(output->former.dead + outcome.dead));
+
+	set(object, "refused", number(output->refused));
+	set(object, "too_large", number(output->too_large));
+	return object;
+}
+
+static json_t *
+bridges(const struct links *links)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 1; i < links->endpoint_count; i++)
+		json_array_append_new(array, bridge(links->endpoints[i]));
+	return array;
+}
+
+static json_t *
+status(const struct links *links)
+{
+	const struct broker *broker = links->broker;
+	json_t *object = json_object();
+
+	set(object, "version", json_string(PACKAGE_VERSION));
+	set(object, "uptime_s",
+	    number((clock_now_ns() - broker->started_ns) / CLOCK_SECOND_NS));
+	set(object, "instance", instance(broker->instance));
+	set(object, "pid", json_integer(getpid()));
+	set(object, "run_dir", json_string(broker->conf->run_dir));
+	set(object, "worker_count", json_integer(broker->worker_count));
+	set(object, "clients", sum(broker, COUNT_clients));
+	set(object, "sessions", sum(broker, COUNT_sessions));
+	set(object, "workers", workers(broker));
+	set(object, "http",
+	    links->endpoints[0] == NULL ? json_null()
+					: link_object(links->endpoints[0]));
+	set(object, "bridges", bridges(links));
+	set(object, "memory", memory(broker->conf));
+	return object;
+}
+
+char *
+links_status_answer(struct links *links, struct slice question)
+{
+	json_t *object;
+	char *text;
+
+	if (slice_equal_string(question, "status"))
+		object = status(links);
+	else
+		object = json_pack(
+		    "{s:s}", "error", "unknown question; known are: status");
+	text = json_dumps(object, JSON_COMPACT);
+	json_decref(object);
+	return text;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * links_status - what the broker answers to weirctl, as JSON.
+ *
+ *	"status"	version, uptime, workers, bridges, memory
+ */
+
+#ifndef WEIR_BROKER_LINKS_STATUS_H
+#define WEIR_BROKER_LINKS_STATUS_H
+
+#include "common/base/slice.h"
+
+struct links;
+
+/* JSON text to be freed, also for an unknown question; NULL: no memory. */
+char *links_status_answer(struct links *links, struct slice question);
+
+#endif

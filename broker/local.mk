@@ -1,0 +1,99 @@
+# broker/ - weir-broker, the process that speaks MQTT.
+
+sbin_PROGRAMS    += %D%/weir-broker
+noinst_LIBRARIES += libbroker.a
+
+BROKER_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS) \
+	$(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+BROKER_LIBS = libbroker.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
+	libstats.a libring.a libshm.a libbase.a $(EVENT_LIBS) $(URCU_LIBS) \
+	$(CONFIG_LIBS) $(SODIUM_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) \
+	$(SECCOMP_LIBS)
+
+# All but main(), for the unit tests too.
+libbroker_a_CPPFLAGS = $(BROKER_CPPFLAGS)
+libbroker_a_SOURCES = \
+	%D%/ack_queue.c \
+	%D%/alarms.c \
+	%D%/alarms.h \
+	%D%/auth.c \
+	%D%/auth.h \
+	%D%/auth_accounts.c \
+	%D%/auth_accounts.h \
+	%D%/bridge_port.c \
+	%D%/bridge_port.h \
+	%D%/bridge_port_links.h \
+	%D%/bridge_table.c \
+	%D%/bridge_table.h \
+	%D%/broker.c \
+	%D%/broker.h \
+	%D%/client.c \
+	%D%/client.h \
+	%D%/counters.c \
+	%D%/counters.def \
+	%D%/counters.h \
+	%D%/deliver.c \
+	%D%/deliver.h \
+	%D%/dispatch.c \
+	%D%/handover.c \
+	%D%/handover.h \
+	%D%/links.c \
+	%D%/links.h \
+	%D%/links_auth.c \
+	%D%/links_auth.h \
+	%D%/links_connection.c \
+	%D%/links_connection.h \
+	%D%/links_control.c \
+	%D%/links_control.h \
+	%D%/links_egress.c \
+	%D%/links_egress.h \
+	%D%/links_endpoint.c \
+	%D%/links_memory.c \
+	%D%/links_memory.h \
+	%D%/links_store.c \
+	%D%/links_store.h \
+	%D%/links_endpoint.h \
+	%D%/links_incoming.c \
+	%D%/links_incoming.h \
+	%D%/links_ingress.c \
+	%D%/links_ingress.h \
+	%D%/links_output.c \
+	%D%/links_output.h \
+	%D%/links_private.h \
+	%D%/links_salvage.c \
+	%D%/links_salvage.h \
+	%D%/links_socket.c \
+	%D%/links_socket.h \
+	%D%/links_status.c \
+	%D%/links_status.h \
+	%D%/mailbox.c \
+	%D%/mailbox.h \
+	%D%/message.c \
+	%D%/message.h \
+	%D%/on_ack.c \
+	%D%/on_connect.c \
+	%D%/on_publish.c \
+	%D%/on_subscribe.c \
+	%D%/outbox.c \
+	%D%/outbox.h \
+	%D%/packet_ids.c \
+	%D%/packet_ids.h \
+	%D%/rcu.h \
+	%D%/retain.c \
+	%D%/retain.h \
+	%D%/retain_job.c \
+	%D%/retain_job.h \
+	%D%/route.c \
+	%D%/route.h \
+	%D%/session.c \
+	%D%/session.h \
+	%D%/subscription_tree.c \
+	%D%/subscription_tree.h \
+	%D%/will.c \
+	%D%/will.h \
+	%D%/worker.c \
+	%D%/worker.h
+
+%C%_weir_broker_SOURCES  = %D%/main.c
+%C%_weir_broker_CPPFLAGS = $(BROKER_CPPFLAGS)
+%C%_weir_broker_LDADD    = $(BROKER_LIBS)

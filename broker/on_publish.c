@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * on_publish - PUBLISH from clients, and its acknowledgement.
+ *
+ * A PUBLISH that finds no room is parked as it came, before any side effect,
+ * and so are all later ones of the same client, so that their order is kept.
+ * Its other packets are handled meanwhile.  When the read-ahead is full,
+ * reading is paused.  worker_bridges_moved() has parked ones tried again.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/client.h"
+#include "broker/deliver.h"
+#include "broker/route.h"
+#include "common/base/clock.h"
+#include "common/msg/topic.h"
+
+/* Properties up to this size are put together on the stack. */
+#define SCRATCH_SIZE 512
+
+/* What became of trying to publish. */
+enum outcome {
+	PUBLISHED, /* or refused, or dropped: it is dealt with */
+	STALLED,   /* nothing was done */
+	OVER       /* the client is */
+};
+
+static enum outcome
+outcome_of(bool alive)
+{
+	return alive ? PUBLISHED : OVER;
+}
+
+static enum packet_verdict
+verdict_of(bool alive)
+{
+	return alive ? PACKET_DONE : PACKET_OVER;
+}
+
+/* ---- acknowledging ------------------------------------------------------ */
+
+static enum mqtt_packet_type
+ack_type(const struct mqtt_publish *publish)
+{
+	return publish->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC;
+}
+
+static bool
+is_committed(const struct worker *worker, uint64_t bridges, uint64_t ticket)
+{
+	return bridges == 0 ||
+	    bridge_port_is_committed(worker->port, bridges, ticket);
+}
+
+/*
+ * Acknowledge once `ticket` is in the rings of `bridges`, and after all that
+ * came before [MQTT-4.6.0-2].  False: the client is over.
+ */
+static bool
+acknowledge(struct client *client, const struct mqtt_publish *publish,
+    uint64_t bridges, uint64_t ticket, enum mqtt_reason reason)
+{
+	struct session *session = client->session;
+	const struct pending_ack ack = {
+		.bridges = bridges,
+		.ticket = ticket,
+		.packet_id = publish->packet_id,
+		.type = (uint8_t)ack_type(publish),
+		.reason = (uint8_t)reason,
+	};
+
+	if (publish->qos == 0)
+		return true;
+	if (session->acks.count == 0 &&
+	    is_committed(client->worker, bridges, ticket))
+		return client_acknowledge(
+		    client, ack_type(publish), publish->packet_id, reason);
+	if (ack_queue_put(&session->acks, &ack) != 0) {
+		/* It is never acknowledged: the client sends it again. */
+		client_close(client, true);
+		return false;
+	}
+	worker_await_acks(client->worker, session);
+	return true;
+}
+
+void
+publish_send_acks(struct worker *worker, struct session *session)
+{
+	struct pending_ack *first, ack;
+
+	while ((first = ack_queue_first(&session->acks)) != NULL &&
+	    is_committed(worker, first->bridges, first->ticket)) {
+		ack = *first;
+		ack_queue_drop_first(&session->acks);
+		if (session->client != NULL &&
+		    !client_acknowledge(
+			session->client, ack.type, ack.packet_id, ack.reason))
+			return;
+	}
+}
+
+/* ---- topic aliases ------------------------------------------------------ */
+
+void
+topic_aliases_free(struct topic_aliases *aliases)
+{
+	if (aliases == NULL)
+		return;
+	for (unsigned i = 0; i < CLIENT_TOPIC_ALIASES; i++)
+		free(aliases->topics[i]);
+	free(aliases);
+}
+
+static bool
+remember_alias(struct client *client, unsigned alias, struct slice topic)
+{
+	char *copy;
+
+	if (client->aliases == NULL)
+		client->aliases = calloc(1, sizeof(*client->aliases));
+	copy = client->aliases == NULL ? NULL : slice_to_string(topic);
+	if (copy == NULL)
+		return false;
+	free(client->aliases->topics[alias - 1]);
+	client->aliases->topics[alias - 1] = copy;
+	client->aliases->lengths[alias - 1] = (uint16_t)topic.len;
+	return true;
+}
+
+/*
+ * Put the topic in force into publish->topic [MQTT-3.3.2-8].  May be done
+ * twice for a packet that is parked in between: it comes to the same.
+ */
+static enum mqtt_reason
+resolve_alias(struct client *client, struct mqtt_publish *publish)
+{
+	const struct topic_aliases *aliases = client->aliases;
+	unsigned alias;
+
+	if (client->version != MQTT_5 ||
+	    !mqtt_properties_has(&publish->properties, MQTT_TOPIC_ALIAS))
+		return MQTT_SUCCESS;
+	alias = publish->properties.topic_alias;
+	/* [MQTT-3.3.2-9] */
+	if (alias == 0 || alias > CLIENT_TOPIC_ALIASES)
+		return MQTT_TOPIC_ALIAS_INVALID;
+	if (publish->topic.len != 0)
+		return remember_alias(client, alias, publish->topic)
+		    ? MQTT_SUCCESS
+		    : MQTT_QUOTA_EXCEEDED;
+	if (aliases == NULL || aliases->topics[alias - 1] == NULL)
+		return MQTT_TOPIC_ALIAS_INVALID;
+	publish->topic =
+	    slice_of(aliases->topics[alias - 1], aliases->lengths[alias - 1]);
+	return MQTT_SUCCESS;
+}
+
+/* ---- publishing --------------------------------------------------------- */
+
+/* "$SYS/..." is the broker's own to publish to. */
+static bool
+may_publish(struct slice topic)
+{
+	return !slice_starts_with(topic, slice_of_string("$SYS/")) &&
+	    !slice_equal_string(topic, "$SYS");
+}
+
+static enum outcome
+refuse(struct client *client, const struct mqtt_publish *publish,
+    enum mqtt_reason reason)
+{
+	/* MQTT 3 has no way to say so: acknowledge and drop. */
+	if (client->version != MQTT_5)
+		reason = MQTT_SUCCESS;
+	return outcome_of(acknowledge(client, publish, 0, 0, reason));
+}
+
+/* A bridge with overflow = "reject" has no room. */
+static enum outcome
+reject(struct client *client, const struct mqtt_publish *publish)
+{
+	struct worker *worker = client->worker;
+
+	if (publish->qos == 0) {
+		worker_count(worker, COUNT_dropped_qos0_bridge);
+		return PUBLISHED;
+	}
+	worker_count(worker, COUNT_bridge_rejects);
+	if (client->version == MQTT_5)
+		return refuse(client, publish, MQTT_QUOTA_EXCEEDED);
+	client_finish(client, true);
+	return OVER;
+}
+
+static enum outcome
+stall_on_bridge(struct client *client, const struct mqtt_publish *publish)
+{
+	struct worker *worker = client->worker;
+
+	if (publish->qos == 0 && worker->broker->conf->qos0 == CONF_QOS0_DROP) {
+		worker_count(worker, COUNT_dropped_qos0_bridge);
+		return PUBLISHED;
+	}
+	if (!client->is_stalled)
+		worker_count(worker, COUNT_bridge_stalls);
+	return STALLED;
+}
+
+static enum outcome
+stall_on_memory(struct client *client)
+{
+	if (!client->is_stalled)
+		worker_count(client->worker, COUNT_memory_stalls);
+	worker_retry_soon(client->worker);
+	return STALLED;
+}
+
+static uint64_t
+expires_ns(const struct client *client, const struct mqtt_publish *publish,
+    uint64_t now_ns)
+{
+	if (client->version != MQTT_5 ||
+	    !mqtt_properties_has(
+		&publish->properties, MQTT_MESSAGE_EXPIRY_INTERVAL))
+		return UINT64_MAX;
+	return now_ns +
+	    publish->properties.message_expiry_interval_s * CLOCK_SECOND_NS;
+}
+
+static struct message *
+make_message(struct client *client, const struct mqtt_publish *publish)
+{
+	struct worker *worker = client->worker;
+	struct message_parts parts = {
+		.topic = publish->topic,
+		.payload = publish->payload,
+		.qos = publish->qos,
+		.retain = publish->retain,
+		.link = MESSAGE_FROM_MQTT,
+		.identity = client->identity,
+		.created_ns = worker_now_ns(worker),
+	};
+	uint8_t stack[SCRATCH_SIZE], *scratch = stack;
+	struct message *message;
+
+	parts.expires_ns = expires_ns(client, publish, parts.created_ns);
+	if (client->version == MQTT_5) {
+		if (publish->properties.forwardable_size > sizeof(stack))
+			scratch = malloc(publish->properties.forwardable_size);
+		if (scratch == NULL)
+			return NULL;
+		parts.properties =
+		    mqtt_properties_forwardable(&publish->properties, scratch);
+	}
+	message = message_new(worker->messages, &parts);
+	if (scratch != stack)
+		free(scratch);
+	return message;
+}
+
+/* message_weight() of what this would become. */
+static size_t
+weight_of(const struct client *client, const struct mqtt_publish *publish)
+{
+	return 128 + publish->topic.len + publish->payload.len +
+	    (client->version == MQTT_5 ? publish->properties.forwardable_size
+				       : 0);
+}
+
+/* A QoS 2 message that is here already [MQTT-4.3.3-10]. */
+static enum outcome
+repeat(struct client *client, const struct mqtt_publish *publish)
+{
+	worker_count(client->worker, COUNT_duplicates);
+	/* If its PUBREC is still to come, that will do. */
+	if (ack_queue_has(&client->session->acks, publish->packet_id))
+		return PUBLISHED;
+	return outcome_of(acknowledge(client, publish, 0, 0, MQTT_SUCCESS));
+}
+
+/* There is room: from here on it has side effects. */
+static enum outcome
+publish_message(
+    struct client *client, const struct mqtt_publish *publish, uint64_t bridges)
+{
+	struct worker *worker = client->worker;
+	struct session *session = client->session;
+	enum mqtt_reason reason = MQTT_SUCCESS;
+	struct message *message;
+	uint64_t ticket = 0;
+
+	message = make_message(client, publish);
+	if (message == NULL)
+		return stall_on_memory(client);
+	if (publish->qos == 2 &&
+	    packet_ids_add(&session->received, publish->packet_id) != 0) {
+		message_put(message);
+		return stall_on_memory(client);
+	}
+	worker_count(worker, COUNT_messages_accepted);
+	stats_add(
+	    worker->counters, COUNT_publish_bytes_in, publish->payload.len);
+	if (bridges != 0)
+		ticket = bridge_port_send(worker->port, bridges, message);
+	if (route_local(worker->broker, worker, message, session) == 0 &&
+	    bridges == 0) {
+		worker_count(worker, COUNT_no_receiver);
+		if (client->version == MQTT_5)
+			reason = MQTT_NO_MATCHING_SUBSCRIBERS;
+	}
+	message_put(message);
+	/* It may have been its own subscriber, and lost for that. */
+	if (client_is_over(client))
+		return OVER;
+	bridges = bridge_table_reliable(worker->broker->bridges, bridges);
+	return outcome_of(
+	    acknowledge(client, publish, bridges, ticket, reason));
+}
+
+static enum outcome
+try_to_publish(struct client *client, struct mqtt_publish *publish)
+{
+	struct worker *worker = client->worker;
+	struct session *session = client->session;
+	enum mqtt_reason reason;
+	uint64_t bridges;
+
+	reason = resolve_alias(client, publish);
+	if (reason != MQTT_SUCCESS) {
+		client_fail(client, reason, "topic alias");
+		return OVER;
+	}
+	if (publish->qos == 2 &&
+	    packet_ids_has(&session->received, publish->packet_id))
+		return repeat(client, publish);
+	if (!may_publish(publish->topic))
+		return refuse(client, publish, MQTT_NOT_AUTHORIZED);
+	/* MQTT 3 knows no Receive Maximum: it waits instead. */
+	if (publish->qos != 0 &&
+	    session->acks.count >= worker->broker->conf->receive_maximum)
+		return STALLED;
+	if (!route_has_room(worker->broker, worker))
+		return stall_on_memory(client);
+
+	bridges = bridge_table_match(worker->broker->bridges, publish->topic);
+	if (bridges == 0)
+		return publish_message(client, publish, 0);
+	switch (bridge_port_offer(
+	    worker->port, bridges, weight_of(client, publish))) {
+	case BRIDGE_PORT_TAKES:
+		return publish_message(client, publish, bridges);
+	case BRIDGE_PORT_STALLS:
+		return stall_on_bridge(client, publish);
+	case BRIDGE_PORT_REJECTS:
+		break;
+	}
+	return reject(client, publish);
+}
+
+/* ---- parking ------------------------------------------------------------ */
+
+static void
+enter_stalled(struct client *client)
+{
+	struct client_list *list = &client->worker->stalled;
+
+	if (client->is_stalled)
+		return;
+	client->is_stalled = true;
+	client->next_stalled = NULL;
+	client->previous_stalled = list->last;
+	if (list->last != NULL)
+		list->last->next_stalled = client;
+	else
+		list->first = client;
+	list->last = client;
+	list->count++;
+}
+
+static void
+leave_stalled(struct client *client)
+{
+	struct client_list *list = &client->worker->stalled;
+
+	if (!client->is_stalled)
+		return;
+	client->is_stalled = false;
+	if (client->next_stalled != NULL)
+		client->next_stalled->previous_stalled =
+		    client->previous_stalled;
+	else
+		list->last = client->previous_stalled;
+	if (client->previous_stalled != NULL)
+		client->previous_stalled->next_stalled = client->next_stalled;
+	else
+		list->first = client->next_stalled;
+	list->count--;
+}
+
+static void
+free_parked(struct client *client)
+{
+	if (client->parked == NULL)
+		return;
+	free(client->parked->bytes);
+	free(client->parked);
+	client->parked = NULL;
+}
+
+/* Room behind what is parked for `size` bytes; false: not now. */
+static bool
+make_room(struct client *client, size_t size)
+{
+	const size_t limit = client->worker->broker->conf->read_ahead;
+	struct parked *parked = client->parked;
+	uint8_t *bytes;
+
+	if (size > limit ||
+	    (parked != NULL && parked->end - parked->start + size > limit))
+		return false;
+	if (parked == NULL) {
+		parked = calloc(1, sizeof(*parked));
+		if (parked == NULL)
+			return false;
+		client->parked = parked;
+	}
+	if (parked->start != 0) {
+		memmove(parked->bytes, parked->bytes + parked->start,
+		    parked->end - parked->start);
+		parked->end -= parked->start;
+		parked->start = 0;
+	}
+	if (parked->end + size > parked->size) {
+		const size_t wanted = (parked->end + size) * 2;
+
+		bytes = realloc(parked->bytes, wanted < limit ? wanted : limit);
+		if (bytes == NULL)
+			return false;
+		parked->bytes = bytes;
+		parked->size = wanted < limit ? wanted : limit;
+	}
+	return true;
+}
+
+/* Does it take one of the Receive Maximum that nothing else took? */
+static bool
+is_reserved(const struct client *client, const struct mqtt_publish *publish)
+{
+	return publish->qos == 1 ||
+	    (publish->qos == 2 &&
+		!packet_ids_has(
+		    &client->session->received, publish->packet_id));
+}
+
+static enum packet_verdict
+park(struct client *client, const struct mqtt_frame *frame,
+    const struct mqtt_publish *publish)
+{
+	const uint8_t *whole = frame->body.data - (frame->size - frame->body.len);
+	struct worker *worker = client->worker;
+
+	enter_stalled(client);
+	if (!make_room(client, frame->size)) {
+		worker_count(worker, COUNT_read_pauses);
+		client_pause(client, CLIENT_PAUSE_PARKED);
+		return PACKET_KEEP;
+	}
+	memcpy(client->parked->bytes + client->parked->end, whole, frame->size);
+	client->parked->end += frame->size;
+	client->parked->reserved += is_reserved(client, publish);
+	stats_add(worker->counters, COUNT_parked_bytes, frame->size);
+	worker_count(worker, COUNT_publishes_in);
+	return PACKET_DONE;
+}
+
+void
+publish_drop_parked(struct client *client)
+{
+	struct worker *worker = client->worker;
+	struct parked *parked = client->parked;
+	struct mqtt_frame frame;
+
+	leave_stalled(client);
+	if (parked == NULL)
+		return;
+	stats_subtract(
+	    worker->counters, COUNT_parked_bytes, parked->end - parked->start);
+	while (parked->start < parked->end &&
+	    mqtt_frame(parked->bytes + parked->start,
+		parked->end - parked->start, MQTT_MAX_PACKET_BYTES,
+		&frame) == MQTT_FRAME_WHOLE) {
+		parked->start += frame.size;
+		worker_count(worker, COUNT_parked_dropped);
+	}
+	free_parked(client);
+}
+
+/* The first that is parked.  PUBLISHED: it is dealt with. */
+static enum outcome
+try_first_parked(struct client *client)
+{
+	struct parked *parked = client->parked;
+	struct mqtt_publish publish;
+	struct mqtt_frame frame;
+	enum outcome outcome;
+	bool reserved;
+
+	/* It was found to be right when it came. */
+	if (mqtt_frame(parked->bytes + parked->start,
+		parked->end - parked->start, MQTT_MAX_PACKET_BYTES,
+		&frame) != MQTT_FRAME_WHOLE ||
+	    mqtt_decode_publish(&frame, client->version, MQTT_SERVER,
+		&publish) != MQTT_SUCCESS) {
+		client_fail(client, MQTT_UNSPECIFIED_ERROR, "held PUBLISH");
+		return OVER;
+	}
+	reserved = is_reserved(client, &publish);
+	outcome = try_to_publish(client, &publish);
+	if (outcome != PUBLISHED)
+		return outcome;
+	parked->start += frame.size;
+	if (reserved && parked->reserved != 0)
+		parked->reserved--;
+	stats_subtract(
+	    client->worker->counters, COUNT_parked_bytes, frame.size);
+	return PUBLISHED;
+}
+
+bool
+publish_parked(struct client *client)
+{
+	while (client->parked != NULL &&
+	    client->parked->start < client->parked->end) {
+		switch (try_first_parked(client)) {
+		case PUBLISHED:
+			break;
+		case STALLED:
+			return false;
+		case OVER:
+			return true;
+		}
+	}
+	free_parked(client);
+	leave_stalled(client);
+	client_resume(client, CLIENT_PAUSE_PARKED);
+	return true;
+}
+
+/* ---- the packet --------------------------------------------------------- */
+
+/* QoS 1 and 2 messages from this client that are not finished. */
+static uint32_t
+unfinished(const struct client *client)
+{
+	const struct ack_queue *acks = &client->session->acks;
+	uint32_t count = client->session->received.count;
+
+	if (client->parked != NULL)
+		count += client->parked->reserved;
+	for (uint32_t i = 0; i < acks->count; i++)
+		count +=
+		    acks->list[(acks->first + i) & (acks->size - 1)].type ==
+		    MQTT_PUBACK;
+	return count;
+}
+
+/* [MQTT-3.3.4-7] */
+static bool
+is_within_receive_maximum(
+    const struct client *client, const struct mqtt_publish *publish)
+{
+	const struct session *session = client->session;
+	const uint32_t max = client->worker->broker->conf->receive_maximum;
+	uint32_t at_most = session->received.count + session->acks.count;
+
+	if (client->parked != NULL)
+		at_most += client->parked->reserved;
+	if (at_most < max || client->version != MQTT_5 ||
+	    !is_reserved(client, publish))
+		return true;
+	return unfinished(client) < max;
+}
+
+enum packet_verdict
+on_publish(struct client *client, const struct mqtt_frame *frame)
+{
+	struct mqtt_publish publish;
+	enum mqtt_reason reason;
+
+	reason =
+	    mqtt_decode_publish(frame, client->version, MQTT_SERVER, &publish);
+	if (reason != MQTT_SUCCESS) {
+		client_fail(client, reason, "PUBLISH");
+		return PACKET_OVER;
+	}
+	if (!is_within_receive_maximum(client, &publish)) {
+		client_fail(client, MQTT_RECEIVE_MAXIMUM_EXCEEDED, "PUBLISH");
+		return PACKET_OVER;
+	}
+	if (client->parked == NULL) {
+		switch (try_to_publish(client, &publish)) {
+		case PUBLISHED:
+			worker_count(client->worker, COUNT_publishes_in);
+			/* It was kept, alone, and is dealt with now. */
+			leave_stalled(client);
+			return PACKET_DONE;
+		case OVER:
+			return verdict_of(false);
+		case STALLED:
+			break;
+		}
+	}
+	return park(client, frame, &publish);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * outbox - the QoS 1 and 2 messages that go to one session.
+ *
+ * A message waits (in order, within limits), then is in flight with a packet
+ * identifier until the client has acknowledged it:
+ *
+ *	outbox_put() -> waiting -> outbox_take() -> in flight -> outbox_done()
+ *
+ * At most `window` are in flight: the client's Receive Maximum
+ * [MQTT-3.3.4-9].  Messages in flight stay in the order in which they were
+ * first sent, which is the order to send them again in [MQTT-4.6.0-1].
+ *
+ * An empty outbox has no memory of its own.  The worker's thread only.
+ */
+
+#ifndef WEIR_BROKER_OUTBOX_H
+#define WEIR_BROKER_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/message.h"
+
+struct pool;
+
+/* Where a message in flight is. */
+enum outgoing_stage {
+	OUTGOING_WAITING,
+	OUTGOING_SENT,    /* PUBLISH went out */
+	OUTGOING_RECEIVED /* QoS 2: PUBREC came, PUBREL went out */
+};
+
+/* One message on its way to one session. */
+struct outgoing {
+	struct outgoing *next;
+	struct outgoing *previous;
+	struct message *message; /* NULL once RECEIVED */
+	uint32_t *identifiers;   /* more than one: all of them, on the heap */
+	uint32_t identifier;     /* Subscription Identifier, 0: none */
+	uint16_t identifier_count;
+	uint16_t packet_id; /* 0 while waiting */
+	uint8_t qos;
+	bool retain;
+	uint8_t stage; /* enum outgoing_stage */
+};
+
+struct outgoing_list {
+	struct outgoing *first;
+	struct outgoing *last;
+	uint32_t count;
+};
+
+/* Embed it by value, zeroed but for `window`. */
+struct outbox {
+	struct outgoing_list in_flight;
+	struct outgoing_list waiting;
+	uint64_t waiting_bytes;   /* message_weight() */
+	struct outgoing **places; /* in flight, by packet identifier */
+	uint32_t place_count;     /* a power of two, or 0 */
+	uint16_t last_id;
+	uint16_t window;
+};
+
+/* What a message to a session is made of. */
+struct outbox_item {
+	struct message *message;
+	uint8_t qos; /* granted */
+	bool retain;
+	const uint32_t *identifiers;
+	size_t identifier_count;
+};
+
+struct outbox_limits {
+	uint32_t max_messages; /* waiting */
+	uint64_t max_bytes;
+};
+
+/*
+ * Let it wait; takes a reference of its own.
+ * Returns 0, -ENOSPC at a limit, or -ENOMEM (also: the pool is empty).
+ */
+int outbox_put(struct outbox *outbox, struct pool *pool,
+    const struct outbox_limits *limits, const struct outbox_item *item);
+
+/* The one to be sent next, if the window allows one; else NULL. */
+struct outgoing *outbox_peek(const struct outbox *outbox);
+
+/*
+ * Put the one that outbox_peek() gave in flight, with a packet identifier
+ * that no other has [MQTT-2.2.1-4].  Returns 0 or -ENOMEM.
+ */
+int outbox_take(struct outbox *outbox, struct outgoing *outgoing);
+
+/* In flight under this identifier, or NULL. */
+struct outgoing *outbox_find(const struct outbox *outbox, uint16_t packet_id);
+
+/* PUBREC came: the message itself is needed no more. */
+void outbox_received(struct outgoing *outgoing);
+
+/* Acknowledged, or given up, in any stage: forget it. */
+void outbox_done(
+    struct outbox *outbox, struct pool *pool, struct outgoing *outgoing);
+
+/* Forget everything. */
+void outbox_fini(struct outbox *outbox, struct pool *pool);
+
+/* The Subscription Identifiers of one. */
+const uint32_t *outgoing_identifiers(const struct outgoing *outgoing);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * packet_ids - a set of packet identifiers (1 to 65,535).
+ *
+ * Holds the identifiers of unfinished QoS 2 messages from a client.  Empty
+ * it has no memory; full it has 256 KiB.  One thread only.
+ */
+
+#ifndef WEIR_BROKER_PACKET_IDS_H
+#define WEIR_BROKER_PACKET_IDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Embed it by value, zeroed. */
+struct packet_ids {
+	uint16_t *slots; /* 0: free */
+	uint32_t size;   /* a power of two, or 0 */
+	uint32_t count;
+};
+
+void packet_ids_fini(struct packet_ids *ids);
+
+bool packet_ids_has(const struct packet_ids *ids, uint16_t id);
+
+/* Returns 0, also if it is there already, or -ENOMEM. */
+int packet_ids_add(struct packet_ids *ids, uint16_t id);
+
+/* Returns false if it was not there. */
+bool packet_ids_remove(struct packet_ids *ids, uint16_t id);
+
+#endif

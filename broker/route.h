@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * route - bring a message to the local subscribers.
+ *
+ * Any thread that is registered with RCU may route: it reads the
+ * subscription tree without a lock, hands what is its own worker's over
+ * directly and puts the rest into the other workers' mailboxes, one letter a
+ * worker.  Retained messages are stored on the way.
+ */
+
+#ifndef WEIR_BROKER_ROUTE_H
+#define WEIR_BROKER_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/message.h"
+
+struct broker;
+struct router;
+struct session;
+struct worker;
+
+/*
+ * What a thread needs to route; one for each worker and one for the links
+ * thread (`worker` NULL), made and freed by that thread.  NULL: no memory.
+ */
+struct router *router_new(struct broker *broker, struct worker *worker);
+
+/* The calling thread routes with it from now on. */
+void router_adopt(struct router *router);
+
+/* All its letters must have been opened.  Accepts NULL. */
+void router_free(struct router *router);
+
+/*
+ * Deliver `message` to every session whose subscription matches, and store
+ * or clear it as retained if message->retain [MQTT-3.3.1-5, 3.3.1-6].
+ * `worker` is the calling worker, NULL on the links thread.  `publisher` is
+ * the session it came from (for No Local [MQTT-3.8.3-3]), NULL if none.
+ * The caller keeps its reference.  Returns the number of receiving sessions.
+ */
+unsigned route_local(struct broker *broker, struct worker *worker,
+    struct message *message, const struct session *publisher);
+
+/*
+ * May one more message be routed now?  False while too many letters of this
+ * thread are not opened yet: their readers are behind, so producers wait.
+ */
+bool route_has_room(struct broker *broker, struct worker *worker);
+
+/* Once after a batch of route_local() calls: wake the workers written to. */
+void route_flush(struct broker *broker, struct worker *worker);
+
+#endif

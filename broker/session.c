@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/counters.h"
+#include "broker/retain_job.h"
+#include "broker/will.h"
+#include "common/base/bug.h"
+#include "common/mqtt/protocol.h"
+
+#define FIRST_BUCKETS 64
+
+/* Messages under way to all sessions of one worker. */
+#define MAX_OUTGOING 16000000
+
+static void on_alarm(struct alarm *alarm);
+
+int
+sessions_init(struct sessions *sessions)
+{
+	int err;
+
+	err = pool_init(
+	    &sessions->outgoing, sizeof(struct outgoing), 0, MAX_OUTGOING);
+	if (err != 0)
+		return err;
+	sessions->buckets = calloc(FIRST_BUCKETS, sizeof(struct session *));
+	if (sessions->buckets == NULL) {
+		pool_fini(&sessions->outgoing);
+		return -ENOMEM;
+	}
+	sessions->bucket_count = FIRST_BUCKETS;
+	return 0;
+}
+
+void
+sessions_end_all(struct sessions *sessions)
+{
+	for (size_t i = 0; i < sessions->bucket_count; i++)
+		while (sessions->buckets[i] != NULL)
+			session_end(sessions->buckets[i]);
+}
+
+void
+sessions_fini(struct sessions *sessions)
+{
+	BUG_ON(sessions->count != 0);
+	free(sessions->buckets);
+	sessions->buckets = NULL;
+	pool_fini(&sessions->outgoing);
+}
+
+/* ---- the table ------------------------------------------------------- */
+
+static struct session **
+bucket_of(const struct sessions *sessions, struct slice id)
+{
+	return &sessions->buckets[slice_hash(id, sessions->seed) &
+	    (sessions->bucket_count - 1)];
+}
+
+/* More buckets are only faster: without memory the old ones go on. */
+static void
+grow(struct sessions *sessions)
+{
+	const size_t old_count = sessions->bucket_count;
+	struct session **old = sessions->buckets, **buckets, *session, *next;
+
+	buckets = calloc(old_count * 2, sizeof(struct session *));
+	if (buckets == NULL)
+		return;
+	sessions->buckets = buckets;
+	sessions->bucket_count = old_count * 2;
+	for (size_t i = 0; i < old_count; i++) {
+		for (session = old[i]; session != NULL; session = next) {
+			next = session->next_in_table;
+			buckets = bucket_of(sessions, session_id(session));
+			session->next_in_table = *buckets;
+			*buckets = session;
+		}
+	}
+	free(old);
+}
+
+struct session *
+session_find(struct sessions *sessions, struct slice id)
+{
+	struct session *session = *bucket_of(sessions, id);
+
+	while (session != NULL && !slice_equal(session_id(session), id))
+		session = session->next_in_table;
+	return session;
+}
+
+struct session *
+session_new(struct sessions *sessions, struct slice id)
+{
+	struct session *session, **bucket;
+
+	BUG_ON(id.len > UINT16_MAX);
+	session = calloc(1, sizeof(*session) + id.len);
+	if (session == NULL)
+		return NULL;
+	session->home = sessions;
+	session->subscriber.worker = sessions->worker;
+	session->outbox.window = 1;
+	session->alarm.fire = on_alarm;
+	session->id_length = (uint16_t)id.len;
+	memcpy(session->id, id.data, id.len);
+
+	if (sessions->count >= sessions->bucket_count)
+		grow(sessions);
+	bucket = bucket_of(sessions, id);
+	session->next_in_table = *bucket;
+	*bucket = session;
+	sessions->count++;
+	stats_increment(sessions->counters, COUNT_sessions);
+	return session;
+}
+
+static void
+remove_from_table(struct session *session)
+{
+	struct session **link;
+
+	link = bucket_of(session->home, session_id(session));
+	while (*link != session)
+		link = &(*link)->next_in_table;
+	*link = session->next_in_table;
+}
+
+/* ---- its end --------------------------------------------------------- */
+
+static void
+on_last_mail(struct mail *mail, void *owner)
+{
+	struct session *session = CONTAINER_OF(mail, struct session, mail);
+	struct sessions *sessions = session->home;
+
+	(void)owner;
+	if (session->is_pumped || session->is_acking) {
+		/* Still on a list of this turn: come again. */
+		mailbox_put(sessions->mailbox, &session->mail);
+		mailbox_wake(sessions->mailbox);
+		return;
+	}
+	sessions->count--;
+	free(session);
+}
+
+/* On liburcu's thread: no reader can put mail for the session any more. */
+static void
+on_grace_period(struct rcu_head *rcu)
+{
+	struct session *session = CONTAINER_OF(rcu, struct session, rcu);
+	struct mailbox *mailbox;
+
+	rcu_called(rcu);
+	mailbox = session->home->mailbox;
+	session->mail.open = on_last_mail;
+	mailbox_put(mailbox, &session->mail);
+	mailbox_wake(mailbox);
+}
+
+static void
+publish_will(struct session *session)
+{
+	struct sessions *sessions = session->home;
+	struct will *will = session->will;
+
+	session->will = NULL;
+	session->will_at_ns = SESSION_NEVER;
+	if (will != NULL)
+		sessions->publish_will(sessions->context, will);
+}
+
+static void
+drop_messages(struct session *session)
+{
+	struct stats_block *counters = session->home->counters;
+	struct outbox *outbox = &session->outbox;
+
+	stats_add(counters, COUNT_dropped_session_end, outbox->waiting.count);
+	stats_subtract(counters, COUNT_queued, outbox->waiting.count);
+	stats_subtract(counters, COUNT_in_flight, outbox->in_flight.count);
+	session->resend = NULL;
+	outbox_fini(outbox, &session->home->outgoing);
+}
+
+void
+session_end(struct session *session)
+{
+	struct sessions *sessions = session->home;
+
+	BUG_ON(session->ended || session->client != NULL);
+	session->ended = true;
+	alarms_stop(sessions->alarms, &session->alarm);
+	remove_from_table(session);
+	stats_subtract(sessions->counters, COUNT_sessions, 1);
+	subscription_tree_remove_all(sessions->tree, &session->subscriber);
+	publish_will(session);
+	drop_messages(session);
+	packet_ids_fini(&session->received);
+	ack_queue_fini(&session->acks);
+	retain_jobs_fini(session);
+	rcu_call(&session->rcu, on_grace_period);
+}
+
+/* ---- coming and going ------------------------------------------------ */
+
+static void
+set_alarm(struct session *session)
+{
+	uint64_t when = session->expires_at_ns;
+
+	if (session->will != NULL && session->will_at_ns < when)
+		when = session->will_at_ns;
+	if (when == SESSION_NEVER) {
+		alarms_stop(session->home->alarms, &session->alarm);
+		return;
+	}
+	/* Without memory for the alarm the session ends early, not never. */
+	if (alarms_set(session->home->alarms, &session->alarm, when) != 0)
+		session_end(session);
+}
+
+static void
+on_alarm(struct alarm *alarm)
+{
+	struct session *session = CONTAINER_OF(alarm, struct session, alarm);
+	struct sessions *sessions = session->home;
+	const uint64_t now = sessions->now_ns(sessions->context);
+
+	if (session->will != NULL && session->will_at_ns <= now)
+		publish_will(session);
+	if (session->expires_at_ns <= now) {
+		stats_increment(sessions->counters, COUNT_sessions_expired);
+		session_end(session);
+	} else {
+		set_alarm(session);
+	}
+}
+
+void
+session_attach(struct session *session, struct client *client)
+{
+	alarms_stop(session->home->alarms, &session->alarm);
+	will_free(session->will);
+	session->will = NULL;
+	session->client = client;
+	atomic_store_explicit(
+	    &session->subscriber.online, true, memory_order_relaxed);
+}
+
+static uint64_t
+after(uint64_t now_ns, uint64_t interval_ns)
+{
+	return interval_ns > SESSION_NEVER - now_ns ? SESSION_NEVER
+						    : now_ns + interval_ns;
+}
+
+void
+session_leave(struct session *session, bool send_will)
+{
+	struct sessions *sessions = session->home;
+	const uint64_t now = sessions->now_ns(sessions->context);
+
+	session->client = NULL;
+	atomic_store_explicit(
+	    &session->subscriber.online, false, memory_order_relaxed);
+	/* The client sends QoS 1 again; PUBREC is owed once it is back. */
+	ack_queue_drop_type(&session->acks, MQTT_PUBACK);
+
+	if (!send_will) {
+		will_free(session->will);
+		session->will = NULL;
+	}
+	session->expires_at_ns = after(now, session->expiry_ns);
+	if (session->will != NULL) {
+		session->will_at_ns = after(now, will_delay_ns(session->will));
+		if (session->will_at_ns <= now)
+			publish_will(session);
+	}
+	if (session->expires_at_ns <= now)
+		session_end(session);
+	else
+		set_alarm(session);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * session - what a client identifier owns beyond a connection [MQTT-3.1.2-4].
+ *
+ * A session lives on one worker, for ever: the one that its identifier's hash
+ * names.  All of its state is that worker's alone; what publishers on other
+ * threads see of it is `subscriber`, through the subscription tree.
+ *
+ *	          session_attach()
+ *	session_new() --> ONLINE <------------------+
+ *	                    |                       |
+ *	                    | session_leave()       | session_attach()
+ *	                    v                       |
+ *	                 OFFLINE -------------------+
+ *	                    | expiry, Clean Start, session_end()
+ *	                    v
+ *	                  ENDED, out of the tree; freed by mail after a grace
+ *	                  period, behind all deliveries that were under way
+ */
+
+#ifndef WEIR_BROKER_SESSION_H
+#define WEIR_BROKER_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/alarms.h"
+#include "broker/mailbox.h"
+#include "broker/outbox.h"
+#include "broker/packet_ids.h"
+#include "broker/rcu.h"
+#include "broker/subscription_tree.h"
+#include "common/base/pool.h"
+#include "common/stats/stats.h"
+
+#define SESSION_NEVER UINT64_MAX /* an expiry that does not come */
+
+struct client;
+struct retained_job;
+struct session;
+struct will;
+
+/*
+ * An acknowledgement that waits for its message to be in all bridges' rings,
+ * or for one before it [MQTT-4.6.0-2].
+ */
+struct pending_ack {
+	uint64_t bridges;
+	uint64_t ticket;
+	uint16_t packet_id;
+	uint8_t type;   /* MQTT_PUBACK or MQTT_PUBREC */
+	uint8_t reason; /* enum mqtt_reason */
+};
+
+/* First in, first out, in a ring that grows; no memory while empty. */
+struct ack_queue {
+	struct pending_ack *list;
+	uint32_t first;
+	uint32_t count;
+	uint32_t size; /* a power of two, or 0 */
+};
+
+struct session {
+	struct subscriber subscriber;
+	struct sessions *home;         /* [const] */
+	struct session *next_in_table; /* private to session.c */
+	struct client *client;         /* NULL: offline */
+	struct alarm alarm;            /* the next of expiry and will */
+	uint64_t expiry_ns;            /* interval, or SESSION_NEVER */
+	uint64_t expires_at_ns;        /* while offline */
+	struct will *will;
+	uint64_t will_at_ns; /* while offline */
+	struct outbox outbox;
+	struct outgoing *resend; /* in flight: from here on to be sent again */
+	struct packet_ids received; /* QoS 2, up to PUBREL */
+	struct ack_queue acks;
+	struct retained_job *jobs;   /* see retain_job.h */
+	struct session *next_pumped; /* see worker.h */
+	struct session *next_acking;
+	bool is_pumped;
+	bool is_acking;
+	bool ended;
+	uint16_t id_length;
+	struct mail mail; /* its last one */
+	struct rcu_head rcu;
+	uint8_t id[]; /* [const] */
+};
+
+/* The sessions of one worker; embed it by value. */
+struct sessions {
+	struct session **buckets;
+	size_t bucket_count;
+	size_t count;
+	uint64_t seed;
+	unsigned worker;
+	struct pool outgoing;
+	struct outbox_limits limits;
+	struct alarms *alarms;
+	struct mailbox *mailbox;
+	struct subscription_tree *tree;
+	struct stats_block *counters;
+	uint64_t (*now_ns)(void *context);
+	void (*publish_will)(void *context, struct will *will);
+	void *context;
+};
+
+/* The caller sets the fields below `outgoing` first.  0 or -ENOMEM. */
+int sessions_init(struct sessions *sessions);
+
+/* End all sessions; their mail is still to be opened, then sessions_fini(). */
+void sessions_end_all(struct sessions *sessions);
+void sessions_fini(struct sessions *sessions);
+
+struct session *session_find(struct sessions *sessions, struct slice id);
+
+/* Offline and empty, expiring at once.  NULL without memory. */
+struct session *session_new(struct sessions *sessions, struct slice id);
+
+/* `client` has it now; alarms off, a will that waited is forgotten. */
+void session_attach(struct session *session, struct client *client);
+
+/*
+ * The connection is gone.  `send_will` is false after a DISCONNECT with
+ * reason 0x00 [MQTT-3.14.4-3].  The session may be freed by this.
+ */
+void session_leave(struct session *session, bool send_will);
+
+/* End it now; a will that waits is published first. */
+void session_end(struct session *session);
+
+static inline struct slice
+session_id(const struct session *session)
+{
+	return slice_of(session->id, session->id_length);
+}
+
+/* ---- acknowledgements that wait --------------------------------------- */
+
+/* 0 or -ENOMEM. */
+int ack_queue_put(struct ack_queue *queue, const struct pending_ack *ack);
+
+/* The oldest, or NULL. */
+struct pending_ack *ack_queue_first(struct ack_queue *queue);
+void ack_queue_drop_first(struct ack_queue *queue);
+bool ack_queue_has(const struct ack_queue *queue, uint16_t packet_id);
+
+/* Drop those of a type, keep the order of the others. */
+void ack_queue_drop_type(struct ack_queue *queue, uint8_t type);
+void ack_queue_fini(struct ack_queue *queue);
+
+#endif

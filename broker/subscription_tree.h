@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * subscription_tree - who wants a topic.
+ *
+ * A tree of topic levels, shared by all threads.  Publishers read it without
+ * a lock, inside rcu_enter()/rcu_leave(); SUBSCRIBE and UNSUBSCRIBE change it
+ * under one mutex.  All children of all nodes live in one hash table by
+ * (parent, level), so a node with a million children costs no more to pass
+ * than one with two, and an entry is found by (node, subscriber), so a client
+ * with a million subscriptions adds the next one as fast as the first.
+ *
+ *	rcu_enter();
+ *	subscription_tree_match(tree, topic, &matches);
+ *	... use matches.list[0 .. matches.count - 1] ...
+ *	rcu_leave();
+ *
+ * A subscriber may be freed one grace period after
+ * subscription_tree_remove_all(), and not before.
+ */
+
+#ifndef WEIR_BROKER_SUBSCRIPTION_TREE_H
+#define WEIR_BROKER_SUBSCRIPTION_TREE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/slice.h"
+
+/*
+ * Deeper filters are refused: each level is a node, and one packet of 64 KiB
+ * could ask for 65,000 of them.
+ */
+#define SUBSCRIPTION_MAX_LEVELS 200
+
+struct subscription;
+struct subscription_tree;
+
+/* What has subscriptions; embed it by value, zeroed but for `worker`. */
+struct subscriber {
+	struct subscription *first; /* private, under the tree's mutex */
+	uint32_t count;             /* private, under the tree's mutex */
+	unsigned worker;            /* [const] whose mail it gets */
+	atomic_bool online;         /* shared subscriptions prefer it */
+	/* It has or had several: two of them may match one topic. */
+	atomic_bool may_overlap;
+};
+
+struct subscription_options {
+	uint8_t qos;
+	bool no_local;
+	bool retain_as_published;
+	uint32_t identifier; /* 0: none */
+};
+
+struct subscription_match {
+	struct subscriber *subscriber;
+	struct subscription_options options;
+	bool shared; /* a message of its own, not merged with others */
+};
+
+/* One a thread, kept between calls; zeroed at first. */
+struct subscription_matches {
+	struct subscription_match *list;
+	size_t count;
+	size_t size;
+};
+
+/* NULL without memory. */
+struct subscription_tree *subscription_tree_new(void);
+
+/* All subscribers must be gone.  Waits for a grace period; accepts NULL. */
+void subscription_tree_free(struct subscription_tree *tree);
+
+/*
+ * Subscribe, or change the options of a subscription there is [MQTT-3.8.4-3].
+ * The filter is valid; "$share/NAME/FILTER" is understood.
+ * Returns 0; -E2BIG for too many levels; -ENOMEM.
+ */
+int subscription_tree_add(struct subscription_tree *tree, struct slice filter,
+    struct subscriber *subscriber, const struct subscription_options *options,
+    bool *out_existed);
+
+/* Returns 0 or -ENOENT. */
+int subscription_tree_remove(struct subscription_tree *tree,
+    struct slice filter, struct subscriber *subscriber);
+
+void subscription_tree_remove_all(
+    struct subscription_tree *tree, struct subscriber *subscriber);
+
+/*
+ * Append to matches->list every subscription that wants the topic, and one
+ * member of every shared subscription that does.  A subscriber may come
+ * several times.  Within rcu_enter().
+ * Returns 0 or -ENOMEM (what was found so far is in the list).
+ */
+int subscription_tree_match(struct subscription_tree *tree, struct slice topic,
+    struct subscription_matches *matches);
+
+void subscription_matches_fini(struct subscription_matches *matches);
+
+/* Subscriptions there are; any thread. */
+size_t subscription_tree_count(const struct subscription_tree *tree);
+size_t subscription_tree_shared_count(const struct subscription_tree *tree);
+
+/*
+ * So much waits for a grace period that who changes the tree should call
+ * urcu_memb_barrier(), outside of rcu_enter(), before it goes on.
+ */
+bool subscription_tree_is_backlogged(const struct subscription_tree *tree);
+
+#endif

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "broker/client.h"
+#include "broker/deliver.h"
+#include "broker/retain_job.h"
+#include "broker/route.h"
+#include "common/base/bug.h"
+#include "common/base/clock.h"
+#include "common/base/exit.h"
+
+/* Letters opened in a turn; sockets come between them. */
+#define MAIL_A_TURN 256
+
+/* After a lack of memory or of room in mailboxes. */
+#define RETRY_NS (5 * CLOCK_MS_NS)
+
+/* 4 KiB each, for the output of all connections of all workers. */
+#define OUTPUT_CHUNKS (UINT32_C(256) << 10)
+
+/* A drain waits so long for bridges to take what is not acknowledged. */
+#define DRAIN_ACKS_NS (3 * CLOCK_SECOND_NS)
+#define DRAIN_STEP_NS (20 * CLOCK_MS_NS)
+
+struct drain_mail {
+	struct mail mail;
+};
+
+/* What a listener's callback needs to know. */
+struct door {
+	struct worker *worker;
+	unsigned index;
+};
+
+unsigned
+worker_of_client(const struct broker *broker, struct slice id)
+{
+	uint64_t seed;
+
+	if (broker->worker_count == 1)
+		return 0;
+	memcpy(&seed, broker->instance, sizeof(seed));
+	/* Not the bits that the sessions' table uses. */
+	return (unsigned)((slice_hash(id, seed) >> 32) % broker->worker_count);
+}
+
+uint64_t
+worker_random(struct worker *worker)
+{
+	uint64_t bits;
+
+	if (getrandom(&bits, sizeof(bits), 0) == sizeof(bits))
+		return bits;
+	worker->dice =
+	    worker->dice * UINT64_C(6364136223846793005) + clock_now_ns();
+	return worker->dice;
+}
+
+/* ---- accepting ---------------------------------------------------------- */
+
+/* Count it in; false: there are enough. */
+static bool
+admit(struct worker *worker, unsigned listener)
+{
+	struct broker *broker = worker->broker;
+	const struct conf_listener *conf = &broker->conf->listeners[listener];
+	atomic_uint *here = &broker->listener_connections[listener];
+	unsigned total, local;
+
+	total = atomic_fetch_add_explicit(
+	    &broker->connections, 1, memory_order_relaxed);
+	local = atomic_fetch_add_explicit(here, 1, memory_order_relaxed);
+	if (total < broker->conf->max_connections &&
+	    (conf->max_connections == 0 || local < conf->max_connections))
+		return true;
+	atomic_fetch_sub_explicit(
+	    &broker->connections, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(here, 1, memory_order_relaxed);
+	return false;
+}
+
+static void
+on_accept(void *arg, int fd, const char *peer)
+{
+	const struct door *door = arg;
+	struct worker *worker = door->worker;
+
+	(void)peer;
+	if (!admit(worker, door->index)) {
+		worker_count(worker, COUNT_connections_refused);
+		close(fd);
+		return;
+	}
+	worker_count(worker, COUNT_connections_accepted);
+	stats_increment(worker->counters, COUNT_connections);
+	client_new(worker, fd, door->index, NULL, 0, worker_now_ns(worker));
+}
+
+/* ---- a turn ------------------------------------------------------------- */
+
+static void
+on_mail(void *arg, int fd, unsigned ready)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)ready;
+	mailbox_open(worker->mailbox, MAIL_A_TURN);
+}
+
+static void
+on_alarms_due(void *arg)
+{
+	struct worker *worker = arg;
+
+	worker->alarm_armed_ns = UINT64_MAX;
+	alarms_fire(&worker->alarms, worker_now_ns(worker));
+}
+
+static void
+arm_alarms(struct worker *worker)
+{
+	const uint64_t next = alarms_next_ns(&worker->alarms);
+	const uint64_t now = worker_now_ns(worker);
+
+	if (next == UINT64_MAX || next >= worker->alarm_armed_ns)
+		return;
+	worker->alarm_armed_ns = next;
+	loop_timer_start(&worker->alarm_timer, next > now ? next - now : 0);
+}
+
+void
+worker_pump_session(struct worker *worker, struct session *session)
+{
+	if (session->is_pumped)
+		return;
+	session->is_pumped = true;
+	session->next_pumped = worker->pumped;
+	worker->pumped = session;
+}
+
+static void
+pump_sessions(struct worker *worker)
+{
+	struct session *session, *next;
+
+	session = worker->pumped;
+	worker->pumped = NULL;
+	for (; session != NULL; session = next) {
+		next = session->next_pumped;
+		session->is_pumped = false;
+		if (session->ended)
+			continue;
+		deliver_waiting(worker, session);
+		if (retain_jobs_pump(worker, session)) {
+			worker_pump_session(worker, session);
+			loop_again(worker->loop);
+		}
+	}
+}
+
+void
+worker_await_acks(struct worker *worker, struct session *session)
+{
+	if (session->is_acking)
+		return;
+	session->is_acking = true;
+	session->next_acking = worker->acking;
+	worker->acking = session;
+}
+
+static void
+send_acks(struct worker *worker)
+{
+	struct session *session, *next;
+
+	session = worker->acking;
+	worker->acking = NULL;
+	for (; session != NULL; session = next) {
+		next = session->next_acking;
+		session->is_acking = false;
+		if (session->ended)
+			continue;
+		publish_send_acks(worker, session);
+		if (!session->ended && session->acks.count != 0)
+			worker_await_acks(worker, session);
+	}
+}
+
+/* Each client that is held gets one try; those that still are stay in line. */
+static void
+retry_stalled(struct worker *worker)
+{
+	struct client *client, *next;
+
+	for (client = worker->stalled.first; client != NULL; client = next) {
+		/* Who is closed meanwhile keeps its place until the turn's end.
+		 */
+		next = client->next_stalled;
+		if (client->parked == NULL)
+			client_resume(client, CLIENT_PAUSE_PARKED);
+		else
+			publish_parked(client);
+	}
+}
+
+void
+worker_bridges_moved(void *arg)
+{
+	struct worker *worker = arg;
+
+	send_acks(worker);
+	will_retry(worker);
+	retry_stalled(worker);
+}
+
+static void
+on_retry(void *arg)
+{
+	struct worker *worker = arg;
+
+	will_retry(worker);
+	retry_stalled(worker);
+}
+
+void
+worker_retry_soon(struct worker *worker)
+{
+	if (!loop_timer_is_running(&worker->retry_timer))
+		loop_timer_start(&worker->retry_timer, RETRY_NS);
+}
+
+static void
+free_graveyard(struct worker *worker)
+{
+	struct client *client;
+
+	while ((client = worker->graveyard) != NULL) {
+		worker->graveyard = client->next;
+		free(client);
+	}
+}
+
+static void
+settle(struct worker *worker)
+{
+	route_flush(worker->broker, worker);
+	bridge_port_flush(worker->port);
+	arm_alarms(worker);
+	free_graveyard(worker);
+}
+
+/* After the events of a turn, before the streams are flushed. */
+static void
+on_turn_end(void *arg)
+{
+	struct worker *worker = arg;
+
+	pump_sessions(worker);
+	will_retry(worker);
+	settle(worker);
+}
+
+/*
+ * The streams' flush may have called back: connections were closed, kept
+ * input was given again.  What that left over is done in a turn that does
+ * not wait.
+ */
+static void
+on_flushed(void *arg)
+{
+	struct worker *worker = arg;
+
+	settle(worker);
+	if (worker->pumped != NULL ||
+	    (worker->waiting_wills.count != 0 && !worker->wills_wait))
+		loop_again(worker->loop);
+}
+
+/* ---- the thread --------------------------------------------------------- */
+
+static void *
+run(void *arg)
+{
+	struct worker *worker = arg;
+
+	rcu_thread_start();
+	message_pools_adopt(worker->messages);
+	router_adopt(worker->router);
+	pool_adopt(&worker->sessions.outgoing);
+	loop_run(worker->loop);
+	stream_hub_flush(worker->hub);
+	rcu_thread_end();
+	worker->ended(worker->ended_context, worker);
+	return NULL;
+}
+
+static void
+close_listeners(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->listener_count; i++)
+		listener_close(worker->listeners[i]);
+	worker->listener_count = 0;
+}
+
+static bool
+owes_acks(const struct worker *worker)
+{
+	const struct session *session;
+
+	for (session = worker->acking; session != NULL;
+	     session = session->next_acking)
+		if (!session->ended && session->client != NULL &&
+		    session->acks.count != 0)
+			return true;
+	return false;
+}
+
+/* A step of the drain: first acknowledgements, then goodbyes, then the end. */
+static void
+on_drain_step(void *arg)
+{
+	struct worker *worker = arg;
+	struct client *client, *next;
+
+	if (owes_acks(worker) &&
+	    worker_now_ns(worker) < worker->drain_until_ns) {
+		loop_timer_start(&worker->drain_timer, DRAIN_STEP_NS);
+		return;
+	}
+	for (client = worker->clients.first; client != NULL; client = next) {
+		next = client->next;
+		client_disconnect(client, MQTT_SERVER_SHUTTING_DOWN);
+	}
+	if (worker->clients.count == 0)
+		loop_stop(worker->loop);
+	else
+		loop_timer_start(&worker->drain_timer, DRAIN_STEP_NS);
+}
+
+static void
+on_drain(struct mail *mail, void *owner)
+{
+	struct worker *worker = owner;
+	struct client *client;
+
+	free(CONTAINER_OF(mail, struct drain_mail, mail));
+	if (worker->draining)
+		return;
+	worker->draining = true;
+	worker->drain_until_ns = worker_now_ns(worker) + DRAIN_ACKS_NS;
+	close_listeners(worker);
+	for (client = worker->clients.first; client != NULL;
+	     client = client->next)
+		if (client->state == CLIENT_CONNECTED)
+			client_pause(client, CLIENT_PAUSE_DRAINING);
+	loop_timer_start(&worker->drain_timer, 0);
+}
+
+void
+worker_drain(struct worker *worker)
+{
+	struct drain_mail *letter;
+
+	letter = malloc(sizeof(*letter));
+	BUG_ON(letter == NULL);
+	letter->mail.open = on_drain;
+	mailbox_put(worker->mailbox, &letter->mail);
+	mailbox_wake(worker->mailbox);
+}
+
+/* ---- making and freeing ------------------------------------------------- */
+
+static uint64_t
+now_for_sessions(void *context)
+{
+	return worker_now_ns(context);
+}
+
+static void
+will_for_sessions(void *context, struct will *will)
+{
+	will_publish(context, will);
+}
+
+static int
+open_listeners(struct worker *worker)
+{
+	const struct conf *conf = worker->broker->conf;
+	struct listener_spec spec = { .shared = true };
+	char error[LISTENER_ERROR_SIZE];
+	char address[LISTENER_ADDRESS_SIZE];
+	int err;
+
+	for (size_t i = 0; i < conf->listener_count; i++) {
+		spec.bind = conf->listeners[i].bind;
+		/* Port 0: the others follow what the first was given. */
+		if (worker->index != 0) {
+			snprintf(address, sizeof(address), "%s",
+			    listener_address(
+				worker->broker->workers[0]->listeners[i]));
+			spec.bind = address;
+		}
+		err = listener_open(
+		    &spec, &worker->listeners[i], error, sizeof(error));
+		if (err != 0) {
+			log_error("listener_failed", "%s", error);
+			return EXIT_OSERR;
+		}
+		worker->listener_count = i + 1;
+	}
+	return EXIT_OK;
+}
+
+static bool
+init_sessions(struct worker *worker)
+{
+	const struct conf *conf = worker->broker->conf;
+	struct sessions *sessions = &worker->sessions;
+
+	memcpy(&sessions->seed, worker->broker->instance + 8,
+	    sizeof(sessions->seed));
+	sessions->worker = worker->index;
+	sessions->limits = (struct outbox_limits){
+		.max_messages = conf->max_queued_messages,
+		.max_bytes = conf->max_queued_bytes,
+	};
+	sessions->alarms = &worker->alarms;
+	sessions->mailbox = worker->mailbox;
+	sessions->tree = worker->broker->subscriptions;
+	sessions->counters = worker->counters;
+	sessions->now_ns = now_for_sessions;
+	sessions->publish_will = will_for_sessions;
+	sessions->context = worker;
+	return sessions_init(sessions) == 0;
+}
+
+static bool
+make_parts(struct worker *worker)
+{
+	struct broker *broker = worker->broker;
+
+	worker->mailbox = mailbox_new(worker);
+	worker->loop = loop_new();
+	worker->messages = message_pools_new();
+	worker->router = router_new(broker, worker);
+	worker->encoder = encoder_new();
+	worker->listeners =
+	    calloc(broker->conf->listener_count, sizeof(struct listener *));
+	worker->doors =
+	    calloc(broker->conf->listener_count, sizeof(struct door));
+	if (worker->mailbox == NULL || worker->loop == NULL ||
+	    worker->messages == NULL || worker->router == NULL ||
+	    worker->encoder == NULL || worker->listeners == NULL ||
+	    worker->doors == NULL || !init_sessions(worker))
+		return false;
+
+	/* Our hook before the hub's: what it writes goes out this turn. */
+	worker->hook.run = on_turn_end;
+	worker->hook.arg = worker;
+	loop_add_hook(worker->loop, &worker->hook);
+	worker->hub =
+	    stream_hub_new(worker->loop, OUTPUT_CHUNKS / broker->worker_count);
+	worker->flushed_hook.run = on_flushed;
+	worker->flushed_hook.arg = worker;
+	loop_add_hook(worker->loop, &worker->flushed_hook);
+	loop_timer_init(
+	    &worker->alarm_timer, worker->loop, on_alarms_due, worker);
+	loop_timer_init(&worker->retry_timer, worker->loop, on_retry, worker);
+	loop_timer_init(
+	    &worker->drain_timer, worker->loop, on_drain_step, worker);
+	return worker->hub != NULL &&
+	    loop_fd_start(&worker->mail_watch, worker->loop,
+		mailbox_fd(worker->mailbox), LOOP_READ, on_mail, worker) == 0;
+}
+
+int
+worker_new(struct broker *broker, unsigned index,
+    void (*ended)(void *context, struct worker *worker), void *context,
+    struct worker **out_worker)
+{
+	struct worker *worker;
+	int code;
+
+	worker = calloc(1, sizeof(*worker));
+	if (worker == NULL)
+		return EXIT_OSERR;
+	worker->broker = broker;
+	worker->index = index;
+	worker->ended = ended;
+	worker->ended_context = context;
+	worker->counters = stats_block(broker->stats, index);
+	worker->alarm_armed_ns = UINT64_MAX;
+	if (!make_parts(worker)) {
+		log_error("worker_failed", "error=%s", log_quote("no memory"));
+		worker_free(worker);
+		return EXIT_OSERR;
+	}
+	code = open_listeners(worker);
+	if (code != EXIT_OK) {
+		worker_free(worker);
+		return code;
+	}
+	*out_worker = worker;
+	return EXIT_OK;
+}
+
+static int
+start_listeners(struct worker *worker)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < worker->listener_count && err == 0; i++) {
+		worker->doors[i] = (struct door){ worker, i };
+		err = listener_start(worker->listeners[i], worker->loop,
+		    on_accept, &worker->doors[i]);
+	}
+	return err;
+}
+
+int
+worker_start(struct worker *worker)
+{
+	sigset_t all, before;
+	int err;
+
+	err = start_listeners(worker);
+	if (err != 0)
+		return err;
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&worker->thread, NULL, run, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	worker->is_running = err == 0;
+	return -err;
+}
+
+void
+worker_join(struct worker *worker)
+{
+	if (worker == NULL || !worker->is_running)
+		return;
+	pthread_join(worker->thread, NULL);
+	worker->is_running = false;
+	/* From here on its objects are the main thread's. */
+}
+
+void
+worker_end_sessions(struct worker *worker)
+{
+	struct client *client;
+
+	worker->draining = true;
+	while ((client = worker->clients.first) != NULL)
+		client_close(client, false);
+	free_graveyard(worker);
+	for (; worker->pumped != NULL;
+	     worker->pumped = worker->pumped->next_pumped)
+		worker->pumped->is_pumped = false;
+	for (; worker->acking != NULL;
+	     worker->acking = worker->acking->next_acking)
+		worker->acking->is_acking = false;
+	will_queue_fini(worker);
+	sessions_end_all(&worker->sessions);
+}
+
+void
+worker_free(struct worker *worker)
+{
+	if (worker == NULL)
+		return;
+	close_listeners(worker);
+	free(worker->listeners);
+	free(worker->doors);
+	loop_fd_stop(&worker->mail_watch);
+	if (worker->loop != NULL) {
+		loop_timer_stop(&worker->alarm_timer);
+		loop_timer_stop(&worker->retry_timer);
+		loop_timer_stop(&worker->drain_timer);
+		stream_hub_free(worker->hub);
+		if (worker->flushed_hook.run != NULL)
+			loop_remove_hook(worker->loop, &worker->flushed_hook);
+		if (worker->hook.run != NULL)
+			loop_remove_hook(worker->loop, &worker->hook);
+	}
+	loop_free(worker->loop);
+	if (worker->sessions.buckets != NULL)
+		sessions_fini(&worker->sessions);
+	alarms_fini(&worker->alarms);
+	encoder_free(worker->encoder);
+	mailbox_free(worker->mailbox);
+	free(worker);
+}
