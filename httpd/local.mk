@@ -1,0 +1,57 @@
+# httpd/ - weir-httpd: HTTP in, messages out; never sees MQTT packets.
+
+# All but main(), so that unit tests and the fuzzer can link it.
+noinst_LIBRARIES += libhttpd.a
+
+libhttpd_a_SOURCES = \
+	%D%/base64.c \
+	%D%/base64.h \
+	%D%/connection.c \
+	%D%/connection.h \
+	%D%/connection_input.c \
+	%D%/connection_output.c \
+	%D%/connection_state.h \
+	%D%/counters.c \
+	%D%/counters.def \
+	%D%/counters.h \
+	%D%/endpoints.c \
+	%D%/endpoints.h \
+	%D%/httpd.c \
+	%D%/httpd.h \
+	%D%/identity.c \
+	%D%/identity.h \
+	%D%/lanes.c \
+	%D%/lanes.h \
+	%D%/limits.c \
+	%D%/limits.h \
+	%D%/link.c \
+	%D%/link.h \
+	%D%/link_records.c \
+	%D%/link_state.h \
+	%D%/metrics.c \
+	%D%/metrics.h \
+	%D%/pending.c \
+	%D%/pending.h \
+	%D%/publication.c \
+	%D%/publication.h \
+	%D%/publish.c \
+	%D%/publish.h \
+	%D%/publish_json.c \
+	%D%/publish_json.h \
+	%D%/request.c \
+	%D%/request.h \
+	%D%/response.c \
+	%D%/response.h
+libhttpd_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \
+	$(SODIUM_CFLAGS)
+
+HTTPD_LIBS = libhttpd.a libservice.a libnet.a libconf.a libmsg.a libstats.a \
+	libring.a libshm.a libbase.a $(HTTP_PARSER_LIBS) $(JANSSON_LIBS) \
+	$(SODIUM_LIBS) $(EVENT_LIBS) $(CONFIG_LIBS) $(SYSTEMD_LIBS) \
+	$(SECCOMP_LIBS)
+
+sbin_PROGRAMS += httpd/weir-httpd
+
+httpd_weir_httpd_SOURCES  = %D%/main.c
+httpd_weir_httpd_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
+httpd_weir_httpd_LDADD    = $(HTTPD_LIBS)

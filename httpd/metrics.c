@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "httpd/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/stats/stats.h"
+#include "httpd/connection.h"
+#include "httpd/httpd.h"
+#include "httpd/lanes.h"
+
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+enum lane_number {
+	LANE_MESSAGES,
+	LANE_REFUSED,
+	LANE_WAITING,
+	LANE_USED_BYTES,
+	LANE_NUMBERS
+};
+
+static const struct stats_row lane_rows[LANE_NUMBERS] = {
+	[LANE_MESSAGES] = { STATS_COUNTER, "weir_httpd_lane_messages_total",
+	    "Messages put into the lane." },
+	[LANE_REFUSED] = { STATS_COUNTER, "weir_httpd_lane_refused_total",
+	    "Messages refused for want of credit in the lane." },
+	[LANE_WAITING] = { STATS_GAUGE, "weir_httpd_lane_waiting_messages",
+	    "Messages that wait for credit in the lane." },
+	[LANE_USED_BYTES] = { STATS_GAUGE, "weir_httpd_lane_used_bytes",
+	    "Bytes in the lane that the broker has not released." },
+};
+
+static uint64_t
+lane_value(struct httpd *httpd, uint32_t slot, enum lane_number number)
+{
+	const struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
+
+	switch (number) {
+	case LANE_MESSAGES:
+		return lane->messages;
+	case LANE_REFUSED:
+		return lane->refused;
+	case LANE_WAITING:
+		return pending_lane_held(httpd->pending, slot);
+	case LANE_USED_BYTES:
+		return lane->state == LANES_OPEN
+		    ? link_used_bytes(httpd->link, lane->ring_lane)
+		    : 0;
+	case LANE_NUMBERS:
+		break;
+	}
+	return 0;
+}
+
+/* NAME="VALUE", in memory that the caller frees; NULL without memory. */
+static char *
+make_label(const char *name, const char *value)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out;
+
+	out = open_memstream(&text, &length);
+	if (out == NULL)
+		return NULL;
+	stats_prometheus_label(out, name, value);
+	fclose(out);
+	return text;
+}
+
+static void
+write_lanes(struct httpd *httpd, FILE *out)
+{
+	const struct stats_row *row;
+	char *label;
+
+	for (int number = 0; number < LANE_NUMBERS; number++) {
+		row = &lane_rows[number];
+		stats_prometheus_family(out, row->name, row->help, row->kind);
+		for (uint32_t i = 0; i < lanes_count(httpd->lanes); i++) {
+			label =
+			    make_label("lane", lanes_get(httpd->lanes, i)->set);
+			stats_prometheus_sample(out, row->name, label,
+			    lane_value(httpd, i, (enum lane_number)number));
+			free(label);
+		}
+	}
+}
+
+/* The broker's own counters lie in memory that it shares with us. */
+static void
+write_broker(struct httpd *httpd, FILE *out)
+{
+	struct stats *stats;
+	int fd;
+
+	fd = link_broker_stats_fd(httpd->link);
+	if (fd == -1 || stats_open(fd, &stats) != 0)
+		return;
+	stats_prometheus_all(out, "weir_broker", stats);
+	stats_free(stats);
+}
+
+void
+metrics_run(struct httpd *httpd, struct request *request, struct slice body)
+{
+	struct response response = { .status = 200,
+		.content_type = METRICS_TYPE };
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out;
+
+	(void)body;
+	httpd_set_gauges(httpd);
+	out = open_memstream(&text, &length);
+	if (out != NULL) {
+		stats_prometheus_all(out, "weir_httpd", httpd->stats);
+		write_lanes(httpd, out);
+		write_broker(httpd, out);
+	}
+	if (out == NULL || fclose(out) != 0) {
+		free(text);
+		request_answer_error(
+		    request, 503, 503, 1, NULL, "no memory for the metrics");
+		return;
+	}
+	response.body = slice_of(text, length);
+	request_answer(request, &response);
+	free(text);
+}

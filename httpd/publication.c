@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What became of the messages, in HTTP's words. */
+
+#include "httpd/publication.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/parse.h"
+#include "httpd/connection.h"
+#include "httpd/lanes.h"
+
+struct publish_status
+publish_status_of_reason(uint8_t code)
+{
+	switch (code) {
+	case 0x86: /* the identity is not known (any more) */
+	case 0x8c:
+		return (struct publish_status){ 401,
+			PUBLISH_CODE_BAD_CREDENTIALS, 0,
+			"the account is not known any more" };
+	case 0x87:
+		return (struct publish_status){ 403, 403, 0,
+			"this account may not publish to this topic" };
+	case 0x82:
+	case 0x90:
+		return (struct publish_status){ 400, PUBLISH_CODE_BAD_TOPIC, 0,
+			"the broker does not accept this topic" };
+	case 0x95:
+		return (struct publish_status){ 413, 413, 0,
+			"the message is larger than max_packet_size" };
+	case 0x99:
+		return (struct publish_status){ 400, PUBLISH_CODE_BAD_FIELD, 0,
+			"the payload is not what payload_format_indicator "
+			"says" };
+	case 0x97:
+		return (struct publish_status){ 429, 429, 1,
+			"a bridge has no room for this message; weirctl rings "
+			"shows which" };
+	case 0x88:
+	case 0x89:
+	case 0x8b:
+		return (struct publish_status){ 503, 503, 1,
+			"the broker is busy or stopping" };
+	default:
+		return (struct publish_status){ 500, 500, 0,
+			"the broker did not take the message; its log says "
+			"why" };
+	}
+}
+
+static const struct publish_status success = { 200, 0, 0, NULL };
+
+static struct publish_status
+away_status(struct publisher *publisher, struct publication *publication)
+{
+	snprintf(publication->detail, sizeof(publication->detail),
+	    "the message was not accepted: %s",
+	    publisher->ports.away_reason(publisher->ports.context));
+	return (struct publish_status){ 503, 503, 1, publication->detail };
+}
+
+/* A receipt: who wanted it, or why not. */
+static struct publish_status
+status_of_answer(struct publisher *publisher, struct publication *publication,
+    const struct record_answer *answer)
+{
+	if (answer->code < 0x80) {
+		publisher_count(publisher, COUNT_accepted_messages);
+		if (answer->receivers == 0)
+			publisher_count(publisher, COUNT_no_receiver_messages);
+		publication->receivers += answer->receivers;
+		return success;
+	}
+	publisher_count(publisher, COUNT_refused_messages);
+	publisher_count(publisher, COUNT_refused_broker_messages);
+	if (answer->code == 0x86 || answer->code == 0x8c)
+		publisher->ports.drop_identity(
+		    publisher->ports.context, publication->identity);
+	return publish_status_of_reason(answer->code);
+}
+
+struct publish_status
+publication_status(struct publisher *publisher, struct publication *publication,
+    const struct pending_outcome *outcome)
+{
+	struct lanes_slot *lane;
+
+	switch (outcome->result) {
+	case PENDING_ANSWERED:
+		return status_of_answer(
+		    publisher, publication, &outcome->answer);
+	case PENDING_UNKNOWN:
+		publisher_count(publisher, COUNT_unknown_messages);
+		return (struct publish_status){ 504, 504, 0,
+			"outcome unknown: the message was given to the "
+			"broker, but no receipt came in time; sending it "
+			"again may duplicate it" };
+	case PENDING_NO_CREDIT:
+		publisher_count(publisher, COUNT_refused_messages);
+		publisher_count(publisher, COUNT_refused_credit_messages);
+		publication->lane = outcome->lane;
+		lane = lanes_get(publisher->ports.lanes, outcome->lane);
+		if (lane != NULL)
+			lane->refused++;
+		return (struct publish_status){ 429, 429, 1, NULL };
+	case PENDING_NO_PLACE:
+		publisher_count(publisher, COUNT_refused_messages);
+		publisher_count(publisher, COUNT_refused_pending_messages);
+		return (struct publish_status){ 429, 429, 1,
+			"too many messages wait already: http.max_pending is "
+			"reached; weirctl rings shows what they wait for" };
+	case PENDING_TOO_LARGE:
+		publisher_count(publisher, COUNT_refused_messages);
+		publisher_count(publisher, COUNT_refused_size_messages);
+		return (struct publish_status){ 413, 413, 0,
+			"the message is larger than a quarter of "
+			"http.ring.max_capacity" };
+	case PENDING_ABANDONED:
+		publisher_count(publisher, COUNT_refused_messages);
+		publisher_count(publisher, COUNT_abandoned_messages);
+		return (struct publish_status){ 503, 503, 0, "abandoned" };
+	case PENDING_AWAY:
+		break;
+	}
+	publisher_count(publisher, COUNT_refused_messages);
+	publisher_count(publisher, COUNT_refused_away_messages);
+	return away_status(publisher, publication);
+}
+
+static void
+answer_success(struct publication *publication)
+{
+	char body[64];
+	struct response response = { .status = 200 };
+	int length;
+
+	length =
+	    snprintf(body, sizeof(body), "{\"code\":0,\"receivers\":%llu}\n",
+		(unsigned long long)publication->receivers);
+	response.body = slice_of(body, (size_t)length);
+	request_answer(publication->request, &response);
+}
+
+/* Who has the credit, and where to look: for a 429 that names a lane. */
+static void
+answer_no_credit(struct publisher *publisher, struct publication *publication)
+{
+	const struct lanes_slot *lane =
+	    lanes_get(publisher->ports.lanes, publication->lane);
+	struct response response = { .status = 429, .retry_after_s = 1 };
+	char body[768], holder[128] = "weir-broker", why[RING_NAME_MAX] = "";
+	char wait[PARSE_TEXT_SIZE];
+	size_t length;
+
+	if (lane != NULL)
+		lanes_holder(lane, holder, sizeof(holder));
+	if (lane != NULL && lane->set[0] != '*')
+		snprintf(why, sizeof(why), "%.*s", (int)strcspn(lane->set, "+"),
+		    lane->set);
+	length = (size_t)snprintf(body, sizeof(body),
+	    "{\"code\":429,\"message\":\"no credit within http.stall_timeout "
+	    "(%s): %s has no room\",\"limit\":\"http.stall_timeout\","
+	    "\"held_by\":\"%s\",\"look\":[\"weirctl %s%s\",\"weirctl "
+	    "rings\"]}\n",
+	    format_duration(publisher->ports.stall_timeout_ns, wait), holder,
+	    holder, why[0] == '\0' ? "status" : "why ", why);
+	response.body = slice_of(body, length);
+	request_answer(publication->request, &response);
+}
+
+static void
+answer_failure(struct publisher *publisher, struct publication *publication)
+{
+	const struct publish_status *failure = &publication->first_failure;
+
+	if (failure->message == NULL) {
+		answer_no_credit(publisher, publication);
+		return;
+	}
+	request_answer_error(publication->request, failure->status,
+	    failure->code, failure->retry_after_s,
+	    failure->status == 401 ? "WWW-Authenticate: Basic realm=\"weir\", "
+				     "charset=\"UTF-8\"\r\n"
+				   : NULL,
+	    failure->message);
+}
+
+static bool
+is_success(const struct publication *publication)
+{
+	return publication->accepted == publication->total &&
+	    !publication->is_cut;
+}
+
+static size_t
+write_results(const struct publication *publication, char *out, size_t size)
+{
+	const struct result *result;
+	size_t length;
+
+	length = (size_t)snprintf(out, size, "{\"data\":[");
+	for (uint32_t i = 0; i < publication->total; i++) {
+		result = &publication->results[i];
+		length += (size_t)snprintf(out + length, size - length,
+		    "%s{\"topic\":\"", i == 0 ? "" : ",");
+		length = response_escape(result->topic, out, length, size);
+		length += (size_t)snprintf(out + length, size - length,
+		    "\",\"code\":%u}", result->status.code);
+	}
+	length +=
+	    (size_t)snprintf(out + length, size - length, "],\"code\":%u}\n",
+		is_success(publication) ? 0 : publication->first_failure.code);
+	return length;
+}
+
+/* Each message with its own code: 200 when all went, else 207. */
+static void
+answer_batch(struct publication *publication)
+{
+	struct response response = { .status = 207 };
+	size_t size;
+	char *body;
+
+	/* A byte of a topic takes six at most when it is escaped. */
+	size = 128 + 48 * (size_t)publication->total +
+	    6 * publication->labels_length;
+	body = malloc(size);
+	if (body == NULL) {
+		request_answer_error(publication->request, 500, 500, 0, NULL,
+		    "no memory for the answer; the messages were handled");
+		return;
+	}
+	if (is_success(publication))
+		response.status = 200;
+	else
+		response.retry_after_s =
+		    publication->first_failure.retry_after_s;
+	response.body = slice_of(body, write_results(publication, body, size));
+	request_answer(publication->request, &response);
+	free(body);
+}
+
+void
+publication_answer(struct publisher *publisher, struct publication *publication)
+{
+	if (publication->is_batch)
+		answer_batch(publication);
+	else if (is_success(publication))
+		answer_success(publication);
+	else if (publication->total == 1 || publication->accepted == 0)
+		answer_failure(publisher, publication);
+	else
+		answer_batch(publication);
+}

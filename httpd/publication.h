@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * publication - the messages of one request and what became of them; what
+ * publish.c and publication.c share, private to the two.
+ */
+
+#ifndef WEIR_HTTPD_PUBLICATION_H
+#define WEIR_HTTPD_PUBLICATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/pool.h"
+#include "httpd/counters.h"
+#include "httpd/pending.h"
+#include "httpd/publish.h"
+#include "httpd/publish_json.h"
+
+/* The outcome of one message. */
+struct result {
+	struct publish_status status;
+	struct slice topic; /* in the publication's labels */
+};
+
+struct publication {
+	struct request *request; /* NULL: the client left */
+	uint64_t identity;
+	uint32_t total;
+	uint32_t settled;
+	uint32_t accepted;
+	uint64_t receivers;
+	bool is_open; /* messages are still being added */
+	bool is_batch;
+	bool is_cut;   /* memory ran out: later messages were not looked at */
+	uint32_t lane; /* of the last refusal for want of credit */
+	struct publish_status first_failure;
+	char detail[224];       /* the text of first_failure, if made here */
+	struct result *results; /* if there may be more than one */
+	uint32_t results_room;
+	char *labels; /* all topics are shorter than the body they were in */
+	size_t labels_length, labels_size;
+};
+
+struct publisher {
+	struct publisher_ports ports;
+	struct publish_scratch scratch;
+	struct publish_entry entry; /* of the request that is being read */
+	struct publish_error error;
+	struct pool publications;
+	uint32_t under_way;
+};
+
+static inline void
+publisher_count(struct publisher *publisher, enum counter counter)
+{
+	stats_increment(publisher->ports.counters, counter);
+}
+
+/* An outcome as the client is told it; it is counted. */
+struct publish_status publication_status(struct publisher *publisher,
+    struct publication *publication, const struct pending_outcome *outcome);
+
+/* Answer the request: all outcomes are in. */
+void publication_answer(
+    struct publisher *publisher, struct publication *publication);
+
+#endif
