@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * forward - from the ring to the remote.
+ *
+ * Records are read ahead of what is released, up to the remote's window, and
+ * a record is given back to the ring only when the remote has it, refuses it
+ * for good, or a named policy drops it.  The ring is thus the only queue:
+ * what is unacknowledged when this process dies is read again by the next.
+ *
+ * All work with the ring is done in forward_work(), once a turn; settled()
+ * and the others only note what happened.  The loop's thread.
+ */
+
+#ifndef WEIR_BRIDGED_FORWARD_H
+#define WEIR_BRIDGED_FORWARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bridged/inflight.h"
+#include "bridged/mapping.h"
+#include "bridged/remote.h"
+#include "common/base/token_bucket.h"
+#include "common/conf/conf.h"
+#include "common/ring/ring_consumer.h"
+#include "common/stats/stats.h"
+
+struct forward {
+	const struct conf_bridge *conf;
+	const struct mapping *rules;
+	const struct remote_kind *kind;
+	struct remote *remote;
+	struct stats_block *counters;
+	struct inflight inflight;
+	struct ring_consumer *ring; /* NULL: not attached */
+	struct remote_limits limits;
+	char self[REMOTE_WEIR_ID_SIZE]; /* our broker's instance */
+	bool is_up;
+	bool is_draining;    /* send nothing new */
+	bool socket_is_full; /* until writable() */
+	bool has_read;       /* the last forward_work() took or skipped some */
+	bool has_moved;      /* the last forward_work() released or granted */
+	size_t maybe_sent;   /* records that a former life may have sent */
+	uint64_t not_before_ns;         /* the remote asked to wait; 0: no */
+	struct token_bucket dead_lines; /* log lines of dead letters */
+	uint8_t *body;                  /* private copy of the record at hand */
+	size_t body_size;
+	uint8_t *properties; /* the same, with the trail */
+	uint8_t *topic;      /* mapped */
+};
+
+/* What forward_work() found. */
+enum forward_result {
+	FORWARD_DONE,    /* nothing can be done before something happens */
+	FORWARD_AGAIN,   /* a turn's share is done, there is more */
+	FORWARD_WAITS,   /* until forward_wait_ns() */
+	FORWARD_POISONED /* the broker's memory contradicts itself */
+};
+
+/*
+ * `max_record` is the largest body on the ring.  Returns 0 or -ENOMEM.
+ * Everything passed in must outlive it.
+ */
+int forward_init(struct forward *forward, const struct conf_bridge *conf,
+    const struct mapping *rules, const struct remote_kind *kind,
+    struct remote *remote, struct stats_block *counters, size_t max_record,
+    uint64_t now_ns);
+void forward_fini(struct forward *forward);
+
+/*
+ * The ring of broker `self` is there.  `is_resumed`: another process worked
+ * on it before us, and may have sent what is in it.
+ */
+void forward_attach(struct forward *forward, struct ring_consumer *ring,
+    const char *self, bool is_resumed);
+void forward_detach(struct forward *forward);
+
+void forward_up(struct forward *forward, const struct remote_limits *limits);
+void forward_down(struct forward *forward);
+void forward_writable(struct forward *forward);
+void forward_settled(struct forward *forward, uint16_t id,
+    enum remote_verdict verdict, const char *why, uint64_t now_ns);
+
+/* Send nothing new from now on. */
+void forward_drain(struct forward *forward);
+
+/* Messages under way at the remote. */
+size_t forward_in_flight(const struct forward *forward);
+
+/* One turn: skip, send, release, grant.  `*out_fault` says what is wrong. */
+enum forward_result forward_work(
+    struct forward *forward, uint64_t now_ns, const char **out_fault);
+
+/* Could forward_work() do something now?  For the recheck before sleep. */
+bool forward_is_movable(struct forward *forward, uint64_t now_ns);
+
+/* Nanoseconds until the remote may be asked again. */
+uint64_t forward_wait_ns(const struct forward *forward, uint64_t now_ns);
+
+#endif

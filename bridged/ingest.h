@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * ingest - from the remote to the broker's lanes.
+ *
+ * A received message waits in a bounded queue until its lane has room; it is
+ * acknowledged to the remote only when it is committed there.  A lane that
+ * is full holds up its own messages alone, but acknowledgements go out in
+ * the order in which messages came [MQTT-4.6.0-2].  What comes at QoS 0
+ * when the queue is full is dropped and counted; what is acknowledged is
+ * bounded by the remote's interface (max_pending of remote.h).
+ *
+ * All work with rings is done in ingest_work(), once a turn.  The loop's
+ * thread.
+ */
+
+#ifndef WEIR_BRIDGED_INGEST_H
+#define WEIR_BRIDGED_INGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bridged/mapping.h"
+#include "bridged/remote.h"
+#include "common/ring/lane.h"
+#include "common/ring/ring_link.h"
+#include "common/stats/stats.h"
+
+/* Bytes of QoS 0 messages that may wait. */
+#define INGEST_QOS0_BYTES (1u << 20)
+
+struct ingest_item;
+
+struct ingest {
+	const struct mapping *rules;
+	const struct remote_kind *kind;
+	struct remote *remote;
+	struct stats_block *counters;
+	struct lane_table *lanes;
+	struct ring_link *link; /* NULL: not attached */
+	char self[REMOTE_WEIR_ID_SIZE];
+	struct ingest_item *first;
+	struct ingest_item **last;
+	size_t waiting;    /* items not yet in a lane */
+	size_t qos0_bytes; /* of these, at QoS 0 */
+	uint8_t *topic;    /* mapped */
+	/* Asks for a lane; the answer comes by ingest_lane_changed(). */
+	void (*open_lane)(void *arg, const char *set);
+	void *arg;
+};
+
+/* Returns 0 or -ENOMEM.  Everything passed in must outlive it. */
+int ingest_init(struct ingest *ingest, const char *name,
+    const struct mapping *rules, const struct remote_kind *kind,
+    struct remote *remote, struct stats_block *counters,
+    void (*open_lane)(void *arg, const char *set), void *arg);
+void ingest_fini(struct ingest *ingest);
+
+void ingest_attach(
+    struct ingest *ingest, struct ring_link *link, const char *self);
+void ingest_detach(struct ingest *ingest);
+
+/* The remote is gone: it will send again what it has no answer for. */
+void ingest_down(struct ingest *ingest);
+
+/* Takes a copy. */
+void ingest_received(struct ingest *ingest,
+    const struct remote_message *message, uint64_t now_ns);
+
+/*
+ * Put what has room into its lanes, commit, acknowledge.  Returns true when
+ * anything was committed or acknowledged.
+ */
+bool ingest_work(struct ingest *ingest, uint64_t now_ns);
+
+/* Could ingest_work() do something now?  For the recheck before sleep. */
+bool ingest_is_movable(struct ingest *ingest);
+
+#endif

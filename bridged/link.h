@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * link - a bridge's end of its link to the broker.
+ *
+ * Connects to the broker's control socket, and again for as long as there is
+ * no broker; watches control socket and bell; beats the heart; and runs the
+ * bridge's ring work once a turn with the sleep protocol of ring_link.h
+ * around it:
+ *
+ *	events of the turn -> disarm -> work() -> wake the broker -> arm,
+ *	fence, is_movable()? -> again, or sleep
+ *
+ * Make it before the stream hub: what work() writes to sockets is then
+ * flushed in the same turn.  The loop's thread.
+ */
+
+#ifndef WEIR_BRIDGED_LINK_H
+#define WEIR_BRIDGED_LINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/net/loop.h"
+#include "common/ring/ring_control.h"
+#include "common/ring/ring_link.h"
+
+struct link;
+
+/* What a turn's work came to; all false before. */
+struct link_turn {
+	bool is_news; /* committed, released or granted: the broker must know */
+	bool found_work; /* the wake was not for nothing */
+	bool again;      /* there is more to do at once */
+};
+
+struct link_callbacks {
+	/*
+	 * Lanes that are open already are in the link; lane_opened() is
+	 * called for each of them next, as it is for those opened later.
+	 */
+	void (*attached)(void *arg, struct ring_link *ring_link);
+	/* The link is gone after this call; `reason` may be NULL. */
+	void (*lost)(void *arg, const char *reason);
+	/* As in ring_control.h. */
+	void (*lane_opened)(void *arg, const char *set, uint32_t lane);
+	void (*lane_refused)(void *arg, const char *set, const char *text);
+	void (*filters_begin)(void *arg);
+	void (*filter)(void *arg, const char *bridge, const char *filter,
+	    size_t filter_len);
+	void (*filters_end)(void *arg);
+	/* Once a turn, also while detached. */
+	void (*work)(void *arg, struct link_turn *turn);
+	bool (*is_movable)(void *arg);
+};
+
+/* Starts to connect.  NULL without memory. */
+struct link *link_new(struct loop *loop, const char *run_dir, const char *name,
+    const struct link_callbacks *callbacks, void *arg);
+
+/* Accepts NULL. */
+void link_free(struct link *link);
+
+/* NULL while not attached. */
+struct ring_link *link_ring(struct link *link);
+
+void link_open_lane(struct link *link, const char *set);
+
+/* The broker's memory contradicts itself: close the link, tell it why. */
+void link_poison(struct link *link, const char *reason);
+
+#endif

@@ -1,0 +1,37 @@
+# bridged/ - weir-bridged, one process a bridge.
+
+sbin_PROGRAMS    += %D%/weir-bridged
+noinst_LIBRARIES += libbridged.a
+
+BRIDGED_LIBS = libbridged.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
+	libstats.a libring.a libshm.a libbase.a \
+	$(CONFIG_LIBS) $(EVENT_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS)
+
+libbridged_a_SOURCES = \
+	%D%/backoff.c \
+	%D%/backoff.h \
+	%D%/bridge.c \
+	%D%/bridge.h \
+	%D%/counters.def \
+	%D%/counters.h \
+	%D%/forward.c \
+	%D%/forward.h \
+	%D%/inflight.c \
+	%D%/inflight.h \
+	%D%/ingest.c \
+	%D%/ingest.h \
+	%D%/link.c \
+	%D%/link.h \
+	%D%/mapping.c \
+	%D%/mapping.h \
+	%D%/remote.h \
+	%D%/remote_mqtt.c \
+	%D%/remote_mqtt.h \
+	%D%/remote_mqtt_input.c \
+	%D%/trail.c \
+	%D%/trail.h
+libbridged_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+
+%C%_weir_bridged_SOURCES  = %D%/main.c
+%C%_weir_bridged_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_weir_bridged_LDADD    = $(BRIDGED_LIBS)

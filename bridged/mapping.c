@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "bridged/mapping.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/msg/topic.h"
+
+static int
+rule_init(struct mapping_rule *rule, const struct conf_rule *from,
+    enum mapping_direction direction)
+{
+	const char *off = from->local_prefix, *on = from->remote_prefix;
+	size_t filter_len = strlen(from->filter);
+
+	if (direction == MAPPING_RECEIVE) {
+		off = from->remote_prefix;
+		on = from->local_prefix;
+	}
+	rule->strip = strlen(off);
+	rule->prefix = on;
+	rule->qos = from->qos;
+	rule->filter = malloc(rule->strip + filter_len + 1);
+	if (rule->filter == NULL)
+		return -ENOMEM;
+	memcpy(rule->filter, off, rule->strip);
+	memcpy(rule->filter + rule->strip, from->filter, filter_len + 1);
+
+	/* A wildcard in a prefix could not be taken off by its length. */
+	if (topic_has_wildcard(slice_of_string(off)) ||
+	    topic_has_wildcard(slice_of_string(on)) ||
+	    !topic_filter_is_valid(slice_of_string(rule->filter)) ||
+	    topic_is_shared(slice_of_string(rule->filter)))
+		return -EINVAL;
+	return 0;
+}
+
+int
+mapping_init(struct mapping *mapping, const struct conf_rule *rules,
+    size_t count, enum mapping_direction direction, size_t *out_bad)
+{
+	int err;
+
+	*mapping = (struct mapping){ 0 };
+	if (count == 0)
+		return 0;
+	mapping->rules = calloc(count, sizeof(*mapping->rules));
+	if (mapping->rules == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		mapping->count = i + 1;
+		err = rule_init(&mapping->rules[i], &rules[i], direction);
+		if (err != 0) {
+			mapping_fini(mapping);
+			*out_bad = i;
+			return err;
+		}
+	}
+	return 0;
+}
+
+void
+mapping_fini(struct mapping *mapping)
+{
+	for (size_t i = 0; i < mapping->count; i++)
+		free(mapping->rules[i].filter);
+	free(mapping->rules);
+	*mapping = (struct mapping){ 0 };
+}
+
+const struct mapping_rule *
+mapping_find(const struct mapping *mapping, struct slice topic)
+{
+	const struct mapping_rule *rule;
+
+	for (size_t i = 0; i < mapping->count; i++) {
+		rule = &mapping->rules[i];
+		if (topic_matches(slice_of_string(rule->filter), topic))
+			return rule;
+	}
+	return NULL;
+}
+
+int
+mapping_topic(const struct mapping_rule *rule, struct slice topic,
+    uint8_t *buffer, size_t size, struct slice *out_topic)
+{
+	struct slice prefix = slice_of_string(rule->prefix);
+	struct slice rest = slice_from(topic, rule->strip);
+	size_t len = prefix.len + rest.len;
+
+	if (len == 0)
+		return -EINVAL;
+	if (prefix.len == 0) {
+		*out_topic = rest;
+		return 0;
+	}
+	if (len > size || len > TOPIC_MAX_BYTES)
+		return -EMSGSIZE;
+	memcpy(buffer, prefix.data, prefix.len);
+	if (rest.len != 0)
+		memcpy(buffer + prefix.len, rest.data, rest.len);
+	*out_topic = slice_of(buffer, len);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * mapping - a bridge's rules: which topics, under which name, at which QoS.
+ *
+ * A rule's filter is written without prefixes.  Local topics match
+ * local_prefix + filter, remote ones remote_prefix + filter, and on the way
+ * through the bridge one prefix is exchanged for the other:
+ *
+ *	forward { filter "oven/#", local_prefix "plant/",
+ *	    remote_prefix "site7/" }	plant/oven/1 -> site7/oven/1
+ *
+ * The first rule that matches decides.  Its QoS is the one used on the
+ * bridge, whatever the publisher's was.  Immutable once made.
+ */
+
+#ifndef WEIR_BRIDGED_MAPPING_H
+#define WEIR_BRIDGED_MAPPING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/slice.h"
+#include "common/conf/conf.h"
+
+enum mapping_direction {
+	MAPPING_FORWARD, /* local topic in, remote topic out */
+	MAPPING_RECEIVE  /* remote topic in, local topic out */
+};
+
+struct mapping_rule {
+	char *filter; /* of the side that messages come from, with its prefix */
+	size_t strip; /* bytes taken off a topic that matches */
+	const char *prefix; /* put in front; belongs to the configuration */
+	uint8_t qos;
+};
+
+struct mapping {
+	struct mapping_rule *rules;
+	size_t count;
+};
+
+/*
+ * Rules are read in their order; `rules` must outlive the mapping.
+ * Returns 0; -ENOMEM; or -EINVAL with the index of the first rule whose
+ * filter and prefix together are no valid topic filter in *out_bad.
+ */
+int mapping_init(struct mapping *mapping, const struct conf_rule *rules,
+    size_t count, enum mapping_direction direction, size_t *out_bad);
+
+/* A zeroed mapping is accepted. */
+void mapping_fini(struct mapping *mapping);
+
+/* The first rule that matches, or NULL. */
+const struct mapping_rule *mapping_find(
+    const struct mapping *mapping, struct slice topic);
+
+/*
+ * What a topic that matches `rule` is called on the other side; written to
+ * `buffer` when it differs.
+ * Returns 0; -EMSGSIZE when it does not fit `size` or the 65,535 bytes of a
+ * topic; -EINVAL when nothing is left of it.
+ */
+int mapping_topic(const struct mapping_rule *rule, struct slice topic,
+    uint8_t *buffer, size_t size, struct slice *out_topic);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * remote_mqtt - a remote that speaks MQTT 3.1.1 or 5.0: what its files share.
+ *
+ * remote_mqtt.c makes the connection and sends; remote_mqtt_input.c reads
+ * what the remote sends.  Nobody else includes this file.
+ *
+ *	IDLE --open--> CONNECTING --socket--> HANDSHAKE --CONNACK--> UP
+ *	  ^                 |                     |                   |
+ *	  +----- down ------+---- FAILED <--------+-------------------+
+ *
+ * A fault closes the socket at once; down() is told from the next turn of
+ * the loop, so that no function of ours calls back.
+ */
+
+#ifndef WEIR_BRIDGED_REMOTE_MQTT_H
+#define WEIR_BRIDGED_REMOTE_MQTT_H
+
+#include "bridged/remote.h"
+#include "common/mqtt/encode.h"
+#include "common/mqtt/packet.h"
+#include "common/net/connector.h"
+
+/* The identifier of SUBSCRIBE; messages never have it (inflight.h). */
+#define REMOTE_MQTT_SUBSCRIBE_ID 65535
+
+#define REMOTE_MQTT_WHY_SIZE 256
+
+/* User properties by which Weirs know each other. */
+#define REMOTE_MQTT_BRIDGE "weir-bridge" /* CONNECT: the bridge's instance */
+#define REMOTE_MQTT_ID "weir-id"         /* CONNACK: the broker's instance */
+
+enum remote_state {
+	REMOTE_IDLE,
+	REMOTE_CONNECTING,
+	REMOTE_HANDSHAKE,
+	REMOTE_UP,
+	REMOTE_FAILED
+};
+
+/* What is expected for a packet identifier of ours. */
+enum remote_flow {
+	REMOTE_FLOW_FREE,
+	REMOTE_FLOW_PUBACK,
+	REMOTE_FLOW_PURGE, /* PUBCOMP for another life's exchange, then REC */
+	REMOTE_FLOW_PUBREC,
+	REMOTE_FLOW_PUBCOMP /* PUBREL was sent: the message is theirs */
+};
+
+struct remote {
+	struct remote_spec spec;
+	enum remote_state state;
+	enum mqtt_version version;
+	struct connector *connector;
+	struct stream stream;
+	struct loop_timer deadline; /* of the handshake */
+	struct loop_timer tick;     /* keep alive */
+	struct loop_timer held;     /* how long input is left unread */
+	struct loop_timer report;   /* tells down() */
+	enum remote_trouble trouble;
+	char why[REMOTE_MQTT_WHY_SIZE];
+	char self[REMOTE_WEIR_ID_SIZE];
+
+	bool
+	    bridge_bit; /* say that we are a bridge, as 3.1.1 brokers know it */
+	bool ids_are_new; /* see struct remote_kind */
+	bool ping_sent;
+	uint64_t ping_ns;
+	uint64_t sent_ns;
+	uint64_t heard_ns;
+	uint64_t keepalive_ns; /* 0: none */
+
+	struct remote_limits limits;
+	size_t max_packet; /* what the remote takes, bytes */
+	uint8_t max_qos;
+	bool retain_available;
+
+	uint8_t *scratch; /* spec.max_packet bytes, for one packet to send */
+	uint8_t flows[65536];
+	uint8_t purged[8192]; /* bit: the identifier is not of another life */
+
+	/* Received: bit by the remote's packet identifier. */
+	uint8_t pending[8192]; /* we owe an acknowledgement */
+	uint8_t taken[8192];   /* QoS 2, ours, PUBREL to come */
+	size_t pending_count;
+	bool is_held; /* MQTT 3.1.1: too many, the next is left unread */
+};
+
+static inline bool
+remote_mqtt_bit(const uint8_t *bits, uint16_t id)
+{
+	return (bits[id / 8] >> (id % 8) & 1) != 0;
+}
+
+static inline void
+remote_mqtt_set_bit(uint8_t *bits, uint16_t id, bool value)
+{
+	if (value)
+		bits[id / 8] |= (uint8_t)(1u << (id % 8));
+	else
+		bits[id / 8] &= (uint8_t) ~(1u << (id % 8));
+}
+
+/* Close now, tell down() from the next turn. */
+void remote_mqtt_fail(struct remote *remote, enum remote_trouble trouble,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* A fault of the remote: in MQTT 5.0 it is told the reason. */
+void remote_mqtt_fault(struct remote *remote, enum mqtt_reason reason,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Write a packet; a socket that does not take it fails the connection. */
+void remote_mqtt_write(struct remote *remote, const uint8_t *p, size_t len);
+void remote_mqtt_write_ack(struct remote *remote, enum mqtt_packet_type type,
+    uint16_t id, enum mqtt_reason reason);
+
+/* CONNACK was good: subscribe, start to keep alive. */
+void remote_mqtt_start(struct remote *remote);
+
+/*
+ * MQTT 3.1.1 has no Receive Maximum: read no further until what is there has
+ * gone to the broker.  That is a matter of one turn; when it takes long the
+ * connection is closed, and the remote keeps the rest.
+ */
+void remote_mqtt_hold(struct remote *remote);
+
+/* The stream's on_data. */
+size_t remote_mqtt_on_data(
+    struct stream *stream, const uint8_t *data, size_t len);
+
+#endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the remote sends.  All of it is hostile until decoded. */
+
+#include "bridged/remote_mqtt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+/* Credentials, names and versions: no retry mends them. */
+static bool
+is_denial(enum mqtt_reason reason)
+{
+	switch (reason) {
+	case MQTT_UNSUPPORTED_PROTOCOL_VERSION:
+	case MQTT_CLIENT_IDENTIFIER_NOT_VALID:
+	case MQTT_BAD_USER_NAME_OR_PASSWORD:
+	case MQTT_NOT_AUTHORIZED:
+	case MQTT_BANNED:
+	case MQTT_BAD_AUTHENTICATION_METHOD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The key of the bridge to look at. */
+static const char *
+denial_key(enum mqtt_reason reason)
+{
+	switch (reason) {
+	case MQTT_UNSUPPORTED_PROTOCOL_VERSION:
+		return "protocol";
+	case MQTT_CLIENT_IDENTIFIER_NOT_VALID:
+		return "client_id";
+	default:
+		return "username and password_file (or password)";
+	}
+}
+
+static void
+on_refusal(struct remote *remote, enum mqtt_reason reason)
+{
+	if (reason == MQTT_UNSUPPORTED_PROTOCOL_VERSION &&
+	    remote->version != MQTT_5 && remote->bridge_bit) {
+		remote->bridge_bit = false;
+		remote_mqtt_fail(remote, REMOTE_LOST,
+		    "the remote does not know bridges; going on as a client");
+	} else if (is_denial(reason)) {
+		remote_mqtt_fail(remote, REMOTE_DENIED,
+		    "CONNACK says %s; check %s", mqtt_reason_name(reason),
+		    denial_key(reason));
+	} else {
+		remote_mqtt_fail(remote, REMOTE_LOST, "CONNACK says %s",
+		    mqtt_reason_name(reason));
+	}
+}
+
+/* The value of the user property that names a Weir, if it looks like one. */
+static void
+read_weir_id(
+    const struct mqtt_properties *properties, char id[REMOTE_WEIR_ID_SIZE])
+{
+	struct wire walk = wire_read(properties->raw);
+	struct mqtt_property_item item;
+
+	id[0] = '\0';
+	if (properties->user_property_count == 0)
+		return;
+	while (mqtt_properties_find(&walk, MQTT_USER_PROPERTY, &item)) {
+		if (!slice_equal_string(item.name, REMOTE_MQTT_ID) ||
+		    item.value.len != REMOTE_WEIR_ID_SIZE - 1)
+			continue;
+		memcpy(id, item.value.data, item.value.len);
+		id[item.value.len] = '\0';
+		return;
+	}
+}
+
+static void
+read_limits(struct remote *remote, const struct mqtt_connack *connack)
+{
+	const struct mqtt_properties *properties = &connack->properties;
+	const struct conf_bridge *conf = remote->spec.conf;
+	struct remote_limits *limits = &remote->limits;
+
+	*limits = (struct remote_limits){
+		.window = conf->max_inflight,
+		.session_present = connack->session_present,
+	};
+	remote->max_packet = MQTT_MAX_PACKET_BYTES;
+	remote->max_qos = 2;
+	remote->retain_available = true;
+	remote->keepalive_ns =
+	    conf->keepalive_ns / CLOCK_SECOND_NS * CLOCK_SECOND_NS;
+	if (remote->version != MQTT_5)
+		return;
+
+	if (mqtt_properties_has(properties, MQTT_RECEIVE_MAXIMUM) &&
+	    properties->receive_maximum < limits->window)
+		limits->window = properties->receive_maximum;
+	if (mqtt_properties_has(properties, MQTT_MAXIMUM_PACKET_SIZE))
+		remote->max_packet = properties->maximum_packet_size;
+	if (mqtt_properties_has(properties, MQTT_MAXIMUM_QOS))
+		remote->max_qos = properties->maximum_qos;
+	if (mqtt_properties_has(properties, MQTT_RETAIN_AVAILABLE))
+		remote->retain_available = properties->retain_available != 0;
+	/* [MQTT-3.2.2-21] the server's keep alive replaces ours */
+	if (mqtt_properties_has(properties, MQTT_SERVER_KEEP_ALIVE))
+		remote->keepalive_ns =
+		    properties->server_keep_alive_s * CLOCK_SECOND_NS;
+	read_weir_id(properties, limits->weir_id);
+}
+
+static void
+on_connack(struct remote *remote, const struct mqtt_frame *frame)
+{
+	struct mqtt_connack connack;
+	enum mqtt_reason reason;
+
+	reason = mqtt_decode_connack(frame, remote->version, &connack);
+	if (reason != MQTT_SUCCESS) {
+		remote_mqtt_fault(remote, reason, "bad CONNACK: %s",
+		    mqtt_reason_name(reason));
+	} else if (connack.reason != MQTT_SUCCESS) {
+		on_refusal(remote, connack.reason);
+	} else {
+		read_limits(remote, &connack);
+		remote_mqtt_start(remote);
+	}
+}
+
+/* [MQTT-3.3.4-9] more unacknowledged messages than we allowed. */
+static bool
+is_over_the_limit(struct remote *remote)
+{
+	if (remote->pending_count < remote->spec.max_pending)
+		return false;
+	remote_mqtt_fault(remote, MQTT_RECEIVE_MAXIMUM_EXCEEDED,
+	    "the remote exceeds our Receive Maximum of %zu",
+	    remote->spec.max_pending);
+	return true;
+}
+
+/* Would this packet be one message too many, from a remote without limits? */
+static bool
+must_wait(const struct remote *remote, const struct mqtt_frame *frame)
+{
+	return remote->version != MQTT_5 && frame->type == MQTT_PUBLISH &&
+	    (frame->flags & 0x06) != 0 &&
+	    remote->pending_count >= remote->spec.max_pending;
+}
+
+/* Is it a message, not a copy?  Copies are answered here. */
+static bool
+accept_id(struct remote *remote, const struct mqtt_publish *publish)
+{
+	uint16_t id = publish->packet_id;
+
+	if (publish->qos == 0)
+		return true;
+	if (publish->qos == 2 && remote_mqtt_bit(remote->taken, id)) {
+		remote_mqtt_write_ack(remote, MQTT_PUBREC, id, MQTT_SUCCESS);
+		return false;
+	}
+	if (remote_mqtt_bit(remote->pending, id) || is_over_the_limit(remote))
+		return false;
+	remote_mqtt_set_bit(remote->pending, id, true);
+	remote->pending_count++;
+	return true;
+}
+
+static void
+on_publish(struct remote *remote, const struct mqtt_frame *frame)
+{
+	const struct remote_spec *spec = &remote->spec;
+	struct remote_message message;
+	struct mqtt_publish publish;
+	enum mqtt_reason reason;
+
+	reason =
+	    mqtt_decode_publish(frame, remote->version, MQTT_CLIENT, &publish);
+	/* [MQTT-3.3.2-8] we allowed no topic alias */
+	if (reason == MQTT_SUCCESS &&
+	    mqtt_properties_has(&publish.properties, MQTT_TOPIC_ALIAS))
+		reason = MQTT_TOPIC_ALIAS_INVALID;
+	if (reason != MQTT_SUCCESS) {
+		remote_mqtt_fault(remote, reason, "bad PUBLISH: %s",
+		    mqtt_reason_name(reason));
+		return;
+	}
+	if (!accept_id(remote, &publish))
+		return;
+
+	message = (struct remote_message){
+		.id = publish.packet_id,
+		.qos = publish.qos,
+		.retain = publish.retain,
+		.dup = publish.dup,
+		.expiry_s = REMOTE_NEVER_EXPIRES,
+		.topic = publish.topic,
+		.properties = mqtt_properties_forwardable(
+		    &publish.properties, remote->scratch),
+		.payload = publish.payload,
+	};
+	if (mqtt_properties_has(
+		&publish.properties, MQTT_MESSAGE_EXPIRY_INTERVAL))
+		message.expiry_s = publish.properties.message_expiry_interval_s;
+	spec->callbacks->received(spec->arg, &message);
+}
+
+static enum remote_verdict
+verdict_of(enum mqtt_reason reason)
+{
+	if (!mqtt_reason_is_error(reason))
+		return REMOTE_TOOK;
+	if (reason == MQTT_QUOTA_EXCEEDED ||
+	    reason == MQTT_PACKET_IDENTIFIER_IN_USE)
+		return REMOTE_LATER;
+	return REMOTE_REFUSED;
+}
+
+static void
+settle(struct remote *remote, uint16_t id, enum mqtt_reason reason)
+{
+	remote->flows[id] = REMOTE_FLOW_FREE;
+	remote->spec.callbacks->settled(
+	    remote->spec.arg, id, verdict_of(reason), mqtt_reason_name(reason));
+}
+
+static void
+on_pubrec(struct remote *remote, const struct mqtt_ack *ack)
+{
+	uint8_t flow = remote->flows[ack->packet_id];
+
+	if (flow != REMOTE_FLOW_PUBREC && flow != REMOTE_FLOW_PURGE &&
+	    flow != REMOTE_FLOW_PUBCOMP) {
+		remote_mqtt_write_ack(remote, MQTT_PUBREL, ack->packet_id,
+		    MQTT_PACKET_IDENTIFIER_NOT_FOUND);
+		return;
+	}
+	if (mqtt_reason_is_error(ack->reason)) {
+		settle(remote, ack->packet_id, ack->reason);
+		return;
+	}
+	remote->flows[ack->packet_id] = REMOTE_FLOW_PUBCOMP;
+	remote_mqtt_write_ack(
+	    remote, MQTT_PUBREL, ack->packet_id, MQTT_SUCCESS);
+}
+
+/* The remote will not send this message again. */
+static void
+on_pubrel(struct remote *remote, const struct mqtt_ack *ack)
+{
+	bool known = remote_mqtt_bit(remote->taken, ack->packet_id);
+
+	remote_mqtt_set_bit(remote->taken, ack->packet_id, false);
+	remote_mqtt_write_ack(remote, MQTT_PUBCOMP, ack->packet_id,
+	    known ? MQTT_SUCCESS : MQTT_PACKET_IDENTIFIER_NOT_FOUND);
+}
+
+static void
+on_pubcomp(struct remote *remote, const struct mqtt_ack *ack)
+{
+	uint8_t *flow = &remote->flows[ack->packet_id];
+
+	if (*flow == REMOTE_FLOW_PURGE)
+		*flow = REMOTE_FLOW_PUBREC;
+	else if (*flow == REMOTE_FLOW_PUBCOMP)
+		/* An unknown identifier was completed before: it has it. */
+		settle(remote, ack->packet_id, MQTT_SUCCESS);
+}
+
+static void
+on_ack(struct remote *remote, const struct mqtt_frame *frame)
+{
+	struct mqtt_ack ack;
+	enum mqtt_reason reason;
+
+	reason = mqtt_decode_ack(frame, remote->version, &ack);
+	if (reason != MQTT_SUCCESS) {
+		remote_mqtt_fault(remote, reason, "bad %s: %s",
+		    mqtt_packet_name(frame->type), mqtt_reason_name(reason));
+		return;
+	}
+	switch (frame->type) {
+	case MQTT_PUBACK:
+		if (remote->flows[ack.packet_id] == REMOTE_FLOW_PUBACK)
+			settle(remote, ack.packet_id, ack.reason);
+		break;
+	case MQTT_PUBREC:
+		on_pubrec(remote, &ack);
+		break;
+	case MQTT_PUBREL:
+		on_pubrel(remote, &ack);
+		break;
+	case MQTT_PUBCOMP:
+		on_pubcomp(remote, &ack);
+		break;
+	}
+}
+
+static void
+on_suback(struct remote *remote, const struct mqtt_frame *frame)
+{
+	const struct mapping *rules = remote->spec.receive;
+	struct mqtt_suback suback;
+	enum mqtt_reason reason;
+
+	reason = mqtt_decode_suback(frame, remote->version, &suback);
+	if (reason == MQTT_SUCCESS &&
+	    (suback.packet_id != REMOTE_MQTT_SUBSCRIBE_ID ||
+		suback.codes.len != rules->count))
+		/* [MQTT-3.9.3-1] one code for each filter, in order */
+		reason = MQTT_PROTOCOL_ERROR;
+	if (reason != MQTT_SUCCESS) {
+		remote_mqtt_fault(
+		    remote, reason, "bad SUBACK: %s", mqtt_reason_name(reason));
+		return;
+	}
+	for (size_t i = 0; i < rules->count; i++)
+		if (mqtt_reason_is_error(suback.codes.data[i]))
+			log_warning("bridge_subscription_refused",
+			    "bridge=%s filter=%s reason=%s",
+			    remote->spec.conf->name,
+			    log_quote(rules->rules[i].filter),
+			    log_quote(mqtt_reason_name(suback.codes.data[i])));
+}
+
+static void
+on_disconnect(struct remote *remote, const struct mqtt_frame *frame)
+{
+	struct mqtt_disconnect packet;
+	enum mqtt_reason reason;
+
+	reason = mqtt_decode_disconnect(
+	    frame, remote->version, MQTT_CLIENT, &packet);
+	if (reason != MQTT_SUCCESS)
+		remote_mqtt_fail(remote, REMOTE_LOST, "bad DISCONNECT: %s",
+		    mqtt_reason_name(reason));
+	else
+		remote_mqtt_fail(remote,
+		    is_denial(packet.reason) ? REMOTE_DENIED : REMOTE_LOST,
+		    "DISCONNECT says %s", mqtt_reason_name(packet.reason));
+}
+
+static void
+on_packet(struct remote *remote, const struct mqtt_frame *frame)
+{
+	remote->heard_ns = loop_now_ns(remote->spec.loop);
+
+	/* [MQTT-3.2.0-1] CONNACK comes first, and once */
+	if ((remote->state == REMOTE_HANDSHAKE) !=
+	    (frame->type == MQTT_CONNACK)) {
+		remote_mqtt_fault(remote, MQTT_PROTOCOL_ERROR,
+		    "%s where it may not be", mqtt_packet_name(frame->type));
+		return;
+	}
+	switch (frame->type) {
+	case MQTT_CONNACK:
+		on_connack(remote, frame);
+		break;
+	case MQTT_PUBLISH:
+		on_publish(remote, frame);
+		break;
+	case MQTT_PUBACK:
+	case MQTT_PUBREC:
+	case MQTT_PUBREL:
+	case MQTT_PUBCOMP:
+		on_ack(remote, frame);
+		break;
+	case MQTT_SUBACK:
+		on_suback(remote, frame);
+		break;
+	case MQTT_PINGRESP:
+		remote->ping_sent = false;
+		break;
+	case MQTT_DISCONNECT:
+		on_disconnect(remote, frame);
+		break;
+	default:
+		remote_mqtt_fault(remote, MQTT_PROTOCOL_ERROR,
+		    "%s is not for a client", mqtt_packet_name(frame->type));
+	}
+}
+
+size_t
+remote_mqtt_on_data(struct stream *stream, const uint8_t *data, size_t len)
+{
+	struct remote *remote = stream->owner;
+	struct mqtt_frame frame;
+	size_t used = 0;
+
+	while (
+	    remote->state == REMOTE_HANDSHAKE || remote->state == REMOTE_UP) {
+		if (used == len)
+			return used;
+		switch (mqtt_frame(
+		    data + used, len - used, remote->spec.max_packet, &frame)) {
+		case MQTT_FRAME_WHOLE:
+			if (must_wait(remote, &frame)) {
+				remote_mqtt_hold(remote);
+				return used;
+			}
+			on_packet(remote, &frame);
+			used += frame.size;
+			break;
+		case MQTT_FRAME_PARTIAL:
+			return used;
+		case MQTT_FRAME_MALFORMED:
+			remote_mqtt_fault(remote, MQTT_MALFORMED_PACKET,
+			    "not an MQTT packet (byte 0x%02x)", data[used]);
+			break;
+		case MQTT_FRAME_TOO_LARGE:
+			remote_mqtt_fault(remote, MQTT_PACKET_TOO_LARGE,
+			    "a packet larger than %zu bytes, a quarter of "
+			    "ring.capacity",
+			    remote->spec.max_packet);
+			break;
+		}
+	}
+	return len;
+}
