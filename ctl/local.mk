@@ -1,0 +1,46 @@
+# ctl/ - weirctl: look at an installation and steer it.
+
+bin_PROGRAMS += ctl/weirctl
+
+ctl_weirctl_SOURCES = \
+	%D%/child_exec.c \
+	%D%/child_exec.h \
+	%D%/client_options.c \
+	%D%/client_options.h \
+	%D%/cmd_pub.c \
+	%D%/cmd_rings.c \
+	%D%/cmd_run.c \
+	%D%/cmd_status.c \
+	%D%/cmd_sub.c \
+	%D%/ctl.h \
+	%D%/log_relay.c \
+	%D%/log_relay.h \
+	%D%/main.c \
+	%D%/mqtt_client.c \
+	%D%/mqtt_client.h \
+	%D%/mqtt_client_input.c \
+	%D%/mqtt_client_private.h \
+	%D%/notify.c \
+	%D%/notify.h \
+	%D%/processes.c \
+	%D%/processes.h \
+	%D%/programs.c \
+	%D%/programs.h \
+	%D%/property_words.c \
+	%D%/property_words.h \
+	%D%/sub_format.c \
+	%D%/sub_format.h \
+	%D%/supervisor.c \
+	%D%/supervisor.h \
+	%D%/table.c \
+	%D%/table.h
+
+ctl_weirctl_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' \
+	$(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
+ctl_weirctl_LDADD = libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
+	libring.a libstats.a libshm.a libbase.a \
+	$(CONFIG_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
+	$(SYSTEMD_LIBS) $(SECCOMP_LIBS)
+
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = %D%/completion/weirctl

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * weirctl - look at a Weir installation and steer it.
+ *
+ * weirctl [-c FILE] VERB [OPTIONS]; -c may also follow the verb.
+ */
+
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/exit.h"
+#include "common/base/log.h"
+#include "common/service/service.h"
+#include "ctl/ctl.h"
+
+const struct ctl_verb ctl_verbs[] = {
+	{ "rings", "show every ring, also of dead processes", cmd_rings,
+	    &cmd_rings_options },
+	{ "status", "show the broker, its bridges and their memory", cmd_status,
+	    &cmd_status_options },
+	{ "run", "start all programs in the foreground and keep them running",
+	    cmd_run, &cmd_run_options },
+	{ "pub", "publish by MQTT", cmd_pub, &cmd_pub_options },
+	{ "sub", "subscribe by MQTT and print what comes", cmd_sub,
+	    &cmd_sub_options },
+	{ NULL, NULL, NULL, NULL },
+};
+
+static const struct option_row rows[] = {
+	{ 'c', "config", "FILE", "read FILE instead of the default",
+	    OPTION_STRING, offsetof(struct ctl, conf_path), NULL },
+};
+
+static const struct options options = {
+	.program = "weirctl",
+	.synopsis = "[-c FILE] VERB [OPTIONS]",
+	.summary = "Look at a Weir installation and steer it.",
+	.epilogue =
+	    "\nVerbs:\n"
+	    "  rings    show every ring, also of dead processes\n"
+	    "  status   show the broker, its bridges and their memory\n"
+	    "  run      start all programs in the foreground, keep them "
+	    "running\n"
+	    "  pub      publish by MQTT\n"
+	    "  sub      subscribe by MQTT and print what comes\n"
+	    "\n`weirctl VERB --help` explains each.\n",
+	.rows = rows,
+	.count = ARRAY_LENGTH(rows),
+	.stop_at_operand = true,
+};
+
+int
+ctl_load(const struct ctl *ctl, const char *path, struct conf **out_conf)
+{
+	if (path == NULL)
+		path = ctl->conf_path;
+	if (path == NULL && access(SERVICE_DEFAULT_CONF, F_OK) == -1) {
+		*out_conf = NULL;
+		return EXIT_OK;
+	}
+	if (path == NULL)
+		path = SERVICE_DEFAULT_CONF;
+	return conf_load(path, out_conf, stderr) == 0 ? EXIT_OK : EXIT_CONFIG;
+}
+
+int
+ctl_need(const struct ctl *ctl, const char *path, struct conf **out_conf)
+{
+	int code;
+
+	code = ctl_load(ctl, path, out_conf);
+	if (code == EXIT_OK && *out_conf == NULL) {
+		fprintf(stderr,
+		    "weirctl: no configuration: %s does not exist, "
+		    "name one with -c FILE\n",
+		    SERVICE_DEFAULT_CONF);
+		return EXIT_CONFIG;
+	}
+	return code;
+}
+
+/* A terminal or a pipe without a locale still gets UTF-8. */
+static void
+choose_locale(void)
+{
+	if (setlocale(LC_ALL, "") == NULL || MB_CUR_MAX == 1)
+		setlocale(LC_CTYPE, "C.UTF-8");
+	setlocale(LC_NUMERIC, "C");
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct ctl_verb *verb;
+	struct ctl ctl = { NULL };
+	int code;
+
+	choose_locale();
+	log_init("weirctl");
+	code = options_parse(&options, &ctl, &argc, argv);
+	if (code != OPTIONS_GO)
+		return code;
+	if (argc < 2)
+		return options_usage_error(&options, "a verb is missing");
+
+	for (verb = ctl_verbs; verb->name != NULL; verb++) {
+		if (strcmp(verb->name, argv[1]) == 0)
+			return verb->run(&ctl, argc - 1, argv + 1);
+	}
+	return options_usage_error(
+	    &options, "there is no verb \"%s\"", argv[1]);
+}
