@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/auth.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/auth_accounts.h"
+#include "common/conf/conf.h"
+#include "tests/unit/unit.h"
+
+static char state_dir[64];
+static char admin[] = "admin", public[] = "public", bob[] = "bob";
+static char bob_hash[crypto_pwhash_STRBYTES];
+static struct conf_account accounts[2];
+static struct conf conf;
+static struct mailbox *mailbox;
+static struct auth *auth;
+
+static void
+set_up(void)
+{
+	snprintf(state_dir, sizeof(state_dir), "/tmp/weir-auth-%d", getpid());
+	ck_assert_int_ge(sodium_init(), 0);
+	accounts[0] =
+	    (struct conf_account){ .name = admin, .password = public };
+	accounts[1] = (struct conf_account){ .name = bob, .hash = bob_hash };
+	conf = (struct conf){
+		.state_dir = state_dir,
+		.accounts = accounts,
+		.account_count = 1,
+	};
+	mailbox = mailbox_new(NULL);
+}
+
+static void
+tear_down(void)
+{
+	char path[128];
+
+	auth_free(auth);
+	auth = NULL;
+	mailbox_open(mailbox, 0);
+	mailbox_free(mailbox);
+	snprintf(path, sizeof(path), "%s/" AUTH_INITIAL_FILE, state_dir);
+	unlink(path);
+	rmdir(state_dir);
+}
+
+/* Cheapest argon2id there is: the tests are to be quick. */
+static void
+with_hashed_bob(void)
+{
+	ck_assert_int_eq(
+	    crypto_pwhash_str_alg(bob_hash, "secret", 6,
+		crypto_pwhash_OPSLIMIT_MIN, crypto_pwhash_MEMLIMIT_MIN,
+		crypto_pwhash_ALG_ARGON2ID13),
+	    0);
+	conf.account_count = 2;
+	auth = auth_new(&conf);
+	ck_assert_ptr_nonnull(auth);
+}
+
+static bool answered;
+
+static void
+open_answer(struct mail *mail, void *owner)
+{
+	(void)mail;
+	(void)owner;
+	answered = true;
+}
+
+/* Returns whether the answer was there at once. */
+static bool
+check(const char *user, const char *password, struct auth_request *request)
+{
+	struct pollfd fd = { .fd = mailbox_fd(mailbox), .events = POLLIN };
+
+	*request = (struct auth_request){
+		.mail.open = open_answer,
+		.reply = mailbox,
+	};
+	if (auth_check(auth, slice_of_string(user), slice_of_string(password),
+		request))
+		return true;
+	answered = false;
+	while (!answered) {
+		ck_assert_int_eq(poll(&fd, 1, 5000), 1);
+		mailbox_open(mailbox, 0);
+	}
+	ck_assert_ptr_null(request->password); /* wiped */
+	return false;
+}
+
+START_TEST(an_account_of_the_configuration_is_answered_at_once)
+{
+	struct auth_request request;
+
+	auth = auth_new(&conf);
+	ck_assert(check("admin", "public", &request));
+	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+	ck_assert(auth_identity_is_valid(auth, request.identity));
+	ck_assert_str_eq(auth_identity_name(auth, request.identity), "admin");
+
+	ck_assert(check("admin", "publix", &request));
+	ck_assert_int_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+	ck_assert_uint_eq(request.identity, 0);
+	ck_assert(check("adminp", "ublic", &request));
+	ck_assert_int_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+	ck_assert(check("", "public", &request));
+	ck_assert_int_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+}
+END_TEST
+
+START_TEST(a_hashed_account_is_checked_once_and_then_remembered)
+{
+	struct auth_request request;
+	uint64_t identity;
+
+	with_hashed_bob();
+	ck_assert(!check("bob", "secret", &request));
+	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+	identity = request.identity;
+	ck_assert_str_eq(auth_identity_name(auth, identity), "bob");
+	auth_request_fini(&request);
+
+	ck_assert(check("bob", "secret", &request));
+	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+	ck_assert_uint_eq(request.identity, identity);
+	auth_request_fini(&request);
+}
+END_TEST
+
+START_TEST(all_failures_take_the_slow_way_if_one_does)
+{
+	static const char *const users[] = { "bob", "admin", "nobody" };
+	struct auth_request request;
+
+	with_hashed_bob();
+	for (int i = 0; i < 3; i++) {
+		ck_assert(!check(users[i], "wrong", &request));
+		ck_assert_int_eq(
+		    request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+		auth_request_fini(&request);
+	}
+	/* Nor does another account's right password help. */
+	ck_assert(!check("admin", "secret", &request));
+	ck_assert_int_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+	auth_request_fini(&request);
+}
+END_TEST
+
+START_TEST(a_name_with_a_nul_is_nobody)
+{
+	struct auth_request request = { .mail.open = open_answer,
+		.reply = mailbox };
+
+	auth = auth_new(&conf);
+	ck_assert(auth_check(auth, slice_of("admin\0x", 7),
+	    slice_of_string("public"), &request));
+	ck_assert_int_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+}
+END_TEST
+
+START_TEST(a_full_queue_is_answered_busy)
+{
+	static struct auth_request requests[2000];
+	unsigned busy = 0, slow = 0;
+
+	with_hashed_bob();
+	for (unsigned i = 0; i < 2000 && busy == 0; i++) {
+		requests[i].mail.open = open_answer;
+		requests[i].reply = mailbox;
+		if (!auth_check(auth, slice_of_string("bob"),
+			slice_of_string("wrong"), &requests[i]))
+			slow++;
+		else if (requests[i].reason == MQTT_SERVER_BUSY)
+			busy++;
+	}
+	ck_assert_uint_eq(busy, 1);
+	/* Those that still wait are answered when the broker ends. */
+	auth_free(auth);
+	auth = NULL;
+	ck_assert_uint_eq(mailbox_open(mailbox, 0), slow);
+	for (unsigned i = 0; i < 2000; i++)
+		auth_request_fini(&requests[i]);
+}
+END_TEST
+
+START_TEST(handles_cannot_be_guessed)
+{
+	struct auth_request request;
+	uint64_t first;
+
+	auth = auth_new(&conf);
+	check("admin", "public", &request);
+	first = request.identity;
+	ck_assert(!auth_identity_is_valid(auth, 0));
+	ck_assert(!auth_identity_is_valid(auth, first + 1));
+	ck_assert(auth_identity_is_valid(auth, AUTH_ANONYMOUS));
+	ck_assert_str_eq(auth_identity_name(auth, AUTH_ANONYMOUS), "");
+	auth_free(auth);
+
+	auth = auth_new(&conf);
+	ck_assert(!auth_identity_is_valid(auth, first));
+}
+END_TEST
+
+START_TEST(without_accounts_http_gets_a_random_one_that_stays)
+{
+	struct auth_request request;
+	char path[128], line[128], *password;
+	struct stat st;
+	FILE *file;
+
+	conf.account_count = 0;
+	conf.http.enabled = true;
+	auth = auth_new(&conf);
+	ck_assert_ptr_nonnull(auth);
+	ck_assert(auth_has_accounts(auth));
+	auth_free(auth);
+	auth = auth_new(&conf); /* the next start finds the file */
+
+	snprintf(path, sizeof(path), "%s/" AUTH_INITIAL_FILE, state_dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	file = fopen(path, "r");
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), file));
+	fclose(file);
+	line[strlen(line) - 1] = '\0';
+	password = strchr(line, ':');
+	*password++ = '\0';
+	ck_assert_uint_eq(strlen(password), 20);
+	check(line, password, &request);
+	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+}
+END_TEST
+
+START_TEST(without_http_there_is_no_account)
+{
+	conf.account_count = 0;
+	auth = auth_new(&conf);
+	ck_assert(!auth_has_accounts(auth));
+	ck_assert_int_eq(access(state_dir, F_OK), -1);
+}
+END_TEST
+
+START_TEST(doubles_and_foreign_hashes_are_refused)
+{
+	static char bcrypt[] = "$2b$12$abcdefghijklmnopqrstuv";
+	static char greedy[] = "$argon2id$v=19$m=99999999,t=2,p=1$c2FsdHNhbHQ$"
+			       "aGFzaGhhc2hoYXNoaGFzaA";
+
+	accounts[1] =
+	    (struct conf_account){ .name = admin, .password = public };
+	conf.account_count = 2;
+	ck_assert_ptr_null(auth_new(&conf));
+	ck_assert_int_eq(errno, EINVAL);
+
+	accounts[1] = (struct conf_account){ .name = bob, .hash = bcrypt };
+	ck_assert_ptr_null(auth_new(&conf));
+	accounts[1].hash = greedy;
+	ck_assert_ptr_null(auth_new(&conf));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("auth");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, an_account_of_the_configuration_is_answered_at_once);
+	tcase_add_test(
+	    tc, a_hashed_account_is_checked_once_and_then_remembered);
+	tcase_add_test(tc, all_failures_take_the_slow_way_if_one_does);
+	tcase_add_test(tc, a_name_with_a_nul_is_nobody);
+	tcase_add_test(tc, a_full_queue_is_answered_busy);
+	tcase_add_test(tc, handles_cannot_be_guessed);
+	tcase_add_test(tc, without_accounts_http_gets_a_random_one_that_stays);
+	tcase_add_test(tc, without_http_there_is_no_account);
+	tcase_add_test(tc, doubles_and_foreign_hashes_are_refused);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}

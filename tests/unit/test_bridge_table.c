@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/bridge_table.h"
+
+#include "common/conf/conf.h"
+#include "tests/unit/unit.h"
+
+static char empty[] = "", all[] = "#", b[] = "bridge/#", plus[] = "a/+/c";
+static char site[] = "site/", cloud[] = "cloud", plant[] = "plant";
+static char loose[] = "loose", strict[] = "strict";
+
+static struct conf_rule cloud_rules[] = {
+	{ .filter = b, .local_prefix = empty, .remote_prefix = empty },
+	{ .filter = plus, .local_prefix = empty, .remote_prefix = empty },
+};
+static struct conf_rule plant_rules[] = {
+	{ .filter = b, .local_prefix = site, .remote_prefix = empty },
+};
+static struct conf_rule loose_rules[] = {
+	{ .filter = all, .local_prefix = empty, .remote_prefix = empty },
+};
+
+static struct conf_bridge bridges[] = {
+	{ .name = cloud,
+	    .forward = cloud_rules,
+	    .forward_count = 2,
+	    .overflow = CONF_OVERFLOW_STALL },
+	{ .name = plant,
+	    .forward = plant_rules,
+	    .forward_count = 1,
+	    .overflow = CONF_OVERFLOW_REJECT },
+	{ .name = loose,
+	    .forward = loose_rules,
+	    .forward_count = 1,
+	    .overflow = CONF_OVERFLOW_DROP_OLDEST },
+	{ .name = strict, .overflow = CONF_OVERFLOW_DROP_NEWEST },
+};
+
+static const struct conf conf = { .bridges = bridges, .bridge_count = 4 };
+
+static uint64_t
+match(const struct bridge_table *table, const char *topic)
+{
+	return bridge_table_match(table, slice_of_string(topic));
+}
+
+START_TEST(finds_every_bridge_that_wants_a_topic)
+{
+	struct bridge_table *table = bridge_table_new(&conf);
+
+	ck_assert_uint_eq(match(table, "bridge/x"), 0x1 | 0x4);
+	ck_assert_uint_eq(match(table, "a/b/c"), 0x1 | 0x4);
+	ck_assert_uint_eq(match(table, "other"), 0x4);
+	ck_assert_uint_eq(match(table, "$SYS/x"), 0);
+	bridge_table_free(table);
+}
+END_TEST
+
+START_TEST(the_local_prefix_stands_before_the_filter)
+{
+	struct bridge_table *table = bridge_table_new(&conf);
+
+	ck_assert_uint_eq(match(table, "site/bridge/x"), 0x2 | 0x4);
+	bridge_table_free(table);
+}
+END_TEST
+
+START_TEST(stall_and_reject_are_the_reliable_policies)
+{
+	struct bridge_table *table = bridge_table_new(&conf);
+
+	ck_assert_uint_eq(bridge_table_reliable(table, UINT64_MAX), 0x3);
+	ck_assert_uint_eq(bridge_table_reliable(table, 0x4 | 0x1), 0x1);
+	ck_assert_uint_eq(bridge_table_rejecting(table, UINT64_MAX), 0x2);
+	bridge_table_free(table);
+}
+END_TEST
+
+START_TEST(bridges_have_names_and_filters)
+{
+	struct bridge_table *table = bridge_table_new(&conf);
+	struct slice filter;
+
+	ck_assert_uint_eq(bridge_table_count(table), 4);
+	ck_assert_int_eq(bridge_table_find(table, slice_of_string("plant")), 1);
+	ck_assert_int_eq(bridge_table_find(table, slice_of_string("pl")), -1);
+	ck_assert_str_eq(bridge_table_name(table, 2), "loose");
+	ck_assert_int_eq(bridge_table_filter(table, 2, &filter), 1);
+	ck_assert(slice_equal_string(filter, "site/bridge/#"));
+	ck_assert_int_eq(bridge_table_filter(table, 3, &filter), 2);
+	ck_assert_int_eq(bridge_table_filter(table, 4, &filter), -1);
+	bridge_table_free(table);
+}
+END_TEST
+
+START_TEST(without_bridges_nothing_matches)
+{
+	const struct conf none = { 0 };
+	struct bridge_table *table = bridge_table_new(&none);
+
+	ck_assert_uint_eq(match(table, "bridge/x"), 0);
+	ck_assert_uint_eq(bridge_table_count(table), 0);
+	bridge_table_free(table);
+	bridge_table_free(NULL);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("bridge_table");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_test(tc, finds_every_bridge_that_wants_a_topic);
+	tcase_add_test(tc, the_local_prefix_stands_before_the_filter);
+	tcase_add_test(tc, stall_and_reject_are_the_reliable_policies);
+	tcase_add_test(tc, bridges_have_names_and_filters);
+	tcase_add_test(tc, without_bridges_nothing_matches);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "common/conf/conf.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+static char folder[64];
+static char path[96];
+static char *messages; /* of the last load() */
+static struct conf *conf;
+
+static void
+make_folder(void)
+{
+	strcpy(folder, "/tmp/weir-test-conf-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/weir.conf", folder);
+}
+
+static void
+remove_folder(void)
+{
+	char command[128];
+
+	conf_free(conf);
+	conf = NULL;
+	free(messages);
+	messages = NULL;
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void
+write_file(const char *name, const char *text, mode_t mode)
+{
+	FILE *file = fopen(name, "w");
+
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+	ck_assert_int_eq(chmod(name, mode), 0);
+}
+
+static int
+load(const char *text)
+{
+	size_t len;
+	FILE *errors;
+	int err;
+
+	conf_free(conf);
+	conf = NULL;
+	free(messages);
+	messages = NULL;
+	write_file(path, text, 0600);
+	errors = open_memstream(&messages, &len);
+	err = conf_load(path, &conf, errors);
+	fclose(errors);
+	return err;
+}
+
+/* The file is refused, and `wanted` is part of what is said, at that line. */
+static void
+refused(const char *text, int line, const char *wanted)
+{
+	char place[128];
+
+	ck_assert_int_eq(load(text), -EINVAL);
+	ck_assert_ptr_null(conf);
+	snprintf(place, sizeof(place), "%s:%d: ", path, line);
+	ck_assert_msg(
+	    strstr(messages, place) != NULL && strstr(messages, wanted) != NULL,
+	    "wanted \"%s\" at line %d, got: %s", wanted, line, messages);
+}
+
+/* The configuration that the project's documents print. */
+static const char documented[] =
+    "run_dir   = \"/run/weir\";\n"
+    "state_dir = \"/var/lib/weir\";\n"
+    "listeners = ( { bind = \"127.0.0.1:1883\"; } );\n"
+    "allow_anonymous = true;\n"
+    "durability = \"process\";\n"
+    "accounts = ( { name = \"admin\"; password = \"public\"; } );\n"
+    "http = { bind = \"127.0.0.1:8081\"; stall_timeout = \"2s\";\n"
+    "  rate = { per_second = 20000; burst = 40000; }; };\n"
+    "bridges = ( { name = \"cloud\"; type = \"mqtt\";\n"
+    "  url = \"mqtt://127.0.0.1:1884\";\n"
+    "  forward = ( { filter = \"bridge/#\"; qos = 1; } );\n"
+    "  receive = ( { filter = \"cmd/#\"; qos = 1; } );\n"
+    "  ring = { capacity = \"256KiB\"; max_capacity = \"16MiB\"; };\n"
+    "  backlog = \"0\";\n"
+    "  overflow = \"stall\"; } );\n";
+
+START_TEST(loads_the_documented_configuration)
+{
+	const struct conf_bridge *bridge;
+
+	ck_assert_msg(load(documented) == 0, "%s", messages);
+	ck_assert_str_eq(messages, "");
+	ck_assert_uint_eq(conf->listener_count, 1);
+	ck_assert(conf->listeners[0].allow_anonymous);
+	ck_assert(conf->http.enabled);
+	ck_assert_uint_eq(conf->http.rate.burst, 40000);
+	ck_assert_uint_eq(conf->http.stall_timeout_ns, 2000000000);
+	bridge = conf_bridge(conf, "cloud");
+	ck_assert_ptr_nonnull(bridge);
+	ck_assert_str_eq(bridge->host, "127.0.0.1");
+	ck_assert_uint_eq(bridge->port, 1884);
+	ck_assert_str_eq(bridge->client_id, "weir-cloud");
+	ck_assert_uint_eq(bridge->ring.capacity, 262144);
+	ck_assert_uint_eq(bridge->forward_count, 1);
+	ck_assert_str_eq(bridge->forward[0].filter, "bridge/#");
+	ck_assert_uint_eq(bridge->forward[0].qos, 1);
+	ck_assert_int_eq(bridge->protocol, CONF_PROTOCOL_5_0);
+	ck_assert_uint_eq(bridge->keepalive_ns, 30000000000);
+	ck_assert_ptr_null(conf_bridge(conf, "plant"));
+}
+END_TEST
+
+START_TEST(fills_in_defaults_for_an_empty_file)
+{
+	ck_assert_int_eq(load(""), 0);
+	ck_assert(!conf->http.enabled);
+	ck_assert_str_eq(conf->run_dir, "/run/weir");
+	ck_assert_uint_ge(conf->workers, 1);
+	ck_assert_uint_eq(conf->max_connections, 10000);
+	ck_assert_uint_eq(conf->max_packet_size, 1 << 20);
+	ck_assert_int_eq(conf->log_level, LOG_LEVEL_INFO);
+	ck_assert_ptr_null(conf->accounts_file);
+}
+END_TEST
+
+START_TEST(derives_the_packet_size_from_the_smallest_ring)
+{
+	ck_assert_int_eq(load(documented), 0);
+	ck_assert_uint_eq(conf->max_packet_size, 262144 / 4 - 1024);
+	ck_assert_int_eq(load("max_packet_size = \"8KiB\"; http = { };"), 0);
+	ck_assert_uint_eq(conf->max_packet_size, 8192);
+	refused("\nmax_packet_size = \"1MiB\"; http = { };", 2, "http");
+}
+END_TEST
+
+START_TEST(opens_loopback_alone_to_anonymous_clients)
+{
+	ck_assert_int_eq(load("listeners = ( { bind = \"0.0.0.0:0\"; },\n"
+			      "{ bind = \"[::1]:0\"; },\n"
+			      "{ bind = \"0.0.0.0:0\";\n"
+			      "  allow_anonymous = true; } );"),
+	    0);
+	ck_assert(!conf->listeners[0].allow_anonymous);
+	ck_assert(conf->listeners[1].allow_anonymous);
+	ck_assert(conf->listeners[2].allow_anonymous);
+	ck_assert_int_eq(load("allow_anonymous = false; "
+			      "listeners = ( { bind = \"[::1]:0\"; } );"),
+	    0);
+	ck_assert(!conf->listeners[0].allow_anonymous);
+}
+END_TEST
+
+START_TEST(suggests_the_nearest_key)
+{
+	refused("\nmax_conections = 5;", 2, "did you mean max_connections?");
+	refused("stall_timeout = \"2s\";", 1, "it belongs in http");
+	refused("frobnicate = 1;", 1, "unknown key frobnicate");
+}
+END_TEST
+
+START_TEST(names_the_type_that_is_wanted)
+{
+	refused("workers = \"four\";", 1, "whole number");
+	refused("connect_timeout = 10;", 1, "a duration");
+	refused("connect_timeout = \"10 s\";", 1, "a duration");
+	refused("max_queued_bytes = \"8MB\";", 1, "a size");
+	refused("allow_anonymous = 1;", 1, "true or false");
+	refused("bridges = { };", 1, "a list of groups");
+	refused("http = ( );", 1, "a group");
+	refused("listeners = ( 5 );", 1, "no group");
+	refused("run_dir = 5;", 1, "a text");
+	refused("max_queued_bytes = 1.5;", 1, "a size");
+}
+END_TEST
+
+START_TEST(names_the_range)
+{
+	refused("workers = 65;", 1, "allowed: 0 to 64");
+	refused("workers = -1;", 1, "negative");
+	refused("max_keepalive = 65536;", 1, "allowed: 1 to 65535");
+	refused("worker_window = 1;", 1, "allowed: 4KiB to 1GiB");
+	refused("workers = 99999999999;", 1, "allowed: 0 to 64");
+}
+END_TEST
+
+START_TEST(says_what_is_not_in_this_version)
+{
+	refused("durability = \"disk\";", 1, "journal");
+	refused("durability = \"paper\";", 1, "allowed: process, none");
+	refused("listeners = ( { bind = \"[::1]:1\";\n tls = { }; } );", 2,
+	    "TLS is not in this version");
+	refused("bridges = ( { name = \"a\";\nurl = \"mqtts://b\"; } );", 2,
+	    "mqtts is not in this version");
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\";\n"
+		"backlog = \"1MiB\"; } );",
+	    2, "journal");
+}
+END_TEST
+
+START_TEST(finds_two_bridges_of_one_name)
+{
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\"; },\n"
+		"\n"
+		"{ name = \"a\"; url = \"mqtt://c\"; } );",
+	    3, "first in line 1");
+}
+END_TEST
+
+START_TEST(checks_what_a_bridge_says)
+{
+	refused("bridges = ( { name = \"A\"; url = \"mqtt://b\"; } );", 1,
+	    "small letters");
+	refused("bridges = ( { url = \"mqtt://b\"; } );", 1, "the key name");
+	refused("bridges = ( { name = \"a\"; url = \"b:1883\"; } );", 1,
+	    "mqtt://host");
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://b:0\"; } );", 1,
+	    "mqtt://host");
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\";\n"
+		"keepalive = \"1500ms\"; } );",
+	    2, "whole seconds");
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\"; ring = {\n"
+		"capacity = \"100KiB\"; }; } );",
+	    2, "power of two");
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\"; ring = {\n"
+		"capacity = \"1MiB\";\nmax_capacity = \"512KiB\"; }; } );",
+	    2, "above max_capacity");
+	ck_assert_int_eq(
+	    load("bridges = ( { name = \"a\"; url = \"mqtt://[::1]/\"; } );"),
+	    0);
+	ck_assert_str_eq(conf->bridges[0].host, "::1");
+	ck_assert_uint_eq(conf->bridges[0].port, 1883);
+}
+END_TEST
+
+static const char *
+with_filter(const char *filter)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text),
+	    "bridges = ( { name = \"a\"; url = \"mqtt://b\"; "
+	    "forward = ( { filter = \"%s\"; } ); } );",
+	    filter);
+	return text;
+}
+
+/* [MQTT-4.7.1-2] [MQTT-4.7.1-3] */
+START_TEST(checks_topic_filters)
+{
+	static const char *const good[] = { "#", "+", "a/+/b", "/", "a//#",
+		"$SYS/#", "+/+" };
+	static const char *const bad[] = { "a#", "#/a", "a/#/b", "a+", "+a/b",
+		"a/b+/c", "##", "$share/g/a", "\\xff" };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		ck_assert_msg(load(with_filter(good[i])) == 0, "%s", messages);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		refused(with_filter(bad[i]), 1, "filter");
+}
+END_TEST
+
+START_TEST(reports_all_mistakes_at_once)
+{
+	int lines = 0;
+
+	ck_assert_int_eq(
+	    load("workers = 65;\nqos0 = \"x\";\nhtp = { };\n"), -EINVAL);
+	for (const char *at = messages; *at != '\0'; at++)
+		lines += *at == '\n';
+	ck_assert_int_eq(lines, 3);
+}
+END_TEST
+
+START_TEST(places_mistakes_inside_includes)
+{
+	char inner[128], wanted[160];
+
+	snprintf(inner, sizeof(inner), "%s/more.conf", folder);
+	write_file(inner, "\nworkers = 65;\n", 0600);
+	ck_assert_int_eq(load("\n\n\n@include \"more.conf\"\n"), -EINVAL);
+	snprintf(wanted, sizeof(wanted), "more.conf:2: workers is 65");
+	ck_assert_msg(strstr(messages, wanted) != NULL, "%s", messages);
+}
+END_TEST
+
+START_TEST(reports_syntax_errors_and_missing_files)
+{
+	FILE *errors;
+	size_t len;
+
+	refused("a = 1;\nb = = 2;\n", 2, "syntax error");
+	free(messages);
+	errors = open_memstream(&messages, &len);
+	ck_assert_int_eq(
+	    conf_load("/nowhere/weir.conf", &conf, errors), -ENOENT);
+	ck_assert_int_eq(conf_load("/tmp", &conf, errors), -EISDIR);
+	fclose(errors);
+	ck_assert_ptr_nonnull(
+	    strstr(messages, "/nowhere/weir.conf: cannot open: No such"));
+	ck_assert_ptr_nonnull(strstr(messages, "/tmp: cannot open: Is a dir"));
+}
+END_TEST
+
+START_TEST(takes_file_names_from_the_folder_of_the_file)
+{
+	char wanted[128];
+
+	ck_assert_int_eq(load("accounts_file = \"accounts\";"), 0);
+	snprintf(wanted, sizeof(wanted), "%s/accounts", folder);
+	ck_assert_str_eq(conf->accounts_file, wanted);
+}
+END_TEST
+
+START_TEST(reads_accounts_that_only_their_owner_may_read)
+{
+	struct conf_account *accounts = NULL;
+	size_t count = 0, len;
+	FILE *errors;
+
+	free(messages);
+	errors = open_memstream(&messages, &len);
+	write_file(path, "# who\n\nann:$argon2id$x\nbob:$argon2id$y\n", 0600);
+	ck_assert_int_eq(
+	    conf_read_accounts(path, &accounts, &count, errors), 0);
+	ck_assert_uint_eq(count, 2);
+	ck_assert_str_eq(accounts[1].name, "bob");
+	ck_assert_str_eq(accounts[1].hash, "$argon2id$y");
+	conf_free_accounts(accounts, count);
+
+	chmod(path, 0640);
+	ck_assert_int_eq(
+	    conf_read_accounts(path, &accounts, &count, errors), -EPERM);
+	write_file(path, "ann:secret\nann\n", 0600);
+	ck_assert_int_eq(
+	    conf_read_accounts(path, &accounts, &count, errors), -EINVAL);
+	fclose(errors);
+	ck_assert_ptr_nonnull(strstr(messages, "chmod 0600"));
+	ck_assert_ptr_nonnull(strstr(messages, ":1: the hash"));
+	ck_assert_ptr_nonnull(strstr(messages, ":2: not a line"));
+	ck_assert_ptr_null(strstr(messages, "secret"));
+}
+END_TEST
+
+START_TEST(reads_the_first_line_of_a_secret)
+{
+	char *secret = NULL;
+
+	write_file(path, "s3cret\r\nmore\n", 0640);
+	ck_assert_int_eq(conf_read_secret(path, &secret), 0);
+	ck_assert_str_eq(secret, "s3cret");
+	free(secret);
+	write_file(path, "s3cret", 0644);
+	ck_assert_int_eq(conf_read_secret(path, &secret), -EPERM);
+	write_file(path, "\n", 0600);
+	ck_assert_int_eq(conf_read_secret(path, &secret), -ENODATA);
+}
+END_TEST
+
+START_TEST(bounds_memory_by_the_sum_of_its_terms)
+{
+	struct conf_memory m, none;
+
+	ck_assert_int_eq(load(documented), 0);
+	conf_memory_for(conf, 10, 5, &m);
+	ck_assert_uint_eq(m.connections, 10 * m.per_connection);
+	ck_assert_uint_eq(m.sessions, 5 * m.per_session);
+	/* http and the bridge: each two lanes in, one lane out. */
+	ck_assert_uint_eq(m.rings, 3 * (1 << 20) + 3 * (256 << 10));
+	ck_assert_uint_eq(m.total,
+	    m.rings + m.windows + m.connections + m.sessions + m.retained +
+		m.http + m.bridges + m.programs);
+	ck_assert_uint_lt(conf_memory_for(conf, 0, 0, &none), m.total);
+	ck_assert_uint_ge(conf_memory_bound(conf, NULL), m.total);
+	refused("\nmemory_limit = \"1MiB\";", 2, "memory_limit is 1MiB");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("conf");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, make_folder, remove_folder);
+	tcase_add_test(tc, loads_the_documented_configuration);
+	tcase_add_test(tc, fills_in_defaults_for_an_empty_file);
+	tcase_add_test(tc, derives_the_packet_size_from_the_smallest_ring);
+	tcase_add_test(tc, opens_loopback_alone_to_anonymous_clients);
+	tcase_add_test(tc, suggests_the_nearest_key);
+	tcase_add_test(tc, names_the_type_that_is_wanted);
+	tcase_add_test(tc, names_the_range);
+	tcase_add_test(tc, says_what_is_not_in_this_version);
+	tcase_add_test(tc, finds_two_bridges_of_one_name);
+	tcase_add_test(tc, checks_what_a_bridge_says);
+	tcase_add_test(tc, checks_topic_filters);
+	tcase_add_test(tc, reports_all_mistakes_at_once);
+	tcase_add_test(tc, places_mistakes_inside_includes);
+	tcase_add_test(tc, reports_syntax_errors_and_missing_files);
+	tcase_add_test(tc, takes_file_names_from_the_folder_of_the_file);
+	tcase_add_test(tc, reads_accounts_that_only_their_owner_may_read);
+	tcase_add_test(tc, reads_the_first_line_of_a_secret);
+	tcase_add_test(tc, bounds_memory_by_the_sum_of_its_terms);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}

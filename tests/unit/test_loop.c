@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "common/net/loop.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "tests/unit/unit.h"
+
+static struct loop *loop;
+static char trace[64];
+static unsigned traced;
+static struct loop_hook first_hook, second_hook;
+
+static void
+set_up(void)
+{
+	loop = loop_new();
+	traced = 0;
+	trace[0] = '\0';
+}
+
+static void
+tear_down(void)
+{
+	loop_free(loop);
+}
+
+static void
+note(char letter)
+{
+	trace[traced++] = letter;
+	trace[traced] = '\0';
+}
+
+static void
+on_timer(void *arg)
+{
+	(void)arg;
+	note('t');
+}
+
+static void
+on_first(void *arg)
+{
+	note('1');
+	if (arg != NULL)
+		loop_remove_hook(loop, arg);
+}
+
+static void
+on_second(void *arg)
+{
+	(void)arg;
+	note('2');
+	loop_stop(loop);
+}
+
+START_TEST(runs_hooks_after_the_events_of_a_turn)
+{
+	struct loop_timer timer;
+
+	first_hook = (struct loop_hook){ .run = on_first };
+	second_hook = (struct loop_hook){ .run = on_second };
+	loop_add_hook(loop, &first_hook);
+	loop_add_hook(loop, &second_hook);
+	loop_timer_init(&timer, loop, on_timer, NULL);
+	loop_timer_start(&timer, 0);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_str_eq(trace, "t12");
+	ck_assert(!loop_timer_is_running(&timer));
+}
+END_TEST
+
+START_TEST(lets_a_hook_remove_itself_or_the_next)
+{
+	first_hook = (struct loop_hook){ .run = on_first, .arg = &second_hook };
+	second_hook = (struct loop_hook){ .run = on_second };
+	loop_add_hook(loop, &first_hook);
+	loop_add_hook(loop, &second_hook);
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	ck_assert_str_eq(trace, "1");
+	first_hook.arg = &first_hook;
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	ck_assert_str_eq(trace, "11");
+}
+END_TEST
+
+START_TEST(does_not_wait_when_work_is_left_over)
+{
+	loop_again(loop);
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+}
+END_TEST
+
+START_TEST(reads_the_clock_once_a_turn)
+{
+	uint64_t now_ns = loop_now_ns(loop);
+
+	while (clock_now_ns() == now_ns)
+		;
+	ck_assert_uint_eq(loop_now_ns(loop), now_ns);
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	ck_assert_uint_gt(loop_now_ns(loop), now_ns);
+}
+END_TEST
+
+static void
+on_ready(void *arg, int fd, unsigned ready)
+{
+	(void)arg;
+	(void)fd;
+	ck_assert_uint_eq(ready, LOOP_READ);
+	note('r');
+}
+
+/* An edge is reported once for each write, though nobody reads. */
+START_TEST(reports_edges_without_a_read)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct loop_fd watch;
+
+	ck_assert_int_eq(loop_fd_start(&watch, loop, fd, LOOP_READ | LOOP_EDGE,
+			     on_ready, NULL),
+	    0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(eventfd_write(fd, 1), 0);
+		for (int turn = 0; turn < 3; turn++)
+			ck_assert_int_eq(loop_turn(loop, false), 0);
+	}
+	ck_assert_str_eq(trace, "rrr");
+	loop_fd_stop(&watch);
+	close(fd);
+}
+END_TEST
+
+START_TEST(stops_what_never_started)
+{
+	struct loop_timer timer = { .arg = NULL };
+	struct loop_fd watch = { .arg = NULL };
+
+	loop_timer_stop(&timer);
+	loop_fd_stop(&watch);
+	ck_assert(!loop_timer_is_running(&timer));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("loop");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, runs_hooks_after_the_events_of_a_turn);
+	tcase_add_test(tc, lets_a_hook_remove_itself_or_the_next);
+	tcase_add_test(tc, does_not_wait_when_work_is_left_over);
+	tcase_add_test(tc, reads_the_clock_once_a_turn);
+	tcase_add_test(tc, reports_edges_without_a_read);
+	tcase_add_test(tc, stops_what_never_started);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "bridged/mapping.h"
+
+#include <errno.h>
+
+#include "tests/unit/unit.h"
+
+static char filter_a[] = "oven/#";
+static char filter_b[] = "+/status";
+static char bad_filter[] = "a/#/b";
+static char shared_filter[] = "$share/g/a";
+static char plant[] = "plant/";
+static char site[] = "site7/";
+static char wild[] = "x/+/";
+static char none[] = "";
+
+static struct conf_rule rules[] = {
+	{ .filter = filter_a,
+	    .qos = 1,
+	    .local_prefix = plant,
+	    .remote_prefix = site },
+	{ .filter = filter_b,
+	    .qos = 2,
+	    .local_prefix = none,
+	    .remote_prefix = none },
+};
+
+static struct mapping mapping;
+static uint8_t buffer[65535];
+
+static void
+make(enum mapping_direction direction)
+{
+	size_t bad;
+
+	ck_assert_int_eq(mapping_init(&mapping, rules, 2, direction, &bad), 0);
+}
+
+static void
+expect(const char *topic, const char *expected)
+{
+	const struct mapping_rule *rule;
+	struct slice mapped;
+
+	rule = mapping_find(&mapping, slice_of_string(topic));
+	ck_assert_ptr_nonnull(rule);
+	ck_assert_int_eq(mapping_topic(rule, slice_of_string(topic), buffer,
+			     sizeof(buffer), &mapped),
+	    0);
+	ck_assert_uint_eq(mapped.len, strlen(expected));
+	ck_assert_mem_eq(mapped.data, expected, mapped.len);
+}
+
+static void
+teardown(void)
+{
+	mapping_fini(&mapping);
+}
+
+START_TEST(exchanges_the_local_prefix_for_the_remote_one)
+{
+	make(MAPPING_FORWARD);
+	expect("plant/oven/1", "site7/oven/1");
+}
+END_TEST
+
+START_TEST(exchanges_the_remote_prefix_for_the_local_one)
+{
+	make(MAPPING_RECEIVE);
+	expect("site7/oven/1", "plant/oven/1");
+}
+END_TEST
+
+START_TEST(matches_the_parent_level_of_a_prefixed_filter)
+{
+	make(MAPPING_FORWARD);
+	expect("plant/oven", "site7/oven");
+}
+END_TEST
+
+START_TEST(lets_a_topic_through_unchanged_without_prefixes)
+{
+	make(MAPPING_FORWARD);
+	expect("x/status", "x/status");
+	ck_assert_uint_eq(
+	    mapping_find(&mapping, slice_of_string("x/status"))->qos, 2);
+}
+END_TEST
+
+START_TEST(knows_no_rule_for_what_lacks_the_prefix)
+{
+	make(MAPPING_FORWARD);
+	ck_assert_ptr_null(mapping_find(&mapping, slice_of_string("oven/1")));
+	ck_assert_ptr_null(
+	    mapping_find(&mapping, slice_of_string("site7/oven/1")));
+}
+END_TEST
+
+START_TEST(keeps_system_topics_from_wildcards)
+{
+	make(MAPPING_FORWARD);
+	ck_assert_ptr_null(
+	    mapping_find(&mapping, slice_of_string("$SYS/status")));
+}
+END_TEST
+
+START_TEST(refuses_a_topic_that_grows_too_long)
+{
+	struct mapping_rule rule = { .prefix = site };
+	static uint8_t topic[65530];
+	struct slice mapped;
+
+	memset(topic, 'a', sizeof(topic));
+	ck_assert_int_eq(mapping_topic(&rule, slice_of(topic, 65530), buffer,
+			     sizeof(buffer), &mapped),
+	    -EMSGSIZE);
+	ck_assert_int_eq(mapping_topic(&rule, slice_of(topic, 65529), buffer,
+			     sizeof(buffer), &mapped),
+	    0);
+	ck_assert_int_eq(
+	    mapping_topic(&rule, slice_of(topic, 5), buffer, 10, &mapped),
+	    -EMSGSIZE);
+}
+END_TEST
+
+START_TEST(refuses_a_topic_of_which_nothing_is_left)
+{
+	struct mapping_rule rule = { .prefix = none, .strip = 3 };
+	struct slice mapped;
+
+	ck_assert_int_eq(mapping_topic(&rule, slice_of_string("abc"), buffer,
+			     sizeof(buffer), &mapped),
+	    -EINVAL);
+}
+END_TEST
+
+START_TEST(names_the_rule_that_is_no_filter)
+{
+	struct conf_rule bad_rules[] = {
+		{ filter_a, 1, none, none, 1 },
+		{ bad_filter, 1, none, none, 2 },
+		{ shared_filter, 1, none, none, 3 },
+		{ filter_a, 1, wild, none, 4 },
+		{ filter_a, 1, none, wild, 5 },
+	};
+	size_t bad = 99;
+
+	ck_assert_int_eq(
+	    mapping_init(&mapping, bad_rules, 2, MAPPING_FORWARD, &bad),
+	    -EINVAL);
+	ck_assert_uint_eq(bad, 1);
+	for (size_t i = 2; i < 5; i++)
+		ck_assert_int_eq(mapping_init(&mapping, &bad_rules[i], 1,
+				     MAPPING_RECEIVE, &bad),
+		    -EINVAL);
+}
+END_TEST
+
+START_TEST(has_no_rules_when_none_are_given)
+{
+	size_t bad;
+
+	ck_assert_int_eq(
+	    mapping_init(&mapping, NULL, 0, MAPPING_FORWARD, &bad), 0);
+	ck_assert_ptr_null(mapping_find(&mapping, slice_of_string("a")));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("mapping");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, NULL, teardown);
+	tcase_add_test(tc, exchanges_the_local_prefix_for_the_remote_one);
+	tcase_add_test(tc, exchanges_the_remote_prefix_for_the_local_one);
+	tcase_add_test(tc, matches_the_parent_level_of_a_prefixed_filter);
+	tcase_add_test(tc, lets_a_topic_through_unchanged_without_prefixes);
+	tcase_add_test(tc, knows_no_rule_for_what_lacks_the_prefix);
+	tcase_add_test(tc, keeps_system_topics_from_wildcards);
+	tcase_add_test(tc, refuses_a_topic_that_grows_too_long);
+	tcase_add_test(tc, refuses_a_topic_of_which_nothing_is_left);
+	tcase_add_test(tc, names_the_rule_that_is_no_filter);
+	tcase_add_test(tc, has_no_rules_when_none_are_given);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}

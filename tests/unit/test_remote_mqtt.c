@@ -1,0 +1,747 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The remote is this test: bytes in, bytes out, over a loopback socket. */
+
+#include "bridged/remote.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "tests/unit/unit.h"
+
+#define SECOND CLOCK_SECOND_NS
+#define SELF "0123456789abcdef0123456789abcdef"
+#define MAX_PACKET 4096
+#define MAX_PENDING 8
+
+static char name[] = "cloud";
+static char host[] = "127.0.0.1";
+static char client_id[] = "weir-cloud";
+static char user[] = "u";
+static char password[] = "secret";
+static char filter[] = "cmd/#";
+static char none[] = "";
+static struct conf_rule conf_rule = { filter, 1, none, none, 1 };
+static struct conf_bridge conf;
+
+static struct loop *loop;
+static struct stream_hub *hub;
+static struct mapping receive_rules;
+static struct remote *remote;
+static int listening = -1, peer = -1;
+
+/* What the callbacks were told. */
+static unsigned ups, downs, settled_count, received_count;
+static struct remote_limits limits;
+static enum remote_trouble trouble;
+static char why[256];
+static uint16_t settled_id;
+static enum remote_verdict verdict;
+static struct remote_message received;
+static char received_topic[64];
+
+static void
+on_up(void *arg, const struct remote_limits *l)
+{
+	(void)arg;
+	ups++;
+	limits = *l;
+}
+
+static void
+on_down(void *arg, enum remote_trouble t, const char *text)
+{
+	(void)arg;
+	downs++;
+	trouble = t;
+	snprintf(why, sizeof(why), "%s", text);
+}
+
+static void
+on_settled(void *arg, uint16_t id, enum remote_verdict v, const char *text)
+{
+	(void)arg;
+	ck_assert_ptr_nonnull(text);
+	settled_count++;
+	settled_id = id;
+	verdict = v;
+}
+
+static void
+on_received(void *arg, const struct remote_message *message)
+{
+	(void)arg;
+	received_count++;
+	received = *message;
+	snprintf(received_topic, sizeof(received_topic), "%.*s",
+	    (int)message->topic.len, (const char *)message->topic.data);
+}
+
+static void
+on_writable(void *arg)
+{
+	(void)arg;
+}
+
+static const struct remote_callbacks callbacks = {
+	.up = on_up,
+	.down = on_down,
+	.settled = on_settled,
+	.received = on_received,
+	.writable = on_writable,
+};
+
+static void
+listen_anywhere(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t len = sizeof(address);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, len), 0);
+	ck_assert_int_eq(listen(listening, 8), 0);
+	ck_assert_int_eq(
+	    getsockname(listening, (struct sockaddr *)&address, &len), 0);
+	conf.port = ntohs(address.sin_port);
+}
+
+static void
+make(enum conf_protocol protocol, bool with_rules)
+{
+	struct remote_spec spec = {
+		.conf = &conf,
+		.receive = &receive_rules,
+		.max_packet = MAX_PACKET,
+		.max_pending = MAX_PENDING,
+		.callbacks = &callbacks,
+	};
+	size_t bad;
+
+	conf.protocol = protocol;
+	ck_assert_int_eq(mapping_init(&receive_rules, &conf_rule,
+			     with_rules ? 1 : 0, MAPPING_RECEIVE, &bad),
+	    0);
+	spec.loop = loop;
+	spec.hub = hub;
+	remote = remote_mqtt.new(&spec);
+	ck_assert_ptr_nonnull(remote);
+}
+
+static void
+setup(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	log_set_level(LOG_LEVEL_ERROR);
+	ups = downs = settled_count = received_count = 0;
+	conf = (struct conf_bridge){
+		.name = name,
+		.host = host,
+		.client_id = client_id,
+		.username = user,
+		.password = password,
+		.keepalive_ns = 60 * SECOND,
+		.max_inflight = 20,
+		.session_expiry_ns = 3600 * SECOND,
+		.connect_timeout_ns = 5 * SECOND,
+	};
+	loop = loop_new();
+	hub = stream_hub_new(loop, 64);
+	listen_anywhere();
+}
+
+static void
+hang_up(void)
+{
+	if (peer != -1)
+		close(peer);
+	peer = -1;
+}
+
+static void
+teardown(void)
+{
+	remote_mqtt.close(remote);
+	remote_mqtt.free(remote);
+	mapping_fini(&receive_rules);
+	stream_hub_free(hub);
+	loop_free(loop);
+	hang_up();
+	close(listening);
+}
+
+/* Turn the loop for a moment, until `fd` is readable. */
+static bool
+turn_until_readable(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+	for (int i = 0; i < 2000; i++) {
+		loop_turn(loop, false);
+		if (poll(&pollfd, 1, 1) == 1)
+			return true;
+	}
+	return false;
+}
+
+static void
+turn_until(const unsigned *counter, unsigned value)
+{
+	for (int i = 0; i < 2000 && *counter < value; i++) {
+		loop_turn(loop, false);
+		if (*counter < value)
+			poll(NULL, 0, 1);
+	}
+	ck_assert_uint_eq(*counter, value);
+}
+
+static void
+turn_a_little(void)
+{
+	for (int i = 0; i < 20; i++) {
+		loop_turn(loop, false);
+		poll(NULL, 0, 1);
+	}
+}
+
+/* One packet with a one or two byte length; returns its whole size. */
+static size_t
+read_packet(uint8_t *buffer)
+{
+	size_t have = 0, need = 2, length;
+
+	ck_assert(turn_until_readable(peer));
+	while (have < need) {
+		ssize_t n = read(peer, buffer + have, need - have);
+
+		if (n <= 0) {
+			ck_assert(errno == EAGAIN && n == -1);
+			ck_assert(turn_until_readable(peer));
+			continue;
+		}
+		have += (size_t)n;
+		if (have < 2)
+			continue;
+		length = buffer[1] & 0x7f;
+		if ((buffer[1] & 0x80) != 0 && have < 3) {
+			need = 3;
+			continue;
+		}
+		if ((buffer[1] & 0x80) != 0)
+			need = 3 + length + 128 * (size_t)buffer[2];
+		else
+			need = 2 + length;
+	}
+	return have;
+}
+
+static void
+expect_packet(const void *expected, size_t len)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	ck_assert_uint_eq(read_packet(buffer), len);
+	ck_assert_mem_eq(buffer, expected, len);
+}
+
+#define EXPECT(...)                                                            \
+	do {                                                                   \
+		static const uint8_t e_[] = { __VA_ARGS__ };                   \
+		expect_packet(e_, sizeof(e_));                                 \
+	} while (0)
+
+static void
+answer(const void *bytes, size_t len)
+{
+	ck_assert_int_eq(write(peer, bytes, len), (ssize_t)len);
+}
+
+#define ANSWER(...)                                                            \
+	do {                                                                   \
+		static const uint8_t a_[] = { __VA_ARGS__ };                   \
+		answer(a_, sizeof(a_));                                        \
+	} while (0)
+
+/* Open, accept, read the CONNECT into `connect`. */
+static size_t
+accept_connect(bool ids_are_new, uint8_t *connect)
+{
+	hang_up();
+	remote_mqtt.open(remote, SELF, ids_are_new);
+	ck_assert(turn_until_readable(listening));
+	peer = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
+	ck_assert_int_ge(peer, 0);
+	return read_packet(connect);
+}
+
+/* Up, in MQTT 5.0. */
+static void
+come_up(bool session_present, bool ids_are_new)
+{
+	uint8_t buffer[MAX_PACKET];
+	uint8_t connack[] = { 0x20, 3, session_present, 0, 0 };
+
+	accept_connect(ids_are_new, buffer);
+	answer(connack, sizeof(connack));
+	turn_until(&ups, ups + 1);
+}
+
+static int
+send_message(uint16_t id, uint8_t qos, bool dup)
+{
+	struct remote_message message = {
+		.id = id,
+		.qos = qos,
+		.dup = dup,
+		.expiry_s = REMOTE_NEVER_EXPIRES,
+		.topic = slice_of_string("a"),
+		.payload = slice_of_string("x"),
+	};
+	uint8_t out_qos = 9;
+	int err;
+
+	err = remote_mqtt.send(remote, &message, &out_qos);
+	if (err == 0)
+		ck_assert_uint_le(out_qos, qos);
+	return err;
+}
+
+static void
+expect_down(enum remote_trouble expected)
+{
+	turn_until(&downs, 1);
+	turn_a_little();
+	ck_assert_uint_eq(downs, 1);
+	ck_assert_int_eq(trouble, expected);
+	ck_assert_uint_ne(strlen(why), 0);
+}
+
+START_TEST(says_that_it_is_a_bridge_and_reads_the_limits)
+{
+	static const uint8_t connack[] = { 0x20, 54, 1, 0, 51, 0x21, 0, 5, 0x26,
+		0, 7, 'w', 'e', 'i', 'r', '-', 'i', 'd', 0, 32, 'f', 'e', 'd',
+		'c', 'b', 'a', '9', '8', '7', '6', '5', '4', '3', '2', '1', '0',
+		'f', 'e', 'd', 'c', 'b', 'a', '9', '8', '7', '6', '5', '4', '3',
+		'2', '1', '0', 0x24, 1, 0x25, 0 };
+	uint8_t buffer[MAX_PACKET];
+	size_t len;
+
+	make(CONF_PROTOCOL_5_0, false);
+	len = accept_connect(true, buffer);
+	ck_assert_uint_eq(buffer[0], 0x10);
+	ck_assert_ptr_nonnull(memmem(buffer, len, "\0\4MQTT\5", 7));
+	ck_assert_ptr_nonnull(
+	    memmem(buffer, len, "\0\13weir-bridge\0\40" SELF, 47));
+	/* In two pieces: the network may cut anywhere. */
+	answer(connack, sizeof(connack) - 4);
+	turn_a_little();
+	answer(connack + sizeof(connack) - 4, 4);
+	turn_until(&ups, 1);
+	ck_assert_uint_eq(limits.window, 5);
+	ck_assert(limits.session_present);
+	ck_assert_str_eq(limits.weir_id, "fedcba9876543210fedcba9876543210");
+
+	/* Maximum QoS 1 [MQTT-3.2.2-11], no retained messages. */
+	ck_assert_int_eq(send_message(9, 2, false), 0);
+	EXPECT(0x32, 7, 0, 1, 'a', 0, 9, 0, 'x');
+}
+END_TEST
+
+START_TEST(announces_a_bridge_in_the_old_version_unless_refused)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	make(CONF_PROTOCOL_3_1_1, false);
+	accept_connect(true, buffer);
+	ck_assert_uint_eq(buffer[8], 0x84);
+	ANSWER(0x20, 2, 0, 1);
+	expect_down(REMOTE_LOST);
+	accept_connect(false, buffer);
+	ck_assert_uint_eq(buffer[8], 4);
+	ANSWER(0x20, 2, 0, 0);
+	turn_until(&ups, 1);
+}
+END_TEST
+
+START_TEST(settles_qos_1_by_the_reason_of_puback)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false, true);
+	ck_assert_int_eq(send_message(1, 1, false), 0);
+	ck_assert_int_eq(send_message(2, 1, false), 0);
+	ck_assert_int_eq(send_message(3, 1, false), 0);
+	EXPECT(0x32, 7, 0, 1, 'a', 0, 1, 0, 'x');
+	ANSWER(0x40, 2, 0, 1);
+	turn_until(&settled_count, 1);
+	ck_assert_int_eq(verdict, REMOTE_TOOK);
+	ANSWER(0x40, 3, 0, 2, 0x87);
+	turn_until(&settled_count, 2);
+	ck_assert_int_eq(verdict, REMOTE_REFUSED);
+	ck_assert_uint_eq(settled_id, 2);
+	ANSWER(0x40, 3, 0, 3, 0x97);
+	turn_until(&settled_count, 3);
+	ck_assert_int_eq(verdict, REMOTE_LATER);
+	ANSWER(0x40, 2, 0, 3);
+	turn_a_little();
+	ck_assert_uint_eq(settled_count, 3);
+}
+END_TEST
+
+START_TEST(goes_through_qos_2_and_resumes_it_with_pubrel)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false, true);
+	ck_assert_int_eq(send_message(1, 2, false), 0);
+	EXPECT(0x34, 7, 0, 1, 'a', 0, 1, 0, 'x');
+	ANSWER(0x50, 2, 0, 1);
+	EXPECT(0x62, 2, 0, 1);
+	ck_assert_uint_eq(settled_count, 0);
+	hang_up();
+	expect_down(REMOTE_LOST);
+
+	/* [MQTT-4.4.0-1] not the PUBLISH once more, it would be a second one */
+	come_up(true, false);
+	ck_assert_int_eq(send_message(1, 2, true), 0);
+	EXPECT(0x62, 2, 0, 1);
+	ANSWER(0x70, 2, 0, 1);
+	turn_until(&settled_count, 1);
+	ck_assert_int_eq(verdict, REMOTE_TOOK);
+}
+END_TEST
+
+START_TEST(sends_qos_2_anew_to_a_remote_that_forgot)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false, true);
+	ck_assert_int_eq(send_message(1, 2, false), 0);
+	EXPECT(0x34, 7, 0, 1, 'a', 0, 1, 0, 'x');
+	ANSWER(0x50, 2, 0, 1);
+	EXPECT(0x62, 2, 0, 1);
+	hang_up();
+	expect_down(REMOTE_LOST);
+	come_up(false, false);
+	ck_assert_int_eq(send_message(1, 2, false), 0);
+	EXPECT(0x34, 7, 0, 1, 'a', 0, 1, 0, 'x');
+}
+END_TEST
+
+START_TEST(ends_what_another_life_began_before_it_uses_the_identifier)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(true, true);
+	ck_assert_int_eq(send_message(1, 2, false), 0);
+	EXPECT(0x62, 2, 0, 1);
+	EXPECT(0x34, 7, 0, 1, 'a', 0, 1, 0, 'x');
+	ANSWER(0x70, 3, 0, 1, 0x92, 0x50, 2, 0, 1);
+	EXPECT(0x62, 2, 0, 1);
+	ck_assert_uint_eq(settled_count, 0);
+	ANSWER(0x70, 2, 0, 1);
+	turn_until(&settled_count, 1);
+	/* Once is enough. */
+	ck_assert_int_eq(send_message(1, 2, false), 0);
+	EXPECT(0x34, 7, 0, 1, 'a', 0, 1, 0, 'x');
+}
+END_TEST
+
+START_TEST(subscribes_without_getting_its_own_back)
+{
+	make(CONF_PROTOCOL_5_0, true);
+	come_up(false, true);
+	/* No Local, Retain As Published, Retain Handling 1, QoS 1 */
+	EXPECT(0x82, 11, 0xff, 0xff, 0, 0, 5, 'c', 'm', 'd', '/', '#', 0x1d);
+	ANSWER(0x90, 4, 0xff, 0xff, 0, 1);
+	turn_a_little();
+	ck_assert_uint_eq(downs, 0);
+}
+END_TEST
+
+START_TEST(acknowledges_only_when_told_to)
+{
+	uint8_t buffer[4];
+
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false, true);
+	ANSWER(0x33, 7, 0, 1, 'c', 0, 5, 0, 'x');
+	turn_until(&received_count, 1);
+	ck_assert_uint_eq(received.qos, 1);
+	ck_assert(received.retain);
+	ck_assert_str_eq(received_topic, "c");
+	turn_a_little();
+	ck_assert_int_eq(read(peer, buffer, 1), -1);
+	remote_mqtt.acknowledge(remote, 5, 1, true);
+	EXPECT(0x40, 2, 0, 5);
+}
+END_TEST
+
+START_TEST(gives_a_qos_2_message_on_once)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false, true);
+	ANSWER(0x34, 7, 0, 1, 'c', 0, 5, 0, 'x');
+	turn_until(&received_count, 1);
+	remote_mqtt.acknowledge(remote, 5, 2, true);
+	EXPECT(0x50, 2, 0, 5);
+	hang_up();
+	expect_down(REMOTE_LOST);
+
+	/* [MQTT-4.3.3-10] the same again, in the same session */
+	come_up(true, false);
+	ANSWER(0x3c, 7, 0, 1, 'c', 0, 5, 0, 'x');
+	EXPECT(0x50, 2, 0, 5);
+	ANSWER(0x62, 2, 0, 5);
+	EXPECT(0x70, 2, 0, 5);
+	ck_assert_uint_eq(received_count, 1);
+	ANSWER(0x34, 7, 0, 1, 'c', 0, 5, 0, 'x');
+	turn_until(&received_count, 2);
+}
+END_TEST
+
+START_TEST(remembers_what_was_safe_when_the_connection_was_lost)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false, true);
+	ANSWER(0x34, 7, 0, 1, 'c', 0, 5, 0, 'x');
+	turn_until(&received_count, 1);
+	hang_up();
+	expect_down(REMOTE_LOST);
+	remote_mqtt.acknowledge(remote, 5, 2, true);
+	come_up(true, false);
+	ANSWER(0x3c, 7, 0, 1, 'c', 0, 5, 0, 'x');
+	EXPECT(0x50, 2, 0, 5);
+	ck_assert_uint_eq(received_count, 1);
+}
+END_TEST
+
+START_TEST(stops_a_remote_that_exceeds_the_receive_maximum)
+{
+	uint8_t publish[] = { 0x32, 7, 0, 1, 'c', 0, 0, 0, 'x' };
+
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false, true);
+	for (uint8_t id = 1; id <= MAX_PENDING + 1; id++) {
+		publish[6] = id;
+		answer(publish, sizeof(publish));
+	}
+	/* [MQTT-3.3.4-9] */
+	EXPECT(0xe0, 1, 0x93);
+	expect_down(REMOTE_LOST);
+	ck_assert_uint_eq(received_count, MAX_PENDING);
+}
+END_TEST
+
+START_TEST(leaves_unread_what_an_old_remote_sends_too_much)
+{
+	uint8_t publish[] = { 0x32, 6, 0, 1, 'c', 0, 0, 'x' };
+	uint8_t buffer[MAX_PACKET];
+
+	make(CONF_PROTOCOL_3_1_1, false);
+	accept_connect(true, buffer);
+	ANSWER(0x20, 2, 0, 0);
+	turn_until(&ups, 1);
+	for (uint8_t id = 1; id <= MAX_PENDING + 3; id++) {
+		publish[6] = id;
+		answer(publish, sizeof(publish));
+	}
+	turn_until(&received_count, MAX_PENDING);
+	turn_a_little();
+	ck_assert_uint_eq(received_count, MAX_PENDING);
+	remote_mqtt.acknowledge(remote, 1, 1, true);
+	EXPECT(0x40, 2, 0, 1);
+	turn_until(&received_count, MAX_PENDING + 1);
+	ck_assert_uint_eq(received.id, MAX_PENDING + 1);
+	ck_assert_uint_eq(downs, 0);
+}
+END_TEST
+
+START_TEST(names_the_keys_when_credentials_are_refused)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	make(_i == 0 ? CONF_PROTOCOL_5_0 : CONF_PROTOCOL_3_1_1, false);
+	accept_connect(true, buffer);
+	if (_i == 0)
+		ANSWER(0x20, 3, 0, 0x86, 0);
+	else
+		ANSWER(0x20, 2, 0, 4);
+	expect_down(REMOTE_DENIED);
+	ck_assert_ptr_nonnull(strstr(why, "username"));
+	ck_assert_ptr_nonnull(strstr(why, "password_file"));
+	ck_assert_ptr_null(strstr(why, password));
+}
+END_TEST
+
+START_TEST(refuses_a_message_larger_than_the_remote_takes)
+{
+	static const uint8_t payload[200];
+	struct remote_message message = {
+		.id = 1,
+		.qos = 1,
+		.topic = slice_of_string("a"),
+		.payload = slice_of(payload, sizeof(payload)),
+	};
+	uint8_t buffer[MAX_PACKET], qos;
+
+	make(CONF_PROTOCOL_5_0, false);
+	accept_connect(true, buffer);
+	ANSWER(0x20, 8, 0, 0, 5, 0x27, 0, 0, 0, 100);
+	turn_until(&ups, 1);
+	ck_assert_int_eq(remote_mqtt.send(remote, &message, &qos), -EMSGSIZE);
+	ck_assert_int_eq(send_message(1, 1, false), 0);
+}
+END_TEST
+
+START_TEST(is_not_connected_before_and_after)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	ck_assert_int_eq(send_message(1, 1, false), -ENOTCONN);
+	come_up(false, true);
+	ck_assert_int_eq(send_message(1, 1, false), 0);
+	hang_up();
+	expect_down(REMOTE_LOST);
+	ck_assert_int_eq(send_message(1, 1, false), -ENOTCONN);
+}
+END_TEST
+
+START_TEST(reports_a_remote_that_is_not_there)
+{
+	make(CONF_PROTOCOL_5_0, false);
+	close(listening);
+	listening = -1;
+	remote_mqtt.open(remote, SELF, true);
+	ck_assert_uint_eq(downs, 0);
+	expect_down(REMOTE_LOST);
+}
+END_TEST
+
+START_TEST(gives_up_on_a_remote_that_says_nothing)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	conf.connect_timeout_ns = 50 * CLOCK_MS_NS;
+	make(CONF_PROTOCOL_5_0, false);
+	accept_connect(true, buffer);
+	expect_down(REMOTE_LOST);
+	ck_assert_ptr_nonnull(strstr(why, "connect_timeout"));
+}
+END_TEST
+
+/* What a hostile remote may send at once, before and after its CONNACK. */
+static const struct {
+	const char *bytes;
+	size_t len;
+	bool is_up;
+} attacks[] = {
+	{ "\x20\x01\x00", 3, false },             /* CONNACK cut short */
+	{ "\x20\x03\x02\x00\x00", 5, false },     /* reserved flag */
+	{ "\x20\x03\x00\x03\x00", 5, false },     /* unknown reason */
+	{ "\x20\x04\x00\x00\x05\x21", 6, false }, /* properties cut short */
+	{ "\x20\x06\x00\x00\x03\x21\x00\x00", 8,
+	    false }, /* Receive Maximum 0 */
+	{ "\x30\x04\x00\x01"
+	  "ax",
+	    6, false },                       /* PUBLISH before CONNACK */
+	{ "\xff\xff\xff\xff\xff", 5, false }, /* noise */
+	{ "\x20\xff\xff\xff\x7f", 5, false }, /* 256 MiB announced */
+	{ "\x20\x03\x00\x00\x00", 5, true },  /* a second CONNACK */
+	{ "\x90\x03\xff\xff\x00", 5, true },  /* SUBACK without codes */
+	{ "\x90\x05\xff\xff\x00\x00\x00", 7, true }, /* ... with two */
+	{ "\x90\x04\x00\x01\x00\x00", 6, true },     /* ... not asked for */
+	{ "\x30\xff\xff\xff\x7f", 5, true },         /* 256 MiB announced */
+	{ "\x36\x06\x00\x01"
+	  "a\x00\x01\x00",
+	    8, true }, /* QoS 3 */
+	{ "\x32\x06\x00\x01"
+	  "a\x00\x00\x00",
+	    8, true },                         /* packet identifier 0 */
+	{ "\x30\x05\x00\x01#\x00x", 7, true }, /* wildcard in a name */
+	{ "\x30\x08\x00\x01"
+	  "a\x03\x23\x00\x01x",
+	    10, true },                  /* topic alias */
+	{ "\x10\x02\x00\x00", 4, true }, /* CONNECT from a server */
+	{ "\xc0\x00", 2, true },         /* PINGREQ from a server */
+	{ "\x40\x02\x00\x00", 4, true }, /* PUBACK of identifier 0 */
+	{ "\xf0\x02\x18\x00", 4, true }, /* AUTH, never asked for */
+};
+
+START_TEST(harms_only_its_connection_when_the_remote_is_hostile)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	make(CONF_PROTOCOL_5_0, true);
+	if (attacks[_i].is_up)
+		come_up(false, true);
+	else
+		accept_connect(true, buffer);
+	answer(attacks[_i].bytes, attacks[_i].len);
+	expect_down(REMOTE_LOST);
+	ck_assert_uint_eq(received_count, 0);
+
+	/* And the next connection works. */
+	downs = 0;
+	come_up(false, false);
+	turn_a_little();
+	ck_assert_uint_eq(downs, 0);
+}
+END_TEST
+
+START_TEST(pings_a_silent_remote)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	conf.keepalive_ns = SECOND;
+	make(CONF_PROTOCOL_5_0, false);
+	accept_connect(true, buffer);
+	ANSWER(0x20, 3, 0, 0, 0);
+	turn_until(&ups, 1);
+	EXPECT(0xc0, 0);
+	ANSWER(0xd0, 0);
+	turn_a_little();
+	ck_assert_uint_eq(downs, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("remote_mqtt");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, says_that_it_is_a_bridge_and_reads_the_limits);
+	tcase_add_test(
+	    tc, announces_a_bridge_in_the_old_version_unless_refused);
+	tcase_add_test(tc, settles_qos_1_by_the_reason_of_puback);
+	tcase_add_test(tc, goes_through_qos_2_and_resumes_it_with_pubrel);
+	tcase_add_test(tc, sends_qos_2_anew_to_a_remote_that_forgot);
+	tcase_add_test(
+	    tc, ends_what_another_life_began_before_it_uses_the_identifier);
+	tcase_add_test(tc, subscribes_without_getting_its_own_back);
+	tcase_add_test(tc, acknowledges_only_when_told_to);
+	tcase_add_test(tc, gives_a_qos_2_message_on_once);
+	tcase_add_test(
+	    tc, remembers_what_was_safe_when_the_connection_was_lost);
+	tcase_add_test(tc, stops_a_remote_that_exceeds_the_receive_maximum);
+	tcase_add_test(tc, leaves_unread_what_an_old_remote_sends_too_much);
+	tcase_add_loop_test(
+	    tc, names_the_keys_when_credentials_are_refused, 0, 2);
+	tcase_add_test(tc, refuses_a_message_larger_than_the_remote_takes);
+	tcase_add_test(tc, is_not_connected_before_and_after);
+	tcase_add_test(tc, reports_a_remote_that_is_not_there);
+	tcase_add_test(tc, gives_up_on_a_remote_that_says_nothing);
+	tcase_add_loop_test(tc,
+	    harms_only_its_connection_when_the_remote_is_hostile, 0,
+	    (int)(sizeof(attacks) / sizeof(attacks[0])));
+	tcase_add_test(tc, pings_a_silent_remote);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
