@@ -146,7 +146,11 @@ check_data(const struct ring_consumer *c)
 
 	if (record->length > ring_consumer_max_payload(c))
 		return "a record is longer than a quarter of the ring";
-	if (c->read.position >= c->limit)
+	/*
+	 * PADs are free of the limit: what counts is where the last record
+	 * ended.  After an attach that is not known, PADs may be released.
+	 */
+	if (c->has_sequence && c->finished.position >= c->limit)
 		return "a record begins beyond the limit granted";
 	if (record->sequence == 0 ||
 	    (c->has_sequence && record->sequence != c->sequence + 1))
@@ -365,32 +369,12 @@ ring_release(struct ring_consumer *consumer, uint64_t word,
 	return true;
 }
 
-/*
- * A record that begins below the limit may first need a PAD up to the end of
- * the class, and then begins at that end.  Records take at most a quarter of
- * the class, so only a limit in the last quarter can part the two.
- */
-static uint64_t
-allow_for_pad(const struct ring_consumer *c, uint64_t limit)
-{
-	uint64_t size = ring_class_size(c->m.min_shift, c->read.class);
-	uint64_t offset = limit & (size - 1);
-
-	if (limit > UINT64_MAX - 2 * size)
-		return limit;
-	if (offset == 0)
-		return limit + RING_ALIGN;
-	if (offset > size / 4 * 3)
-		return limit - offset + size + RING_ALIGN;
-	return limit;
-}
-
 bool
 ring_grant(struct ring_consumer *consumer, uint64_t position)
 {
 	if (position <= consumer->limit)
 		return false;
-	consumer->limit = allow_for_pad(consumer, position);
+	consumer->limit = position;
 	/* relaxed: pairs with read_limit() of the producer; credit carries no
 	 * data, space is given back by the tail. */
 	atomic_store_explicit(

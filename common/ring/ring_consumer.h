@@ -88,8 +88,8 @@ bool ring_release(struct ring_consumer *consumer, uint64_t word,
 
 /*
  * Let records begin below byte position `position`; a lower value than
- * before is ignored.  Rounded up where a record that begins below it might
- * need a pad first, so that credit for a record always includes its pad.
+ * before is ignored.  A PAD in front of a record needs no credit: the record
+ * counts as beginning where the one before it ended.
  * Returns true if the limit moved.
  */
 bool ring_grant(struct ring_consumer *consumer, uint64_t position);

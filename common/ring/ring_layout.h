@@ -211,7 +211,10 @@ struct ring_lane_consumer {
 	uint64_t reserved[7];
 	struct ring_tail_slot slot[2];
 
-	/* A record may begin below this position.  Never lowered. */
+	/*
+	 * A record may begin below this position, the PAD in front of it
+	 * being free.  Never lowered.
+	 */
 	_Alignas(128) _Atomic uint64_t limit;
 
 	_Alignas(128) _Atomic uint64_t bytes; /* payload bytes released */

@@ -112,10 +112,11 @@ find_room(struct ring_producer *p, uint64_t need, uint64_t *out_pad,
 {
 	uint64_t pad = pad_before(p, need);
 
-	if (p->position + pad >= p->limit) {
+	/* A PAD needs no credit, or an empty lane could stall for ever. */
+	if (p->position >= p->limit) {
 		if (read_limit(p) != 0)
 			return -EPROTO;
-		if (p->position + pad >= p->limit) {
+		if (p->position >= p->limit) {
 			*out_shortage = RING_SHORT_OF_CREDIT;
 			return -EAGAIN;
 		}
