@@ -50,7 +50,7 @@ struct links_lane {
 	uint64_t set;     /* the bridges it is for */
 	int64_t deficit;  /* bytes it may still take in this round */
 	uint64_t granted; /* position */
-	uint64_t largest; /* ring bytes of the largest record so far */
+	size_t largest;   /* payload bytes of its largest record so far */
 
 	/* The head record, once it was looked at and could not be taken. */
 	bool is_known;

@@ -346,7 +346,6 @@ serve_lane(struct links *links, struct links_endpoint *endpoint,
 	};
 	const void *payload;
 	unsigned taken;
-	uint64_t size;
 	int got;
 
 	lane->deficit += LINKS_TURN_BYTES;
@@ -368,10 +367,9 @@ serve_lane(struct links *links, struct links_endpoint *endpoint,
 		}
 		in.may_queue = taken == 0;
 		lane->waits_for_memory = false;
-		size = ring_record_size(in.record.length);
-		if (size > lane->largest)
-			lane->largest = size;
-		lane->deficit -= (int64_t)size;
+		if (in.record.length > lane->largest)
+			lane->largest = in.record.length;
+		lane->deficit -= (int64_t)ring_record_size(in.record.length);
 		in.reason = MQTT_SUCCESS;
 		in.receivers = 0;
 		if (!take(&in, payload))
@@ -442,7 +440,7 @@ links_ingress_release(struct links_endpoint *endpoint)
 static uint64_t
 budget(struct links *links, const struct links_lane *lane)
 {
-	uint64_t least = ring_consumer_capacity(lane->consumer), room;
+	uint64_t least = ring_consumer_capacity(lane->consumer), margin, room;
 	struct ring_producer *producer;
 
 	if (links->is_draining)
@@ -456,8 +454,7 @@ budget(struct links *links, const struct links_lane *lane)
 			->producer;
 		room = producer == NULL
 		    ? 0
-		    : ring_producer_free_bytes(
-			  producer, ring_producer_max_payload(producer));
+		    : ring_producer_free_bytes(producer, lane->largest);
 		if (room < least)
 			least = room;
 	}
@@ -466,7 +463,8 @@ budget(struct links *links, const struct links_lane *lane)
 	 * margin the last one would wait in the lane, committed, for as long
 	 * as its bridge stands still.
 	 */
-	return least > lane->largest ? least - lane->largest : 0;
+	margin = ring_record_size(lane->largest);
+	return least > margin ? least - margin : 0;
 }
 
 /* Credit is given in steps, or at once to a producer that may wait for it. */

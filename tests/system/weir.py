@@ -810,17 +810,22 @@ class Mqtt:
         return packet_id
 
     def receive(self, timeout=10):
-        """The next message, acknowledged (QoS 2: up to PUBCOMP)."""
-        kind, flags, body = self.read(timeout)
-        expect(kind == PUBLISH, "packet type %d, not PUBLISH" % kind)
-        message = Message(flags, body, self.version)
-        if message.qos == 1:
-            self.send(packet(PUBACK, 0, struct.pack(">H", message.id)))
-        elif message.qos == 2:
-            self.send(packet(PUBREC, 0, struct.pack(">H", message.id)))
-            self.expect(PUBREL)
-            self.send(packet(PUBCOMP, 0, struct.pack(">H", message.id)))
-        return message
+        """The next message, acknowledged.
+
+        A message of QoS 2 is returned when its PUBLISH comes; its PUBREL,
+        which may come after other messages, is answered on the way.
+        """
+        while True:
+            kind, flags, body = self.read(timeout)
+            if kind == PUBREL:
+                self.send(packet(PUBCOMP, 0, body[:2]))
+                continue
+            expect(kind == PUBLISH, "packet type %d, not PUBLISH" % kind)
+            message = Message(flags, body, self.version)
+            if message.qos:
+                answer = PUBACK if message.qos == 1 else PUBREC
+                self.send(packet(answer, 0, struct.pack(">H", message.id)))
+            return message
 
     def ping(self, timeout=10):
         self.send(packet(PINGREQ))
