@@ -280,7 +280,7 @@ int
 cmd_run(const struct ctl *ctl, int argc, char **argv)
 {
 	struct settings settings = { NULL };
-	struct run run = { NULL };
+	struct run run = { .conf = NULL };
 	int code;
 
 	code = options_parse(&cmd_run_options, &settings, &argc, argv);
