@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/ring/ring_link_memory.h"
+
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
 #define BODY(type) sizeof(struct ring_control_##type)
@@ -52,27 +54,11 @@ ends(const char *text, size_t size)
 }
 
 static bool
-identity_is_valid(const struct ring_link_identity *identity)
-{
-	return identity->link < RING_LINKS &&
-	    (identity->endpoint_role == RING_ROLE_HTTPD ||
-		identity->endpoint_role == RING_ROLE_BRIDGE) &&
-	    ends(identity->name, sizeof(identity->name)) &&
-	    ends(identity->run_dir, sizeof(identity->run_dir));
-}
-
-static bool
 lane_is_valid(const struct ring_control_lane *lane)
 {
-	const struct ring_lane_geometry *geometry = &lane->geometry;
-
 	return (lane->direction == RING_TO_BROKER ||
 		   lane->direction == RING_TO_ENDPOINT) &&
-	    geometry->lane < RING_LANES &&
-	    geometry->min_shift >= RING_MIN_SHIFT_LOW &&
-	    geometry->min_shift <= RING_MIN_SHIFT_HIGH &&
-	    geometry->classes >= 1 && geometry->classes <= RING_CLASSES &&
-	    ends(geometry->name, sizeof(geometry->name));
+	    ring_memory_geometry_is_valid(&lane->geometry);
 }
 
 static bool
@@ -92,7 +78,7 @@ body_is_valid(const struct ring_control_message *m)
 	case RING_CONTROL_HELLO:
 		return hello_is_valid(&m->body.hello);
 	case RING_CONTROL_GRANT:
-		return identity_is_valid(&m->body.grant.identity);
+		return ring_memory_identity_is_valid(&m->body.grant.identity);
 	case RING_CONTROL_LANE:
 		return lane_is_valid(&m->body.lane);
 	case RING_CONTROL_FILTER:

@@ -21,8 +21,8 @@ is_terminated(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
-static bool
-identity_is_valid(const struct ring_link_identity *identity)
+bool
+ring_memory_identity_is_valid(const struct ring_link_identity *identity)
 {
 	return identity->link < RING_LINKS &&
 	    (identity->endpoint_role == RING_ROLE_HTTPD ||
@@ -89,7 +89,7 @@ ring_link_create(const struct ring_link_identity *identity, int *out_broker_fd,
 {
 	int broker, endpoint;
 
-	if (!identity_is_valid(identity))
+	if (!ring_memory_identity_is_valid(identity))
 		return -EINVAL;
 	broker = create_side(identity, RING_ROLE_BROKER);
 	if (broker < 0)
@@ -131,7 +131,7 @@ ring_link_create_lane(const struct ring_link_identity *identity,
 {
 	struct ring_lane_header header;
 
-	if (!identity_is_valid(identity) ||
+	if (!ring_memory_identity_is_valid(identity) ||
 	    !ring_memory_geometry_is_valid(geometry))
 		return -EINVAL;
 	header = lane_header(identity, producer_role, geometry);
@@ -165,7 +165,7 @@ ring_memory_map_side(const struct ring_link_identity *identity,
 	void *map;
 	int err;
 
-	if (!identity_is_valid(identity))
+	if (!ring_memory_identity_is_valid(identity))
 		return -EBADMSG;
 	err = memfd_check(fd, RING_SIDE_LENGTH);
 	if (err == 0)

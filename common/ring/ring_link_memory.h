@@ -29,7 +29,8 @@ int ring_memory_map_lane(const struct ring_link_identity *identity,
     enum ring_role producer_role, const struct ring_lane_geometry *geometry,
     int fd, bool writable, void **out_map);
 
-/* Numbers in range and a name that ends. */
+/* Numbers in range and names that end. */
+bool ring_memory_identity_is_valid(const struct ring_link_identity *identity);
 bool ring_memory_geometry_is_valid(const struct ring_lane_geometry *geometry);
 
 #endif
