@@ -147,7 +147,8 @@ tell_granted(const struct mqtt_suback *suback)
 {
 	fprintf(stderr, "Subscribed (mid: %u): ", suback->packet_id);
 	for (size_t i = 0; i < suback->codes.len; i++)
-		fprintf(stderr, "%s%u", i == 0 ? "" : ", ", suback->codes.data[i]);
+		fprintf(
+		    stderr, "%s%u", i == 0 ? "" : ", ", suback->codes.data[i]);
 	fputc('\n', stderr);
 }
 

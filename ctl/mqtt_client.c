@@ -51,8 +51,8 @@ mqtt_client_tell(const struct mqtt_client *client, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fprintf(
-	    stderr, "Client %.*s %s\n", (int)id.len, (const char *)id.data, text);
+	fprintf(stderr, "Client %.*s %s\n", (int)id.len, (const char *)id.data,
+	    text);
 }
 
 void

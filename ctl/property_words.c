@@ -10,6 +10,7 @@
 
 #include "common/base/options.h"
 #include "common/base/parse.h"
+#include "common/base/utf8.h"
 
 enum kind {
 	KIND_BOOL,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+/* Life and turns: make the parts, run them in order, take them down. */
+
 #include "httpd/httpd.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -14,7 +14,7 @@
 #include "common/net/stream.h"
 #include "common/service/service.h"
 #include "httpd/counters.h"
-#include "httpd/endpoints.h"
+#include "httpd/wiring.h"
 
 /* How often deadlines are looked at, with and without anything under way. */
 #define TICK_NS (50 * CLOCK_MS_NS)
@@ -27,341 +27,6 @@
 
 /* Least memory for messages that wait for credit, over all lanes. */
 #define HELD_BYTES_MIN (UINT64_C(4) << 20)
-
-#define CHALLENGE                                                              \
-	"WWW-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n"
-
-/* --- requests: who is it, and may it go on? */
-
-static void
-refuse_identity(
-    struct httpd *httpd, struct request *request, enum identity_verdict verdict)
-{
-	static const char *const texts[] = {
-		[IDENTITY_MISSING] = "give an account by Basic authentication",
-		[IDENTITY_SCHEME] = "only Basic authentication is known in "
-				    "this version; Bearer is not",
-		[IDENTITY_BROKEN] = "the Authorization header cannot be read: "
-				    "Basic and base64 of name:password",
-		[IDENTITY_DENIED] = "wrong user name or password",
-		[IDENTITY_BUSY] = "too many passwords are being checked",
-	};
-	unsigned code = verdict == IDENTITY_MISSING
-	    ? PUBLISH_CODE_NO_CREDENTIALS
-	    : PUBLISH_CODE_BAD_CREDENTIALS;
-
-	if (verdict == IDENTITY_AWAY) {
-		request_answer_error(request, 503, 503, 1, NULL,
-		    link_is_up(httpd->link)
-			? "the broker did not check the password in time"
-			: link_reason(httpd->link));
-		return;
-	}
-	if (verdict == IDENTITY_BUSY) {
-		stats_increment(httpd->counters, COUNT_auth_busy);
-		request_answer_error(
-		    request, 503, 503, 1, NULL, texts[verdict]);
-		return;
-	}
-	stats_increment(httpd->counters, COUNT_auth_denied);
-	request_answer_error(request, 401, code, 0, CHALLENGE, texts[verdict]);
-}
-
-static enum connection_verdict
-authenticate(struct httpd *httpd, struct request *request)
-{
-	struct identity_handle handle;
-	enum identity_verdict verdict;
-
-	verdict = identity_check(httpd->identity, request,
-	    slice_of(request->authorization, request->authorization_length),
-	    request_peer(request), loop_now_ns(httpd->loop), &handle);
-	switch (verdict) {
-	case IDENTITY_KNOWN:
-		stats_increment(httpd->counters, COUNT_auth_hits);
-		request->identity = handle.identity;
-		request->account = handle.account;
-		return CONNECTION_READ;
-	case IDENTITY_ASKED:
-		stats_increment(httpd->counters, COUNT_auth_asked);
-		return CONNECTION_WAIT;
-	default:
-		refuse_identity(httpd, request, verdict);
-		return CONNECTION_DONE;
-	}
-}
-
-static enum connection_verdict
-refuse_method(struct request *request, const struct endpoint *endpoint)
-{
-	char allow[64], line[96], text[128];
-
-	endpoints_allow(endpoint, allow, sizeof(allow));
-	snprintf(line, sizeof(line), "Allow: %s\r\n", allow);
-	snprintf(text, sizeof(text), "this path takes %s", allow);
-	request_answer_error(request, 405, 405, 0, line, text);
-	return CONNECTION_DONE;
-}
-
-static enum connection_verdict
-on_head(void *context, struct request *request)
-{
-	struct httpd *httpd = context;
-	const struct endpoint *endpoint = endpoints_find(request->path);
-
-	if (endpoint == NULL) {
-		request_answer_error(request, 404, 404, 0, NULL,
-		    "there is nothing at this path");
-		return CONNECTION_DONE;
-	}
-	if ((endpoint->methods & request->method) == 0)
-		return refuse_method(request, endpoint);
-	if (endpoint->takes_json && !request_is_json(request)) {
-		request_answer_error(request, 415, 415, 0, NULL,
-		    "send Content-Type: application/json, not compressed");
-		return CONNECTION_DONE;
-	}
-	request->endpoint = endpoint;
-	if (endpoint->access == ENDPOINT_OPEN ||
-	    (endpoint->access == ENDPOINT_LOOPBACK &&
-		request_is_from_loopback(request)))
-		return CONNECTION_READ;
-	return authenticate(httpd, request);
-}
-
-static void
-on_body(void *context, struct request *request, struct slice body)
-{
-	const struct endpoint *endpoint = request->endpoint;
-
-	endpoint->run(context, request, body);
-}
-
-static void
-on_gone(void *context, struct request *request)
-{
-	struct httpd *httpd = context;
-
-	identity_forget(httpd->identity, request);
-	publisher_gone(httpd->publisher, request);
-}
-
-static void
-on_accept(void *arg, int fd, const char *peer)
-{
-	struct httpd *httpd = arg;
-
-	connections_accept(httpd->connections, fd, peer);
-}
-
-/* --- identity */
-
-static int
-ask_broker(void *context, const struct record_auth *auth, uint64_t id)
-{
-	struct httpd *httpd = context;
-	const struct lanes_slot *plain = lanes_get(httpd->lanes, LANES_PLAIN);
-
-	if (!link_is_up(httpd->link))
-		return -ENOTCONN;
-	if (plain->state != LANES_OPEN)
-		return -EAGAIN;
-	return link_put_auth(httpd->link, plain->ring_lane, auth,
-	    record_correlation(link_epoch(httpd->link), id));
-}
-
-static void
-on_decided(void *context, void *asker, enum identity_verdict verdict,
-    const struct identity_handle *handle)
-{
-	struct httpd *httpd = context;
-	struct request *request = asker;
-
-	if (verdict != IDENTITY_KNOWN) {
-		refuse_identity(httpd, request, verdict);
-		return;
-	}
-	request->identity = handle->identity;
-	request->account = handle->account;
-	request_proceed(request);
-}
-
-static void
-drop_identity(void *context, uint64_t identity)
-{
-	struct httpd *httpd = context;
-
-	identity_drop(httpd->identity, identity);
-}
-
-static const char *
-away_reason(void *context)
-{
-	struct httpd *httpd = context;
-
-	return link_reason(httpd->link);
-}
-
-/* --- pending: lanes are slots there, rings in link */
-
-static int
-put(void *context, uint32_t slot, const struct record_message *message,
-    uint64_t identity, uint64_t correlation)
-{
-	struct httpd *httpd = context;
-	struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
-	int err;
-
-	if (lane->state == LANES_CLOSED) {
-		lane->state = LANES_ASKED;
-		link_open_lane(httpd->link, lane->set);
-	}
-	if (lane->state != LANES_OPEN)
-		return -EAGAIN;
-	err = link_put_message(
-	    httpd->link, lane->ring_lane, message, identity, correlation);
-	if (err == 0)
-		lane->messages++;
-	return err;
-}
-
-static bool
-has_room(void *context, uint32_t slot, size_t length)
-{
-	struct httpd *httpd = context;
-	const struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
-
-	return lane->state == LANES_OPEN &&
-	    link_has_room(httpd->link, lane->ring_lane, length);
-}
-
-static void
-unstalled(void *context, uint32_t slot)
-{
-	struct httpd *httpd = context;
-	const struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
-
-	if (lane->state == LANES_OPEN)
-		link_unstall(httpd->link, lane->ring_lane);
-}
-
-static uint32_t
-lane_of(void *context, struct slice topic)
-{
-	struct httpd *httpd = context;
-
-	return lanes_find(httpd->lanes, topic);
-}
-
-static void
-settled(void *context, void *owner, uint32_t index,
-    const struct pending_outcome *outcome)
-{
-	struct httpd *httpd = context;
-	const struct lanes_slot *lane = lanes_get(httpd->lanes, outcome->lane);
-
-	if (outcome->result == PENDING_NO_CREDIT && lane->state == LANES_OPEN)
-		link_count_refused(httpd->link, lane->ring_lane);
-	publisher_settled(httpd->publisher, owner, index, outcome);
-}
-
-/* --- link */
-
-static void
-on_up(void *context, uint64_t epoch, uint32_t receipts, bool is_same)
-{
-	struct httpd *httpd = context;
-
-	identity_flush(httpd->identity);
-	pending_attach(httpd->pending, epoch, receipts, is_same);
-	service_status(httpd->service, "serving on %s", httpd_address(httpd));
-}
-
-static void
-on_down(void *context)
-{
-	struct httpd *httpd = context;
-
-	lanes_detached(httpd->lanes);
-	identity_flush(httpd->identity);
-	pending_detach(httpd->pending);
-	service_status(httpd->service, "waiting for the broker: %s",
-	    link_reason(httpd->link));
-}
-
-static void
-on_lane_opened(void *context, const char *set, uint32_t ring_lane)
-{
-	struct httpd *httpd = context;
-
-	if (lanes_opened(httpd->lanes, set, ring_lane) < 0)
-		log_warning("lane_not_used", "set=%s", log_quote(set));
-}
-
-static void
-on_lane_refused(void *context, const char *set)
-{
-	struct httpd *httpd = context;
-
-	if (lanes_refused(httpd->lanes, set) >= 0)
-		pending_reroute(httpd->pending);
-}
-
-static void
-on_filters_begin(void *context)
-{
-	struct httpd *httpd = context;
-
-	lanes_filters_begin(httpd->lanes);
-}
-
-static void
-on_filter(void *context, const char *bridge, struct slice filter)
-{
-	struct httpd *httpd = context;
-
-	lanes_filters_add(httpd->lanes, bridge, filter);
-}
-
-static void
-on_filters_end(void *context)
-{
-	struct httpd *httpd = context;
-	int err;
-
-	err = lanes_filters_end(httpd->lanes);
-	if (err != 0)
-		log_error(
-		    "filters_failed", "error=%s", log_quote(strerror(-err)));
-	pending_reroute(httpd->pending);
-}
-
-static void
-on_receipt(
-    void *context, uint64_t correlation, const struct record_answer *answer)
-{
-	struct httpd *httpd = context;
-
-	if (!pending_receipt(httpd->pending, correlation, answer))
-		stats_increment(httpd->counters, COUNT_receipts_ignored);
-}
-
-static void
-on_auth_result(
-    void *context, uint64_t correlation, const struct record_answer *answer)
-{
-	struct httpd *httpd = context;
-	uint64_t id = correlation & RECORD_CORRELATION_ID_MASK;
-
-	/* An answer to a former life names that life's epoch. */
-	if (record_correlation(link_epoch(httpd->link), id) != correlation) {
-		stats_increment(httpd->counters, COUNT_receipts_ignored);
-		return;
-	}
-	identity_answer(httpd->identity, id, answer, loop_now_ns(httpd->loop));
-}
-
-/* --- turns */
 
 static void
 check_drained(struct httpd *httpd)
@@ -447,8 +112,6 @@ httpd_set_gauges(struct httpd *httpd)
 	    counters, COUNT_held_messages, pending_held_total(httpd->pending));
 }
 
-/* --- life */
-
 static uint64_t
 random_seed(void)
 {
@@ -468,17 +131,26 @@ rate_of(const struct conf_rate *rate)
 	};
 }
 
+static void
+drop_identity(void *context, uint64_t identity)
+{
+	struct httpd *httpd = context;
+
+	identity_drop(httpd->identity, identity);
+}
+
+static const char *
+away_reason(void *context)
+{
+	struct httpd *httpd = context;
+
+	return link_reason(httpd->link);
+}
+
 /* The parts that hold messages. */
 static bool
 make_messages(struct httpd *httpd)
 {
-	static const struct pending_ops pending_ops = {
-		.put = put,
-		.has_room = has_room,
-		.unstalled = unstalled,
-		.lane_of = lane_of,
-		.settled = settled,
-	};
 	const struct conf_http *http = &httpd->conf->http;
 	struct pending_config pending = {
 		.max_pending = http->max_pending,
@@ -504,7 +176,7 @@ make_messages(struct httpd *httpd)
 
 	httpd->lanes = lanes_new(random_seed());
 	httpd->limits = limits_new(&limits, clock_now_ns());
-	httpd->pending = pending_new(&pending, &pending_ops, httpd);
+	httpd->pending = pending_new(&pending, &wiring_pending, httpd);
 	if (httpd->lanes == NULL || httpd->limits == NULL ||
 	    httpd->pending == NULL)
 		return false;
@@ -518,24 +190,8 @@ make_messages(struct httpd *httpd)
 static bool
 make_identity_and_link(struct httpd *httpd)
 {
-	static const struct identity_ops identity_ops = {
-		.ask = ask_broker,
-		.decided = on_decided,
-	};
-	static const struct link_events link_events = {
-		.up = on_up,
-		.down = on_down,
-		.lane_opened = on_lane_opened,
-		.lane_refused = on_lane_refused,
-		.filters_begin = on_filters_begin,
-		.filter = on_filter,
-		.filters_end = on_filters_end,
-		.receipt = on_receipt,
-		.auth_result = on_auth_result,
-	};
-
-	httpd->identity = identity_new(&identity_ops, httpd);
-	httpd->link = link_new(httpd->conf->run_dir, httpd->loop, &link_events,
+	httpd->identity = identity_new(&wiring_identity, httpd);
+	httpd->link = link_new(httpd->conf->run_dir, httpd->loop, &wiring_link,
 	    httpd, httpd->counters, random_seed());
 	return httpd->identity != NULL && httpd->link != NULL;
 }
@@ -544,11 +200,6 @@ make_identity_and_link(struct httpd *httpd)
 static bool
 make_connections(struct httpd *httpd)
 {
-	static const struct connection_handler handler = {
-		.head = on_head,
-		.body = on_body,
-		.gone = on_gone,
-	};
 	const struct conf_http *http = &httpd->conf->http;
 	struct connections_config config = {
 		.max_connections = http->max_connections,
@@ -568,9 +219,17 @@ make_connections(struct httpd *httpd)
 	httpd->sleep_hook =
 	    (struct loop_hook){ .run = before_sleep, .arg = httpd };
 	loop_add_hook(httpd->loop, &httpd->sleep_hook);
-	httpd->connections = connections_new(
-	    &config, httpd->loop, httpd->hub, &handler, httpd, httpd->counters);
+	httpd->connections = connections_new(&config, httpd->loop, httpd->hub,
+	    &wiring_requests, httpd, httpd->counters);
 	return httpd->connections != NULL;
+}
+
+static void
+on_accept(void *arg, int fd, const char *peer)
+{
+	struct httpd *httpd = arg;
+
+	connections_accept(httpd->connections, fd, peer);
 }
 
 static int

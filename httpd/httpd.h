@@ -8,8 +8,8 @@
  *	     |                     identity       lanes        link ~~ rings
  *	     +------------- answers ----------------+------------+
  *
- * The parts do not know each other; the callbacks that join them are here.
- * All is for the main thread.
+ * The parts do not know each other; the callbacks that join them are in
+ * wiring_*.c.  All is for the main thread.
  */
 
 #ifndef WEIR_HTTPD_HTTPD_H

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/base/utf8.h"
 #include "httpd/base64.h"
 
 #define WAYS 4u
@@ -136,7 +137,8 @@ find_token(struct slice header, struct slice *out_token)
 	if (header.len == 0)
 		return IDENTITY_MISSING;
 	length = slice_find(header, ' ');
-	if (length != 5 || strncasecmp((const char *)header.data, "basic", 5) != 0)
+	if (length != 5 ||
+	    strncasecmp((const char *)header.data, "basic", 5) != 0)
 		return IDENTITY_SCHEME;
 	while (length < header.len && header.data[length] == ' ')
 		length++;
@@ -207,7 +209,7 @@ decode(struct slice token, struct credentials *out)
 	out->user = slice_of(text.data, colon);
 	out->password = slice_from(text, colon + 1);
 	return out->password.len <= IDENTITY_TEXT_MAX &&
-	    slice_is_utf8(out->user);
+	    utf8_is_valid(out->user);
 }
 
 static enum identity_verdict

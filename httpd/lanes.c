@@ -83,8 +83,8 @@ lanes_filters_add(struct lanes *lanes, const char *bridge, struct slice filter)
 	int err = -EINVAL;
 
 	if (topic_filter_is_valid(filter))
-		err = lane_table_add(
-		    lanes->table, bridge, (const char *)filter.data, filter.len);
+		err = lane_table_add(lanes->table, bridge,
+		    (const char *)filter.data, filter.len);
 	if (err != 0 && lanes->error == 0)
 		lanes->error = err;
 }

@@ -41,7 +41,10 @@ libhttpd_a_SOURCES = \
 	%D%/request.c \
 	%D%/request.h \
 	%D%/response.c \
-	%D%/response.h
+	%D%/response.h \
+	%D%/wiring.h \
+	%D%/wiring_messages.c \
+	%D%/wiring_requests.c
 libhttpd_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \
 	$(SODIUM_CFLAGS)
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/utf8.h"
 #include "common/msg/topic.h"
 #include "httpd/base64.h"
 
@@ -195,7 +196,7 @@ read_mqtt_string(struct reader *reader, json_t *object, const char *name,
 		return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
 		    "\"%s\" has %zu bytes, at most %u are allowed", name,
 		    out->len, STRING_MAX);
-	if (text && !slice_is_utf8(*out))
+	if (text && !utf8_is_valid(*out))
 		return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
 		    "\"%s\" may not hold U+0000", name);
 	return 0;
@@ -405,7 +406,7 @@ read_user_properties(struct reader *reader, json_t *properties,
 			return -EBADMSG;
 		name = slice_of_string(key);
 		if (name.len > STRING_MAX || text.len > STRING_MAX ||
-		    !slice_is_utf8(text))
+		    !utf8_is_valid(text))
 			return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
 			    "a user property is longer than %u bytes or "
 			    "holds U+0000",
@@ -445,7 +446,7 @@ read_payload_format(struct reader *reader, json_t *properties,
 	if (read_integer(reader, properties, "payload_format_indicator", 1,
 		&format) != 0)
 		return -EBADMSG;
-	if (format == 1 && !slice_is_utf8(payload))
+	if (format == 1 && !utf8_is_valid(payload))
 		return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
 		    "\"payload_format_indicator\" is 1, but the payload is "
 		    "not UTF-8");

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/base/bug.h"
+#include "common/base/utf8.h"
 
 const char *
 response_phrase(unsigned status)
@@ -133,7 +134,7 @@ response_escape(struct slice text, char *out, size_t length, size_t size)
 	size_t step;
 
 	while (text.len > 0) {
-		step = slice_utf8_sequence(text);
+		step = utf8_sequence(text);
 		if (text.data[0] == '"' || text.data[0] == '\\') {
 			code[0] = '\\';
 			code[1] = (char)text.data[0];

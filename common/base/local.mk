@@ -21,4 +21,6 @@ libbase_a_SOURCES = \
 	%D%/slice.c \
 	%D%/slice.h \
 	%D%/token_bucket.c \
-	%D%/token_bucket.h
+	%D%/token_bucket.h \
+	%D%/utf8.c \
+	%D%/utf8.h

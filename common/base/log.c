@@ -18,6 +18,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/slice.h"
+#include "common/base/utf8.h"
 
 #define ELLIPSIS "\xe2\x80\xa6"
 
@@ -180,7 +181,7 @@ log_quote_n(const void *bytes, size_t len)
 
 	*to++ = '"';
 	for (; used < len; used += step, at += step) {
-		step = slice_utf8_sequence(slice_of(at, len - used));
+		step = utf8_sequence(slice_of(at, len - used));
 		if (used + (step == 0 ? 1 : step) > LOG_QUOTE_MAX)
 			break;
 		if (step > 0 && !is_control(at, step) && *at != '"' &&

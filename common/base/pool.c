@@ -141,6 +141,9 @@ collect_returned(struct pool *pool)
 {
 	struct pool_object *object, *next;
 
+	/* Relaxed: what comes back just now is seen the next time. */
+	if (atomic_load_explicit(&pool->returned, memory_order_relaxed) == NULL)
+		return;
 	/* Pairs with the release in return_object(). */
 	object = atomic_exchange_explicit(
 	    &pool->returned, NULL, memory_order_acquire);

@@ -15,12 +15,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* `p` is the short name of `data`, for code that is all pointers. */
 struct slice {
-	union {
-		const uint8_t *data; /* may be NULL when len is 0 */
-		const uint8_t *p;
-	};
+	const uint8_t *data; /* may be NULL when len is 0 */
 	size_t len;
 };
 
@@ -28,12 +24,6 @@ static inline struct slice
 slice_of(const void *data, size_t len)
 {
 	return (struct slice){ .data = data, .len = len };
-}
-
-static inline struct slice
-slice_make(const void *data, size_t len)
-{
-	return slice_of(data, len);
 }
 
 /* Without the terminating NUL; NULL gives an empty slice. */
@@ -96,14 +86,5 @@ uint64_t slice_hash(struct slice s, uint64_t seed);
 
 /* A NUL-terminated copy on the heap, or NULL without memory. */
 char *slice_to_string(struct slice s);
-
-/* Well-formed UTF-8 without U+0000 and surrogates. */
-bool slice_is_utf8(struct slice s);
-
-/*
- * Length of the UTF-8 sequence that `s` begins with; 0 if it is not well
- * formed, is U+0000, or `s` is empty.
- */
-size_t slice_utf8_sequence(struct slice s);
 
 #endif

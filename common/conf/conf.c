@@ -88,18 +88,6 @@ store_string(struct conf_reader *reader, const struct conf_key *key,
 	*field = copy;
 }
 
-/* Bounds as people write them: in the unit of the key's type. */
-static const char *
-spell(const struct conf_key *key, uint64_t value, char *text)
-{
-	if (key->type == CONF_TYPE_SIZE)
-		return format_size(value, text);
-	if (key->type != CONF_TYPE_INT)
-		return format_duration(value, text);
-	snprintf(text, PARSE_TEXT_SIZE, "%llu", (unsigned long long)value);
-	return text;
-}
-
 static void
 take_number(struct conf_reader *reader, const struct conf_key *key,
     const config_setting_t *at, void *target, uint64_t value)
@@ -110,8 +98,9 @@ take_number(struct conf_reader *reader, const struct conf_key *key,
 	if (value < key->min || value > key->max) {
 		conf_mistake(reader, at,
 		    "%s is %s, out of range; allowed: %s to %s", key->name,
-		    spell(key, value, given), spell(key, key->min, low),
-		    spell(key, key->max, high));
+		    conf_key_spell(key, value, given),
+		    conf_key_spell(key, key->min, low),
+		    conf_key_spell(key, key->max, high));
 		return;
 	}
 	store_u64(key, target, value);

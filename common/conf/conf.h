@@ -152,6 +152,7 @@ struct conf {
 	uint32_t max_inflight;
 	uint32_t max_queued_messages; /* a session */
 	uint64_t max_queued_bytes;    /* a session */
+	uint32_t max_sessions;        /* kept beyond their connections */
 	uint64_t worker_window;       /* bytes, per (worker, bridge) */
 	uint64_t read_ahead;          /* bytes */
 	uint64_t connect_timeout_ns;

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/parse.h"
 #include "common/base/slice.h"
+#include "common/base/utf8.h"
 #include "common/conf/conf_table.h"
 
 #define MAX_WORKERS 64
@@ -139,7 +140,7 @@ filter_fault(const char *filter)
 	const char *level = filter, *end;
 	size_t len;
 
-	if (!slice_is_utf8(slice_of_string(filter)))
+	if (!utf8_is_valid(slice_of_string(filter)))
 		return "is not UTF-8";
 	if (strncmp(filter, "$share/", strlen("$share/")) == 0)
 		return "is a shared subscription, which a bridge cannot use";
@@ -165,7 +166,7 @@ check_prefix(struct conf_reader *reader, config_setting_t *at, const char *key,
 		conf_mistake(reader, at_key(at, key),
 		    "%s is \"%s\"; wildcards are allowed in filter alone", key,
 		    prefix);
-	else if (!slice_is_utf8(slice_of_string(prefix)))
+	else if (!utf8_is_valid(slice_of_string(prefix)))
 		conf_mistake(reader, at_key(at, key), "%s is not UTF-8", key);
 }
 
@@ -418,8 +419,12 @@ check_memory(
     struct conf_reader *reader, config_setting_t *root, const struct conf *conf)
 {
 	char needs[PARSE_TEXT_SIZE], limit[PARSE_TEXT_SIZE];
-	uint64_t fixed = conf_memory_for(conf, 0, 0, NULL);
+	struct conf_memory m;
+	uint64_t fixed;
 
+	/* What is there before the first client; no term can wrap here. */
+	conf_memory_for(conf, 0, 0, &m);
+	fixed = m.rings + m.windows + m.programs;
 	if (conf->memory_limit != 0 && fixed > conf->memory_limit)
 		conf_mistake(reader, at_key(root, "memory_limit"),
 		    "memory_limit is %s, but rings, windows and programs take "

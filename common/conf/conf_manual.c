@@ -48,17 +48,6 @@ print_words(const struct conf_key *key, FILE *out)
 	}
 }
 
-static const char *
-bound(const struct conf_key *key, uint64_t value, char *text)
-{
-	if (key->type == CONF_TYPE_SIZE)
-		return format_size(value, text);
-	if (key->type != CONF_TYPE_INT)
-		return format_duration(value, text);
-	snprintf(text, PARSE_TEXT_SIZE, "%llu", (unsigned long long)value);
-	return text;
-}
-
 static bool
 has_range(const struct conf_key *key)
 {
@@ -77,8 +66,8 @@ print_facts(const struct conf_key *key, FILE *out)
 	if (key->type == CONF_TYPE_ENUM)
 		print_words(key, out);
 	if (has_range(key) && key->min < key->max)
-		fprintf(out, ", %s to %s", bound(key, key->min, low),
-		    bound(key, key->max, high));
+		fprintf(out, ", %s to %s", conf_key_spell(key, key->min, low),
+		    conf_key_spell(key, key->max, high));
 	if (conf_key_is_required(key))
 		fputs(", required", out);
 	else if (key->fallback != NULL && key->fallback[0] != '\0')

@@ -4,13 +4,10 @@
  * The bound on resident memory.  Terms, each an upper bound by a limit that
  * the programs keep:
  *
- *	rings		every link has an input and an output lane of each set
- *			in use; counted are, per link, one lane in each
- *			direction and for ingress one more lane a stall or
- *			reject bridge.  A lane's pages are counted once: they
- *			are shared.  Sets of several bridges open further
- *			lanes; conf cannot know which are used, so they are
- *			seen in `weirctl rings`, not here.
+ *	rings		every link has one lane from the broker, and one to it
+ *			for each set of stall or reject bridges (a bridge's
+ *			own link without itself), 32 at most.  A lane's pages
+ *			are counted once: they are shared.
  *	windows		each worker may have worker_window under way to each
  *			bridge.
  *	connections	unfinished input (a packet), what was read ahead of a
@@ -30,6 +27,9 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define KIB (UINT64_C(1) << 10)
+
+/* Lanes that a direction of a link may have: RING_LANES. */
+#define MAX_LANES 32
 
 #define PROGRAM_BYTES (12 * MIB)
 #define WORKER_BYTES (2 * MIB)
@@ -64,19 +64,30 @@ stalls(const struct conf_bridge *bridge)
 	    bridge->overflow == CONF_OVERFLOW_REJECT;
 }
 
+/* Lanes to the broker of an ingress that may name `bridges` in its sets. */
+static uint64_t
+lanes(size_t bridges)
+{
+	return bridges >= 5 ? MAX_LANES : UINT64_C(1) << bridges;
+}
+
 static uint64_t
 ring_bytes(const struct conf *conf)
 {
-	uint64_t sets = 1, total = 0;
+	uint64_t total = 0;
+	size_t reliable = 0;
 
 	for (size_t i = 0; i < conf->bridge_count; i++)
-		sets += stalls(&conf->bridges[i]);
-	/* An ingress has a lane for each set; the way back is one lane. */
+		reliable += stalls(&conf->bridges[i]);
 	if (conf->http.enabled)
-		total = times(conf->http.ring.capacity, sets + 1);
-	for (size_t i = 0; i < conf->bridge_count; i++)
-		total = plus(
-		    total, times(conf->bridges[i].ring.capacity, sets + 1));
+		total = times(conf->http.ring.capacity, lanes(reliable) + 1);
+	for (size_t i = 0; i < conf->bridge_count; i++) {
+		const struct conf_bridge *bridge = &conf->bridges[i];
+
+		total = plus(total,
+		    times(bridge->ring.capacity,
+			lanes(reliable - stalls(bridge)) + 1));
+	}
 	return total;
 }
 
@@ -141,8 +152,7 @@ conf_memory_for(const struct conf *conf, uint64_t connections,
 		    times(least(conf->retained_max_messages,
 			      conf->retained_max_bytes),
 			MESSAGE_OBJECT_BYTES)),
-		/* Bodies are of connections, which there are none of yet. */
-		.http = connections == 0 ? 0 : http_bytes(&conf->http),
+		.http = http_bytes(&conf->http),
 		.bridges = bridge_bytes(conf),
 		.programs =
 		    plus(times(1 + conf->http.enabled + conf->bridge_count,

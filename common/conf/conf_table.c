@@ -2,10 +2,12 @@
 
 #include "common/conf/conf_table.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/options.h"
+#include "common/base/parse.h"
 
 #define STRUCT_GLOBAL struct conf
 #define STRUCT_ACCOUNT struct conf_account
@@ -164,4 +166,15 @@ conf_key_nearest(enum conf_section section, const char *name)
 		}
 	}
 	return nearest;
+}
+
+const char *
+conf_key_spell(const struct conf_key *key, uint64_t value, char *out_text)
+{
+	if (key->type == CONF_TYPE_SIZE)
+		return format_size(value, out_text);
+	if (key->type != CONF_TYPE_INT)
+		return format_duration(value, out_text);
+	snprintf(out_text, PARSE_TEXT_SIZE, "%llu", (unsigned long long)value);
+	return out_text;
 }

@@ -85,6 +85,13 @@ bool conf_key_is_required(const struct conf_key *key);
 /* The key of that section most like `name`, or NULL if none is. */
 const char *conf_key_nearest(enum conf_section section, const char *name);
 
+/*
+ * A number as people write it, in the unit of the key's type.  `out_text` has
+ * room for PARSE_TEXT_SIZE bytes; returns it.
+ */
+const char *conf_key_spell(
+    const struct conf_key *key, uint64_t value, char *out_text);
+
 /* How the section is called in messages: "bridges", "http". */
 const char *conf_section_name(enum conf_section section);
 

@@ -2,63 +2,9 @@
 
 #include "common/mqtt/encode.h"
 
+#include "common/mqtt/encode_parts.h"
+
 static const struct mqtt_properties no_properties;
-
-/* A whole packet with `remaining` bytes after its header; 0: too large. */
-static size_t
-packet_size(size_t remaining)
-{
-	if (remaining > MQTT_MAX_VARINT)
-		return 0;
-	return 1 + wire_varint_size((uint32_t)remaining) + remaining;
-}
-
-/* Write a fixed header; a packet that is too large makes *w bad. */
-static void
-put_header(struct wire_out *w, unsigned type, uint8_t flags, size_t remaining)
-{
-	if (remaining > MQTT_MAX_VARINT) {
-		w->bad = true;
-		return;
-	}
-	wire_put_u8(w, (uint8_t)(type << 4 | flags));
-	wire_put_varint(w, (uint32_t)remaining);
-}
-
-static size_t
-written(const struct wire_out *w, const uint8_t *buffer)
-{
-	return w->bad ? 0 : (size_t)(w->p - buffer);
-}
-
-/* A size that may be huge, cut so that sums of a few do not overflow. */
-static size_t
-bounded(size_t size)
-{
-	return size < WIRE_TOO_LARGE ? size : WIRE_TOO_LARGE;
-}
-
-/* Bytes of the Property Length and the properties; none in old versions. */
-static size_t
-properties_size(
-    const struct mqtt_properties *properties, enum mqtt_version version)
-{
-	size_t size;
-
-	if (version != MQTT_5)
-		return 0;
-	size = bounded(mqtt_properties_size(properties));
-	return size > MQTT_MAX_VARINT ? WIRE_TOO_LARGE
-				      : wire_varint_size((uint32_t)size) + size;
-}
-
-static void
-put_properties(struct wire_out *w, const struct mqtt_properties *properties,
-    enum mqtt_version version)
-{
-	if (version == MQTT_5)
-		mqtt_properties_put(w, properties);
-}
 
 static const struct mqtt_properties *
 or_none(const struct mqtt_properties *properties)
@@ -70,7 +16,7 @@ or_none(const struct mqtt_properties *properties)
 static size_t
 publish_properties_size(const struct mqtt_publish_out *publish)
 {
-	size_t size = bounded(publish->properties.len);
+	size_t size = encode_bounded(publish->properties.len);
 
 	if (publish->has_message_expiry)
 		size += 5;
@@ -88,11 +34,12 @@ publish_remaining(
 {
 	size_t size, properties;
 
-	size = wire_binary_size(publish->topic) + bounded(publish->payload.len);
+	size = wire_binary_size(publish->topic) +
+	    encode_bounded(publish->payload.len);
 	if (publish->qos != 0)
 		size += 2;
 	if (version == MQTT_5) {
-		properties = bounded(publish_properties_size(publish));
+		properties = encode_bounded(publish_properties_size(publish));
 		size += properties + wire_varint_size((uint32_t)properties);
 	}
 	return size;
@@ -130,7 +77,7 @@ size_t
 mqtt_publish_size(
     const struct mqtt_publish_out *publish, enum mqtt_version version)
 {
-	return packet_size(publish_remaining(publish, version));
+	return encode_packet_size(publish_remaining(publish, version));
 }
 
 size_t
@@ -142,7 +89,7 @@ mqtt_encode_publish_head(uint8_t *buffer, size_t size,
 	struct wire_out w = wire_write(buffer, size);
 	struct mqtt_publish_layout layout = { 0 };
 
-	put_header(&w, MQTT_PUBLISH, publish_flags(publish), remaining);
+	encode_put_header(&w, MQTT_PUBLISH, publish_flags(publish), remaining);
 	if (w.bad)
 		return 0;
 	wire_put_binary(&w, publish->topic);
@@ -161,7 +108,7 @@ mqtt_encode_publish_head(uint8_t *buffer, size_t size,
 	if (w.bad)
 		return 0;
 
-	layout.size = packet_size(remaining);
+	layout.size = encode_packet_size(remaining);
 	layout.payload_offset = (size_t)(w.p - buffer);
 	if (out_layout != NULL)
 		*out_layout = layout;
@@ -182,7 +129,8 @@ mqtt_encode_publish(uint8_t *buffer, size_t size,
 		return 0;
 
 	if (publish->payload.len != 0)
-		memcpy(buffer + head, publish->payload.data, publish->payload.len);
+		memcpy(
+		    buffer + head, publish->payload.data, publish->payload.len);
 	if (out_layout != NULL)
 		*out_layout = layout;
 	return layout.size;
@@ -204,7 +152,7 @@ reason_size(enum mqtt_reason reason, const struct mqtt_properties *properties,
 		return 0;
 	if (mqtt_properties_size(properties) == 0)
 		return 1;
-	return 1 + properties_size(properties, version);
+	return 1 + encode_properties_size(properties, version);
 }
 
 static void
@@ -227,7 +175,7 @@ ack_remaining(const struct mqtt_ack *ack, enum mqtt_version version)
 size_t
 mqtt_ack_size(const struct mqtt_ack *ack, enum mqtt_version version)
 {
-	return packet_size(ack_remaining(ack, version));
+	return encode_packet_size(ack_remaining(ack, version));
 }
 
 size_t
@@ -236,18 +184,18 @@ mqtt_encode_ack(uint8_t *buffer, size_t size, enum mqtt_packet_type type,
 {
 	struct wire_out w = wire_write(buffer, size);
 
-	put_header(
+	encode_put_header(
 	    &w, type, type == MQTT_PUBREL ? 2 : 0, ack_remaining(ack, version));
 	wire_put_u16(&w, ack->packet_id);
 	put_reason(&w, ack->reason, &ack->properties, version);
-	return written(&w, buffer);
+	return encode_written(&w, buffer);
 }
 
 static size_t
 subscribe_remaining(const struct mqtt_subscription *list, size_t count,
     const struct mqtt_properties *properties, enum mqtt_version version)
 {
-	size_t size = 2 + properties_size(or_none(properties), version);
+	size_t size = 2 + encode_properties_size(or_none(properties), version);
 
 	for (size_t i = 0; i < count; i++)
 		size += wire_binary_size(list[i].filter) + 1;
@@ -270,7 +218,7 @@ size_t
 mqtt_subscribe_size(const struct mqtt_subscription *list, size_t count,
     const struct mqtt_properties *properties, enum mqtt_version version)
 {
-	return packet_size(
+	return encode_packet_size(
 	    subscribe_remaining(list, count, properties, version));
 }
 
@@ -281,22 +229,22 @@ mqtt_encode_subscribe(uint8_t *buffer, size_t size, uint16_t packet_id,
 {
 	struct wire_out w = wire_write(buffer, size);
 
-	put_header(&w, MQTT_SUBSCRIBE, 2,
+	encode_put_header(&w, MQTT_SUBSCRIBE, 2,
 	    subscribe_remaining(list, count, properties, version));
 	wire_put_u16(&w, packet_id);
-	put_properties(&w, or_none(properties), version);
+	encode_put_properties(&w, or_none(properties), version);
 	for (size_t i = 0; i < count; i++) {
 		wire_put_binary(&w, list[i].filter);
 		wire_put_u8(&w, options_of(&list[i], version));
 	}
-	return written(&w, buffer);
+	return encode_written(&w, buffer);
 }
 
 static size_t
 unsubscribe_remaining(const struct slice *filters, size_t count,
     const struct mqtt_properties *properties, enum mqtt_version version)
 {
-	size_t size = 2 + properties_size(or_none(properties), version);
+	size_t size = 2 + encode_properties_size(or_none(properties), version);
 
 	for (size_t i = 0; i < count; i++)
 		size += wire_binary_size(filters[i]);
@@ -307,7 +255,7 @@ size_t
 mqtt_unsubscribe_size(const struct slice *filters, size_t count,
     const struct mqtt_properties *properties, enum mqtt_version version)
 {
-	return packet_size(
+	return encode_packet_size(
 	    unsubscribe_remaining(filters, count, properties, version));
 }
 
@@ -318,13 +266,13 @@ mqtt_encode_unsubscribe(uint8_t *buffer, size_t size, uint16_t packet_id,
 {
 	struct wire_out w = wire_write(buffer, size);
 
-	put_header(&w, MQTT_UNSUBSCRIBE, 2,
+	encode_put_header(&w, MQTT_UNSUBSCRIBE, 2,
 	    unsubscribe_remaining(filters, count, properties, version));
 	wire_put_u16(&w, packet_id);
-	put_properties(&w, or_none(properties), version);
+	encode_put_properties(&w, or_none(properties), version);
 	for (size_t i = 0; i < count; i++)
 		wire_put_binary(&w, filters[i]);
-	return written(&w, buffer);
+	return encode_written(&w, buffer);
 }
 
 /* An old UNSUBACK has no codes. */
@@ -338,15 +286,15 @@ static size_t
 suback_remaining(enum mqtt_packet_type type, const struct mqtt_suback *suback,
     enum mqtt_version version)
 {
-	return 2 + properties_size(&suback->properties, version) +
-	    (has_codes(type, version) ? bounded(suback->codes.len) : 0);
+	return 2 + encode_properties_size(&suback->properties, version) +
+	    (has_codes(type, version) ? encode_bounded(suback->codes.len) : 0);
 }
 
 size_t
 mqtt_suback_size(enum mqtt_packet_type type, const struct mqtt_suback *suback,
     enum mqtt_version version)
 {
-	return packet_size(suback_remaining(type, suback, version));
+	return encode_packet_size(suback_remaining(type, suback, version));
 }
 
 size_t
@@ -356,11 +304,11 @@ mqtt_encode_suback(uint8_t *buffer, size_t size, enum mqtt_packet_type type,
 	struct wire_out w = wire_write(buffer, size);
 	uint8_t code;
 
-	put_header(&w, type, 0, suback_remaining(type, suback, version));
+	encode_put_header(&w, type, 0, suback_remaining(type, suback, version));
 	wire_put_u16(&w, suback->packet_id);
-	put_properties(&w, &suback->properties, version);
+	encode_put_properties(&w, &suback->properties, version);
 	if (!has_codes(type, version))
-		return written(&w, buffer);
+		return encode_written(&w, buffer);
 
 	for (size_t i = 0; i < suback->codes.len && !w.bad; i++) {
 		code = suback->codes.data[i];
@@ -368,7 +316,7 @@ mqtt_encode_suback(uint8_t *buffer, size_t size, enum mqtt_packet_type type,
 			code = mqtt_reason_to_suback3((enum mqtt_reason)code);
 		wire_put_u8(&w, code);
 	}
-	return written(&w, buffer);
+	return encode_written(&w, buffer);
 }
 
 size_t
@@ -376,8 +324,8 @@ mqtt_encode_ping(uint8_t *buffer, size_t size, enum mqtt_packet_type type)
 {
 	struct wire_out w = wire_write(buffer, size);
 
-	put_header(&w, type, 0, 0);
-	return written(&w, buffer);
+	encode_put_header(&w, type, 0, 0);
+	return encode_written(&w, buffer);
 }
 
 /* DISCONNECT and AUTH differ in their type alone. */
@@ -387,17 +335,17 @@ encode_reason_packet(uint8_t *buffer, size_t size, enum mqtt_packet_type type,
 {
 	struct wire_out w = wire_write(buffer, size);
 
-	put_header(&w, type, 0,
+	encode_put_header(&w, type, 0,
 	    reason_size(packet->reason, &packet->properties, version));
 	put_reason(&w, packet->reason, &packet->properties, version);
-	return written(&w, buffer);
+	return encode_written(&w, buffer);
 }
 
 size_t
 mqtt_disconnect_size(
     const struct mqtt_disconnect *disconnect, enum mqtt_version version)
 {
-	return packet_size(
+	return encode_packet_size(
 	    reason_size(disconnect->reason, &disconnect->properties, version));
 }
 

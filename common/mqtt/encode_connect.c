@@ -3,27 +3,7 @@
 /* encode_connect - CONNECT and CONNACK. */
 
 #include "common/mqtt/encode.h"
-
-static size_t
-packet_size(size_t remaining)
-{
-	if (remaining > MQTT_MAX_VARINT)
-		return 0;
-	return 1 + wire_varint_size((uint32_t)remaining) + remaining;
-}
-
-/* As packet_size(), for a list of properties with its length in front. */
-static size_t
-properties_size(const struct mqtt_properties *properties, unsigned version)
-{
-	size_t size;
-
-	if (version != MQTT_5)
-		return 0;
-	size = mqtt_properties_size(properties);
-	return size > MQTT_MAX_VARINT ? WIRE_TOO_LARGE
-				      : wire_varint_size((uint32_t)size) + size;
-}
+#include "common/mqtt/encode_parts.h"
 
 static struct slice
 protocol_name(const struct mqtt_connect *connect)
@@ -38,10 +18,10 @@ connect_remaining(const struct mqtt_connect *connect)
 	/* Level, flags and keep alive are four bytes. */
 	size_t size = wire_binary_size(protocol_name(connect)) + 4;
 
-	size += properties_size(&connect->properties, connect->version);
+	size += encode_properties_size(&connect->properties, connect->version);
 	size += wire_binary_size(connect->client_id);
 	if (connect->has_will) {
-		size += properties_size(
+		size += encode_properties_size(
 		    &connect->will_properties, connect->version);
 		size += wire_binary_size(connect->will_topic);
 		size += wire_binary_size(connect->will_payload);
@@ -73,14 +53,13 @@ connect_flags(const struct mqtt_connect *connect)
 size_t
 mqtt_connect_size(const struct mqtt_connect *connect)
 {
-	return packet_size(connect_remaining(connect));
+	return encode_packet_size(connect_remaining(connect));
 }
 
 static void
 put_will(struct wire_out *w, const struct mqtt_connect *connect)
 {
-	if (connect->version == MQTT_5)
-		mqtt_properties_put(w, &connect->will_properties);
+	encode_put_properties(w, &connect->will_properties, connect->version);
 	wire_put_binary(w, connect->will_topic);
 	wire_put_binary(w, connect->will_payload);
 }
@@ -92,16 +71,12 @@ mqtt_encode_connect(
 	struct wire_out w = wire_write(buffer, size);
 	size_t remaining = connect_remaining(connect);
 
-	if (remaining > MQTT_MAX_VARINT)
-		return 0;
-	wire_put_u8(&w, MQTT_CONNECT << 4);
-	wire_put_varint(&w, (uint32_t)remaining);
+	encode_put_header(&w, MQTT_CONNECT, 0, remaining);
 	wire_put_binary(&w, protocol_name(connect));
 	wire_put_u8(&w, connect->version);
 	wire_put_u8(&w, connect_flags(connect));
 	wire_put_u16(&w, connect->keep_alive_s);
-	if (connect->version == MQTT_5)
-		mqtt_properties_put(&w, &connect->properties);
+	encode_put_properties(&w, &connect->properties, connect->version);
 	wire_put_binary(&w, connect->client_id);
 	if (connect->has_will)
 		put_will(&w, connect);
@@ -109,27 +84,26 @@ mqtt_encode_connect(
 		wire_put_binary(&w, connect->username);
 	if (connect->has_password)
 		wire_put_binary(&w, connect->password);
-	return w.bad ? 0 : (size_t)(w.p - buffer);
+	return encode_written(&w, buffer);
 }
 
 size_t
 mqtt_connack_size(const struct mqtt_connack *connack, enum mqtt_version version)
 {
-	return packet_size(2 + properties_size(&connack->properties, version));
+	return encode_packet_size(
+	    2 + encode_properties_size(&connack->properties, version));
 }
 
 size_t
 mqtt_encode_connack(uint8_t *buffer, size_t size,
     const struct mqtt_connack *connack, enum mqtt_version version)
 {
-	size_t remaining = 2 + properties_size(&connack->properties, version);
+	size_t remaining =
+	    2 + encode_properties_size(&connack->properties, version);
 	struct wire_out w = wire_write(buffer, size);
 	bool accepted = connack->reason == MQTT_SUCCESS;
 
-	if (remaining > MQTT_MAX_VARINT)
-		return 0;
-	wire_put_u8(&w, MQTT_CONNACK << 4);
-	wire_put_varint(&w, (uint32_t)remaining);
+	encode_put_header(&w, MQTT_CONNACK, 0, remaining);
 	/* [MQTT-3.2.2-6] */
 	wire_put_u8(&w, accepted && connack->session_present);
 	if (version == MQTT_5) {
@@ -139,5 +113,5 @@ mqtt_encode_connack(uint8_t *buffer, size_t size,
 		wire_put_u8(
 		    &w, (uint8_t)mqtt_reason_to_connack3(connack->reason));
 	}
-	return w.bad ? 0 : (size_t)(w.p - buffer);
+	return encode_written(&w, buffer);
 }

@@ -6,6 +6,7 @@ libmqtt_a_SOURCES = \
 	%D%/encode.c \
 	%D%/encode.h \
 	%D%/encode_connect.c \
+	%D%/encode_parts.h \
 	%D%/frame.c \
 	%D%/packet.c \
 	%D%/packet.h \

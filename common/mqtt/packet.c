@@ -325,7 +325,8 @@ mqtt_decode_suback(const struct mqtt_frame *frame, enum mqtt_version version,
 	if ((suback->codes.len != 0) != has_codes)
 		return MQTT_MALFORMED_PACKET;
 	for (size_t i = 0; i < suback->codes.len; i++) {
-		if (!code_is_allowed(suback->codes.data[i], frame->type, version))
+		if (!code_is_allowed(
+			suback->codes.data[i], frame->type, version))
 			return MQTT_PROTOCOL_ERROR;
 	}
 	return MQTT_SUCCESS;

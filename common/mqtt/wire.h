@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "common/base/slice.h"
+#include "common/base/utf8.h"
 #include "common/mqtt/protocol.h"
-#include "common/msg/utf8.h"
 
 /* A place in bytes being read.  `p` is `end` once `bad`. */
 struct wire {

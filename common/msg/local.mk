@@ -6,6 +6,4 @@ libmsg_a_SOURCES = \
 	%D%/record.c \
 	%D%/record.h \
 	%D%/topic.c \
-	%D%/topic.h \
-	%D%/utf8.c \
-	%D%/utf8.h
+	%D%/topic.h

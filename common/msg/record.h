@@ -113,24 +113,24 @@ void record_message_write(const struct record_message *message, void *out);
  * Take a body apart.  Returns 0, or -EBADMSG when version, qos or lengths
  * are wrong (trailing bytes too); *out_message is then untouched.
  */
-int record_message_parse(const void *body, size_t length,
-    struct record_message *out_message);
+int record_message_parse(
+    const void *body, size_t length, struct record_message *out_message);
 
 /*
  * The part of a body before the payload, for writers that put the payload
  * into the ring themselves.
  */
-size_t record_message_prefix(const struct record_message *message, void *out,
-    size_t capacity);
+size_t record_message_prefix(
+    const struct record_message *message, void *out, size_t capacity);
 
 size_t record_auth_size(const struct record_auth *auth);
 void record_auth_write(const struct record_auth *auth, void *out);
-int record_auth_parse(const void *body, size_t length,
-    struct record_auth *out_auth);
+int record_auth_parse(
+    const void *body, size_t length, struct record_auth *out_auth);
 
 /* 0 and a copy, or -EBADMSG. */
-int record_answer_parse(const void *body, size_t length,
-    struct record_answer *out_answer);
+int record_answer_parse(
+    const void *body, size_t length, struct record_answer *out_answer);
 
 /*
  * Builder of properties in wire form, into the caller's buffer; `failed`
@@ -143,16 +143,16 @@ struct record_properties {
 	bool failed;
 };
 
-void record_properties_init(struct record_properties *properties, void *buffer,
-    size_t capacity);
-void record_properties_payload_format(struct record_properties *properties,
-    uint8_t utf8);
-void record_properties_content_type(struct record_properties *properties,
-    struct slice value);
-void record_properties_response_topic(struct record_properties *properties,
-    struct slice value);
-void record_properties_correlation_data(struct record_properties *properties,
-    struct slice value);
+void record_properties_init(
+    struct record_properties *properties, void *buffer, size_t capacity);
+void record_properties_payload_format(
+    struct record_properties *properties, uint8_t utf8);
+void record_properties_content_type(
+    struct record_properties *properties, struct slice value);
+void record_properties_response_topic(
+    struct record_properties *properties, struct slice value);
+void record_properties_correlation_data(
+    struct record_properties *properties, struct slice value);
 void record_properties_user(struct record_properties *properties,
     struct slice name, struct slice value);
 

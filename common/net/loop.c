@@ -4,42 +4,78 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 
+/* Later than any clock shows, and within what the kernel takes. */
+#define NEVER_NS ((uint64_t)INT64_MAX / 2)
+
+/*
+ * Timers are our own, on one kernel timer that is set when the first of them
+ * changes: libevent would set one at each turn, a system call as dear as the
+ * wait itself, or reckon from a clock that is 4 ms behind.
+ */
 struct loop {
 	struct event_base *base;
 	struct loop_hook *hooks;
 	struct loop_hook *next_hook; /* to run after the one that runs now */
-	uint64_t now_ns;             /* 0: not read in this turn */
+	struct loop_timer *timers;   /* the next one first */
+	struct loop_fd timer_watch;
+	uint64_t armed_ns; /* when timer_fd becomes ready, or UINT64_MAX */
+	uint64_t now_ns;   /* 0: not read in this turn */
+	int timer_fd;
 	bool stopping;
 	bool again;
 	bool dispatching; /* the hooks are still to come */
 };
 
+static void on_timer_fd(void *arg, int fd, unsigned ready);
+
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	if (config == NULL)
+		return NULL;
+	/* The loop is of one thread: no locks. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 struct loop *
 loop_new(void)
 {
-	struct event_config *config = event_config_new();
 	struct loop *loop = calloc(1, sizeof(*loop));
+	int err = -ENOMEM;
 
-	if (config == NULL || loop == NULL)
+	if (loop == NULL)
+		return NULL;
+	loop->armed_ns = UINT64_MAX;
+	loop->timer_fd =
+	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (loop->timer_fd == -1) {
+		err = -errno;
 		goto fail;
-	/* The loop is of one thread: no locks, and no clock of its own. */
-	event_config_set_flag(
-	    config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
-	loop->base = event_base_new_with_config(config);
+	}
+	loop->base = new_base();
 	if (loop->base == NULL)
 		goto fail;
-	event_config_free(config);
+	err = loop_fd_start(&loop->timer_watch, loop, loop->timer_fd,
+	    LOOP_READ | LOOP_EDGE, on_timer_fd, loop);
+	if (err != 0)
+		goto fail;
 	return loop;
 
 fail:
-	if (config != NULL)
-		event_config_free(config);
-	free(loop);
-	errno = ENOMEM;
+	loop_free(loop);
+	errno = -err;
 	return NULL;
 }
 
@@ -48,8 +84,59 @@ loop_free(struct loop *loop)
 {
 	if (loop == NULL)
 		return;
-	event_base_free(loop->base);
+	while (loop->timers != NULL)
+		loop_timer_stop(loop->timers);
+	loop_fd_stop(&loop->timer_watch);
+	if (loop->base != NULL)
+		event_base_free(loop->base);
+	if (loop->timer_fd != -1)
+		close(loop->timer_fd);
 	free(loop);
+}
+
+/*
+ * Set the kernel's timer, if it would come too late.  One that comes too
+ * early, for a timer that was stopped or moved, costs one idle turn.
+ */
+static void
+arm_timer(struct loop *loop)
+{
+	struct itimerspec when = { 0 };
+	uint64_t due_ns;
+	int err;
+
+	if (loop->timers == NULL || loop->timers->due_ns >= loop->armed_ns)
+		return;
+	due_ns = loop->timers->due_ns;
+	when.it_value.tv_sec = (time_t)(due_ns / CLOCK_SECOND_NS);
+	when.it_value.tv_nsec = (long)(due_ns % CLOCK_SECOND_NS);
+	err = timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+	BUG_ON(err != 0);
+	loop->armed_ns = due_ns;
+}
+
+/* Not read: being set again makes it ready again. */
+static void
+on_timer_fd(void *arg, int fd, unsigned ready)
+{
+	struct loop *loop = arg;
+
+	(void)fd;
+	(void)ready;
+	loop->armed_ns = UINT64_MAX;
+}
+
+/* Those that are due now, not those that they start meanwhile. */
+static void
+fire_due(struct loop *loop)
+{
+	struct loop_timer *timer;
+
+	while ((timer = loop->timers) != NULL &&
+	    timer->due_ns <= loop_now_ns(loop)) {
+		loop_timer_stop(timer);
+		timer->fire(timer->arg);
+	}
 }
 
 static void
@@ -73,9 +160,12 @@ loop_turn(struct loop *loop, bool wait)
 		flags |= EVLOOP_NONBLOCK;
 	loop->again = false;
 	loop->now_ns = 0;
+	arm_timer(loop);
 	loop->dispatching = true;
 	errno = 0;
 	err = event_base_loop(loop->base, flags);
+	if (err != -1)
+		fire_due(loop);
 	loop->dispatching = false;
 	if (err == -1)
 		return errno == 0 ? -EIO : -errno;
@@ -151,50 +241,47 @@ loop_remove_hook(struct loop *loop, struct loop_hook *hook)
 		loop->next_hook = hook->next;
 }
 
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop_timer *timer = arg;
-
-	(void)fd;
-	(void)what;
-	timer->fire(timer->arg);
-}
-
 void
 loop_timer_init(struct loop_timer *timer, struct loop *loop,
     void (*fire)(void *arg), void *arg)
 {
-	timer->fire = fire;
-	timer->arg = arg;
-	evtimer_assign(&timer->event, loop->base, on_timer, timer);
+	*timer = (struct loop_timer){ .loop = loop, .fire = fire, .arg = arg };
 }
 
 void
 loop_timer_start(struct loop_timer *timer, uint64_t delay_ns)
 {
-	uint64_t us = delay_ns / CLOCK_US_NS + (delay_ns % CLOCK_US_NS != 0);
-	struct timeval delay = { .tv_sec = (time_t)(us / 1000000),
-		.tv_usec = (suseconds_t)(us % 1000000) };
-	int err;
+	struct loop_timer **at = &timer->loop->timers;
+	/* Beyond what fire_due() takes for now. */
+	const uint64_t now_ns = clock_now_ns() + 1;
 
-	/* Fails only without memory for a first, small heap. */
-	err = event_add(&timer->event, &delay);
-	BUG_ON(err != 0);
+	loop_timer_stop(timer);
+	timer->due_ns =
+	    delay_ns < NEVER_NS - now_ns ? now_ns + delay_ns : NEVER_NS;
+	while (*at != NULL && (*at)->due_ns <= timer->due_ns)
+		at = &(*at)->next;
+	timer->next = *at;
+	*at = timer;
+	timer->running = true;
 }
 
 void
 loop_timer_stop(struct loop_timer *timer)
 {
-	if (event_initialized(&timer->event))
-		event_del(&timer->event);
+	struct loop_timer **at;
+
+	if (!timer->running)
+		return;
+	for (at = &timer->loop->timers; *at != timer; at = &(*at)->next)
+		BUG_ON(*at == NULL);
+	*at = timer->next;
+	timer->running = false;
 }
 
 bool
 loop_timer_is_running(const struct loop_timer *timer)
 {
-	return event_initialized(&timer->event) &&
-	    event_pending(&timer->event, EV_TIMEOUT, NULL);
+	return timer->running;
 }
 
 static void

@@ -3,7 +3,8 @@
 /*
  * loop - an event loop that works in turns.
  *
- * A turn waits for events, calls their callbacks and then the hooks: what a
+ * A turn waits for events, calls their callbacks, then the timers that are
+ * due and then the hooks: what a
  * whole batch of events wrote is flushed once, by a hook.  A loop belongs to
  * the thread that runs it; nothing here may be called from another one.
  *
@@ -29,9 +30,12 @@ struct loop_hook {
 
 /* A timer that fires once each time it is started; embed it by value. */
 struct loop_timer {
-	struct event event; /* private */
 	void (*fire)(void *arg);
 	void *arg;
+	struct loop *loop;       /* private, as the rest */
+	struct loop_timer *next; /* that fires after it */
+	uint64_t due_ns;
+	bool running;
 };
 
 enum loop_interest {
@@ -83,7 +87,10 @@ void loop_remove_hook(struct loop *loop, struct loop_hook *hook);
 void loop_timer_init(struct loop_timer *timer, struct loop *loop,
     void (*fire)(void *arg), void *arg);
 
-/* (Re)start: fires once, `delay_ns` after now. */
+/*
+ * (Re)start: fires once, `delay_ns` after now, never earlier.  Started by a
+ * timer that fires, it waits for the next turn, also with 0.
+ */
 void loop_timer_start(struct loop_timer *timer, uint64_t delay_ns);
 
 /* Stopping a stopped or zeroed timer is nothing. */

@@ -337,6 +337,24 @@ store_tail(struct ring_consumer *c, struct cursor to)
 	c->released = to;
 }
 
+/*
+ * What became of records that were given back earlier: the slot of the tail
+ * as it stands.  A reader may see one of the three sooner than the others.
+ */
+static void
+store_totals(struct ring_consumer *c)
+{
+	struct ring_tail_slot *slot = &c->m.own->slot[1 - c->next_slot];
+
+	/* relaxed: statistics */
+	atomic_store_explicit(
+	    &slot->delivered, c->totals.delivered, memory_order_relaxed);
+	atomic_store_explicit(
+	    &slot->dropped, c->totals.dropped, memory_order_relaxed);
+	atomic_store_explicit(
+	    &slot->dead, c->totals.dead, memory_order_relaxed);
+}
+
 bool
 ring_release(struct ring_consumer *consumer, uint64_t word,
     const struct ring_outcome *outcome, uint64_t now_ns)
@@ -355,8 +373,11 @@ ring_release(struct ring_consumer *consumer, uint64_t word,
 		to = c->read;
 		c->released_bytes = c->read_bytes;
 	}
-	if (to.position <= c->released.position)
+	if (to.position <= c->released.position) {
+		if (outcome != NULL)
+			store_totals(c);
 		return false;
+	}
 	if (to.position < c->finished.position)
 		c->released_bytes += walk_bytes(c, to.position);
 

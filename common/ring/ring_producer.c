@@ -451,29 +451,31 @@ ring_producer_is_drained(struct ring_producer *producer)
 	return ring_producer_used_bytes(producer) == 0;
 }
 
-void
+bool
 ring_producer_drop_oldest(struct ring_producer *producer, size_t length)
 {
 	struct ring_producer *p = producer;
 	uint64_t before, need, old, wanted;
 
 	if (p->fault != NULL || read_tail(p) != 0)
-		return;
+		return false;
 	need = ring_record_size(length);
 	wanted = pad_before(p, need) + need + RING_ALIGN;
 	if (wanted > p->size)
 		wanted = p->size;
 	if (wanted <= free_space(p))
-		return;
+		return false;
 	before = p->tail + (wanted - free_space(p));
 	if (before > p->committed)
 		before = p->committed;
 	/* relaxed: a hint; the consumer compares it with its own cursor */
 	old =
 	    atomic_load_explicit(&p->m.own->drop_before, memory_order_relaxed);
-	if (before > RING_POSITION(old))
-		atomic_store_explicit(&p->m.own->drop_before,
-		    RING_WORD(before, p->m.class), memory_order_relaxed);
+	if (before <= RING_POSITION(old))
+		return false;
+	atomic_store_explicit(&p->m.own->drop_before,
+	    RING_WORD(before, p->m.class), memory_order_relaxed);
+	return true;
 }
 
 void

@@ -123,8 +123,9 @@ bool ring_producer_is_drained(struct ring_producer *producer);
 /*
  * drop_oldest: ask the consumer to skip the oldest records until a record of
  * `length` payload bytes fits.  It takes effect when the consumer has run.
+ * Returns true if more are to be skipped than before.
  */
-void ring_producer_drop_oldest(struct ring_producer *producer, size_t length);
+bool ring_producer_drop_oldest(struct ring_producer *producer, size_t length);
 
 /* Counters for refusals and drops that happen before the ring. */
 void ring_producer_count_refused(struct ring_producer *producer);

@@ -7,17 +7,6 @@
  * The first byte says how the rest is cut into reads; a body that gets
  * through is decoded as a publish and, if it is valid, checked for what the
  * rings rely on.
- *
- * SOURCES: httpd/base64.c httpd/connection.c httpd/counters.c
- * SOURCES: httpd/publish_json.c httpd/request.c httpd/response.c
- * SOURCES: common/msg/record.c common/msg/topic.c common/msg/utf8.c
- * SOURCES: common/net/listener.c common/net/loop.c
- * SOURCES: common/net/port_owner.c common/net/stream.c
- * SOURCES: common/stats/prometheus.c common/stats/stats.c
- * SOURCES: common/shm/memfd.c common/base/bug.c common/base/clock.c
- * SOURCES: common/base/log.c common/base/parse.c common/base/pool.c
- * SOURCES: common/base/slice.c -lhttp_parser
- * LIBS: jansson libevent
  */
 
 #include <stdlib.h>

@@ -377,7 +377,7 @@ START_TEST(bounds_memory_by_the_sum_of_its_terms)
 	ck_assert_uint_eq(m.connections, 10 * m.per_connection);
 	ck_assert_uint_eq(m.sessions, 5 * m.per_session);
 	/* http and the bridge: each two lanes in, one lane out. */
-	ck_assert_uint_eq(m.rings, 3 * (1 << 20) + 3 * (256 << 10));
+	ck_assert_uint_eq(m.rings, 3 * (1 << 20) + 2 * (256 << 10));
 	ck_assert_uint_eq(m.total,
 	    m.rings + m.windows + m.connections + m.sessions + m.retained +
 		m.http + m.bridges + m.programs);

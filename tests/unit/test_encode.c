@@ -200,7 +200,8 @@ START_TEST(gives_back_every_publish_and_where_its_fields_are)
 		ck_assert(got.dup == sent.dup && got.retain == sent.retain);
 		ck_assert(slice_equal(got.topic, sent.topic));
 		ck_assert(slice_equal(got.payload, sent.payload));
-		ck_assert_ptr_eq(got.payload.data, buffer + layout.payload_offset);
+		ck_assert_ptr_eq(
+		    got.payload.data, buffer + layout.payload_offset);
 		if (version != MQTT_5) {
 			ck_assert_uint_eq(got.properties.present, 0);
 			continue;

@@ -136,6 +136,92 @@ START_TEST(reports_edges_without_a_read)
 }
 END_TEST
 
+static struct loop_timer one, other;
+
+static void
+on_one(void *arg)
+{
+	(void)arg;
+	note('1');
+	loop_timer_start(&one, 0);
+	loop_timer_stop(&other);
+}
+
+static void
+on_other(void *arg)
+{
+	(void)arg;
+	note('2');
+	loop_stop(loop);
+}
+
+START_TEST(fires_timers_in_the_order_of_their_time)
+{
+	struct loop_timer third;
+
+	loop_timer_init(&one, loop, on_timer, NULL);
+	loop_timer_init(&other, loop, on_other, NULL);
+	loop_timer_init(&third, loop, on_timer, NULL);
+	loop_timer_start(&other, 2 * CLOCK_MS_NS);
+	loop_timer_start(&third, UINT64_MAX);
+	loop_timer_start(&one, CLOCK_MS_NS);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_str_eq(trace, "t2");
+	ck_assert(loop_timer_is_running(&third));
+	loop_timer_stop(&third);
+}
+END_TEST
+
+START_TEST(fires_no_timer_before_its_time)
+{
+	uint64_t due_ns = clock_now_ns() + 3 * CLOCK_MS_NS;
+
+	loop_timer_init(&other, loop, on_other, NULL);
+	loop_timer_start(&other, 3 * CLOCK_MS_NS);
+	while (clock_now_ns() < due_ns - CLOCK_MS_NS) {
+		ck_assert_int_eq(loop_turn(loop, false), 0);
+		ck_assert(traced == 0 || clock_now_ns() >= due_ns);
+	}
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_uint_ge(clock_now_ns(), due_ns);
+}
+END_TEST
+
+START_TEST(fires_a_timer_that_was_started_again_at_its_new_time)
+{
+	uint64_t due_ns;
+
+	loop_timer_init(&other, loop, on_other, NULL);
+	loop_timer_start(&other, 1);
+	due_ns = clock_now_ns() + 2 * CLOCK_MS_NS;
+	loop_timer_start(&other, 2 * CLOCK_MS_NS);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_uint_ge(clock_now_ns(), due_ns);
+
+	/* Sooner than what the kernel was told. */
+	loop_timer_start(&other, 60 * CLOCK_SECOND_NS);
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+	loop_timer_start(&other, CLOCK_MS_NS);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_str_eq(trace, "22");
+}
+END_TEST
+
+/* Else one that starts itself with 0 would keep everything else waiting. */
+START_TEST(fires_what_a_timer_starts_in_the_next_turn)
+{
+	loop_timer_init(&one, loop, on_one, NULL);
+	loop_timer_init(&other, loop, on_other, NULL);
+	loop_timer_start(&one, 0);
+	loop_timer_start(&other, 0);
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_str_eq(trace, "1");
+	ck_assert(!loop_timer_is_running(&other));
+	ck_assert_int_eq(loop_turn(loop, true), 0);
+	ck_assert_str_eq(trace, "11");
+}
+END_TEST
+
 START_TEST(stops_what_never_started)
 {
 	struct loop_timer timer = { .arg = NULL };
@@ -159,6 +245,11 @@ main(void)
 	tcase_add_test(tc, does_not_wait_when_work_is_left_over);
 	tcase_add_test(tc, reads_the_clock_once_a_turn);
 	tcase_add_test(tc, reports_edges_without_a_read);
+	tcase_add_test(tc, fires_timers_in_the_order_of_their_time);
+	tcase_add_test(tc, fires_no_timer_before_its_time);
+	tcase_add_test(
+	    tc, fires_a_timer_that_was_started_again_at_its_new_time);
+	tcase_add_test(tc, fires_what_a_timer_starts_in_the_next_turn);
 	tcase_add_test(tc, stops_what_never_started);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

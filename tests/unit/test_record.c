@@ -11,9 +11,9 @@ static const struct record_message sample = {
 	.qos = 1,
 	.retain = true,
 	.expiry_s = 60,
-	.topic = { { (const uint8_t *)"a/b" }, 3 },
-	.properties = { { (const uint8_t *)"\x01\x01" }, 2 },
-	.payload = { { (const uint8_t *)"hello" }, 5 },
+	.topic = { (const uint8_t *)"a/b", 3 },
+	.properties = { (const uint8_t *)"\x01\x01", 2 },
+	.payload = { (const uint8_t *)"hello", 5 },
 };
 
 static size_t

@@ -839,6 +839,29 @@ START_TEST(a_consumer_refuses_a_tail_in_no_class)
 }
 END_TEST
 
+/* Space may be given back before it is known what became of the records. */
+START_TEST(counts_an_outcome_that_comes_after_the_release)
+{
+	struct lane lane = open_unlimited();
+	const struct ring_lane_consumer *own = &lane.memory->consumer;
+	uint64_t word;
+
+	for (unsigned round = 1; round <= 3; round++) {
+		ck_assert_int_eq(put(&lane, 64), 0);
+		ring_commit(lane.producer, 1);
+		ck_assert_int_eq(peek(&lane), 1);
+		word = ring_next(lane.consumer);
+		ck_assert(ring_release(lane.consumer, word, NULL, 0));
+		ck_assert(!release(&lane, word, 1));
+		for (unsigned i = 0; i < 2; i++)
+			if (own->slot[i].tail == own->tail)
+				ck_assert_uint_eq(
+				    own->slot[i].delivered, round);
+	}
+	close_lane(&lane);
+}
+END_TEST
+
 START_TEST(drop_oldest_marks_just_enough_records)
 {
 	struct lane lane = open_unlimited();
@@ -1124,6 +1147,7 @@ main(void)
 	tcase_add_test(tc, a_flood_of_pads_takes_many_calls_but_none_long);
 	tcase_add_test(tc, follows_switches_to_other_classes_and_back);
 	tcase_add_test(tc, the_read_cursor_runs_ahead_of_the_release_cursor);
+	tcase_add_test(tc, counts_an_outcome_that_comes_after_the_release);
 	tcase_add_test(tc, drop_oldest_marks_just_enough_records);
 	tcase_add_test(tc, counts_what_is_refused_and_dropped_before_the_ring);
 	tcase_add_loop_test(tc, free_bytes_never_promises_too_much, 0, 8);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/msg/utf8.h"
 #include "tests/unit/unit.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -28,46 +27,6 @@ name_ok(const char *name)
 	return topic_name_is_valid(slice_of_string(name));
 }
 
-START_TEST(accepts_well_formed_text_of_every_length)
-{
-	ck_assert(utf8_is_valid(slice_of_string("")));
-	ck_assert(utf8_is_valid(slice_of_string("plain ascii, more than 8")));
-	ck_assert(utf8_is_valid(slice_of_string("\xc2\x80")));
-	ck_assert(utf8_is_valid(slice_of_string("\xdf\xbf")));
-	ck_assert(utf8_is_valid(slice_of_string("\xe0\xa0\x80")));
-	ck_assert(utf8_is_valid(slice_of_string("\xed\x9f\xbf")));
-	ck_assert(utf8_is_valid(slice_of_string("\xee\x80\x80")));
-	ck_assert(utf8_is_valid(slice_of_string("\xef\xbb\xbf")));
-	ck_assert(utf8_is_valid(slice_of_string("\xf0\x90\x80\x80")));
-	ck_assert(utf8_is_valid(slice_of_string("\xf4\x8f\xbf\xbf")));
-}
-END_TEST
-
-/* [MQTT-1.5.4-1] */
-START_TEST(refuses_ill_formed_text)
-{
-	static const char *const bad[] = { "\x80", "\xbf", "\xc0\x80",
-		"\xc1\xbf", "\xc2", "\xc2\x7f", "\xc2\xc0", "\xe0\x9f\xbf",
-		"\xe0\xa0", "\xe1\x80\x7f", "\xe1\x80\xc0", "\xed\xa0\x80",
-		"\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80",
-		"\xf1\x80\x80\xc0", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-		"\xff", "12345678\xff", "1234567\xc3" };
-
-	for (size_t i = 0; i < COUNT(bad); i++)
-		ck_assert_msg(
-		    !utf8_is_valid(slice_of_string(bad[i])), "row %zu", i);
-}
-END_TEST
-
-/* The bytes after the end would complete the character. */
-START_TEST(refuses_a_character_cut_by_the_end)
-{
-	ck_assert(!utf8_is_valid(slice_of("\xc3\xa9", 1)));
-	ck_assert(!utf8_is_valid(slice_of("\xe1\x80\x80", 2)));
-	ck_assert(!utf8_is_valid(slice_of("\xf1\x80\x80\x80", 3)));
-}
-END_TEST
-
 /* [MQTT-1.5.4-2] */
 START_TEST(refuses_the_null_character_anywhere)
 {
@@ -76,7 +35,6 @@ START_TEST(refuses_the_null_character_anywhere)
 	for (size_t i = 0; i < sizeof(text); i++) {
 		memset(text, 'a', sizeof(text));
 		text[i] = '\0';
-		ck_assert(!utf8_is_valid(slice_of(text, sizeof(text))));
 		ck_assert(!topic_name_is_valid(slice_of(text, sizeof(text))));
 		ck_assert(!topic_filter_is_valid(slice_of(text, sizeof(text))));
 	}
@@ -251,9 +209,6 @@ main(void)
 	Suite *suite = suite_create("topic");
 	TCase *tc = tcase_create("all");
 
-	tcase_add_test(tc, accepts_well_formed_text_of_every_length);
-	tcase_add_test(tc, refuses_ill_formed_text);
-	tcase_add_test(tc, refuses_a_character_cut_by_the_end);
 	tcase_add_test(tc, refuses_the_null_character_anywhere);
 	tcase_add_test(tc, limits_the_length_of_names_and_filters);
 	tcase_add_test(tc, refuses_wildcards_in_names);

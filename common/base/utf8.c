@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "common/msg/utf8.h"
+#include "common/base/utf8.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -55,6 +56,20 @@ multibyte(const uint8_t *p, const uint8_t *end)
 	return sequence->length;
 }
 
+static size_t
+character(const uint8_t *p, const uint8_t *end)
+{
+	if (*p == 0)
+		return 0;
+	return *p < 0x80 ? 1 : multibyte(p, end);
+}
+
+size_t
+utf8_sequence(struct slice text)
+{
+	return text.len == 0 ? 0 : character(text.data, text.data + text.len);
+}
+
 bool
 utf8_is_valid(struct slice text)
 {
@@ -75,9 +90,7 @@ utf8_is_valid(struct slice text)
 				continue;
 			}
 		}
-		if (*p == 0)
-			return false;
-		length = *p < 0x80 ? 1 : multibyte(p, end);
+		length = character(p, end);
 		if (length == 0)
 			return false;
 		p += length;

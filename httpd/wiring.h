@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * wiring - the callbacks that join the parts; private to httpd.c, which makes
+ * the parts and hands itself to each as the context.
+ */
+
+#ifndef WEIR_HTTPD_WIRING_H
+#define WEIR_HTTPD_WIRING_H
+
+#include "httpd/connection.h"
+#include "httpd/identity.h"
+#include "httpd/link.h"
+#include "httpd/pending.h"
+
+/* wiring_requests.c */
+extern const struct connection_handler wiring_requests;
+extern const struct identity_ops wiring_identity;
+
+/* wiring_messages.c */
+extern const struct pending_ops wiring_pending;
+extern const struct link_events wiring_link;
+
+#endif

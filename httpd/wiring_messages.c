@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Messages: what pending holds, lanes choose and link carries. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/service/service.h"
+#include "httpd/counters.h"
+#include "httpd/httpd.h"
+#include "httpd/wiring.h"
+
+/* Lanes are slots to pending and rings to link. */
+static int
+put(void *context, uint32_t slot, const struct record_message *message,
+    uint64_t identity, uint64_t correlation)
+{
+	struct httpd *httpd = context;
+	struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
+	int err;
+
+	if (lane->state == LANES_CLOSED) {
+		lane->state = LANES_ASKED;
+		link_open_lane(httpd->link, lane->set);
+	}
+	if (lane->state != LANES_OPEN)
+		return -EAGAIN;
+	err = link_put_message(
+	    httpd->link, lane->ring_lane, message, identity, correlation);
+	if (err == 0)
+		lane->messages++;
+	return err;
+}
+
+static bool
+has_room(void *context, uint32_t slot, size_t length)
+{
+	struct httpd *httpd = context;
+	const struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
+
+	return lane->state == LANES_OPEN &&
+	    link_has_room(httpd->link, lane->ring_lane, length);
+}
+
+static void
+unstalled(void *context, uint32_t slot)
+{
+	struct httpd *httpd = context;
+	const struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
+
+	if (lane->state == LANES_OPEN)
+		link_unstall(httpd->link, lane->ring_lane);
+}
+
+static uint32_t
+lane_of(void *context, struct slice topic)
+{
+	struct httpd *httpd = context;
+
+	return lanes_find(httpd->lanes, topic);
+}
+
+static void
+settled(void *context, void *owner, uint32_t index,
+    const struct pending_outcome *outcome)
+{
+	struct httpd *httpd = context;
+	const struct lanes_slot *lane = lanes_get(httpd->lanes, outcome->lane);
+
+	if (outcome->result == PENDING_NO_CREDIT && lane->state == LANES_OPEN)
+		link_count_refused(httpd->link, lane->ring_lane);
+	publisher_settled(httpd->publisher, owner, index, outcome);
+}
+
+const struct pending_ops wiring_pending = {
+	.put = put,
+	.has_room = has_room,
+	.unstalled = unstalled,
+	.lane_of = lane_of,
+	.settled = settled,
+};
+
+static void
+on_up(void *context, uint64_t epoch, uint32_t receipts, bool is_same)
+{
+	struct httpd *httpd = context;
+
+	identity_flush(httpd->identity);
+	pending_attach(httpd->pending, epoch, receipts, is_same);
+	service_status(httpd->service, "serving on %s", httpd_address(httpd));
+}
+
+static void
+on_down(void *context)
+{
+	struct httpd *httpd = context;
+
+	lanes_detached(httpd->lanes);
+	identity_flush(httpd->identity);
+	pending_detach(httpd->pending);
+	service_status(httpd->service, "waiting for the broker: %s",
+	    link_reason(httpd->link));
+}
+
+static void
+on_lane_opened(void *context, const char *set, uint32_t ring_lane)
+{
+	struct httpd *httpd = context;
+
+	if (lanes_opened(httpd->lanes, set, ring_lane) < 0)
+		log_warning("lane_not_used", "set=%s", log_quote(set));
+}
+
+static void
+on_lane_refused(void *context, const char *set)
+{
+	struct httpd *httpd = context;
+
+	if (lanes_refused(httpd->lanes, set) >= 0)
+		pending_reroute(httpd->pending);
+}
+
+static void
+on_filters_begin(void *context)
+{
+	struct httpd *httpd = context;
+
+	lanes_filters_begin(httpd->lanes);
+}
+
+static void
+on_filter(void *context, const char *bridge, struct slice filter)
+{
+	struct httpd *httpd = context;
+
+	lanes_filters_add(httpd->lanes, bridge, filter);
+}
+
+static void
+on_filters_end(void *context)
+{
+	struct httpd *httpd = context;
+	int err;
+
+	err = lanes_filters_end(httpd->lanes);
+	if (err != 0)
+		log_error(
+		    "filters_failed", "error=%s", log_quote(strerror(-err)));
+	pending_reroute(httpd->pending);
+}
+
+static void
+on_receipt(
+    void *context, uint64_t correlation, const struct record_answer *answer)
+{
+	struct httpd *httpd = context;
+
+	if (!pending_receipt(httpd->pending, correlation, answer))
+		stats_increment(httpd->counters, COUNT_receipts_ignored);
+}
+
+static void
+on_auth_result(
+    void *context, uint64_t correlation, const struct record_answer *answer)
+{
+	struct httpd *httpd = context;
+	uint64_t id = correlation & RECORD_CORRELATION_ID_MASK;
+
+	/* An answer to a former life names that life's epoch. */
+	if (record_correlation(link_epoch(httpd->link), id) != correlation) {
+		stats_increment(httpd->counters, COUNT_receipts_ignored);
+		return;
+	}
+	identity_answer(httpd->identity, id, answer, loop_now_ns(httpd->loop));
+}
+
+const struct link_events wiring_link = {
+	.up = on_up,
+	.down = on_down,
+	.lane_opened = on_lane_opened,
+	.lane_refused = on_lane_refused,
+	.filters_begin = on_filters_begin,
+	.filter = on_filter,
+	.filters_end = on_filters_end,
+	.receipt = on_receipt,
+	.auth_result = on_auth_result,
+};

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Requests: who is it, and may it go on? */
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "httpd/counters.h"
+#include "httpd/endpoints.h"
+#include "httpd/httpd.h"
+#include "httpd/wiring.h"
+
+#define CHALLENGE                                                              \
+	"WWW-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n"
+
+static void
+refuse_identity(
+    struct httpd *httpd, struct request *request, enum identity_verdict verdict)
+{
+	static const char *const texts[] = {
+		[IDENTITY_MISSING] = "give an account by Basic authentication",
+		[IDENTITY_SCHEME] = "only Basic authentication is known in "
+				    "this version; Bearer is not",
+		[IDENTITY_BROKEN] = "the Authorization header cannot be read: "
+				    "Basic and base64 of name:password",
+		[IDENTITY_DENIED] = "wrong user name or password",
+		[IDENTITY_BUSY] = "too many passwords are being checked",
+	};
+	unsigned code = verdict == IDENTITY_MISSING
+	    ? PUBLISH_CODE_NO_CREDENTIALS
+	    : PUBLISH_CODE_BAD_CREDENTIALS;
+
+	if (verdict == IDENTITY_AWAY) {
+		request_answer_error(request, 503, 503, 1, NULL,
+		    link_is_up(httpd->link)
+			? "the broker did not check the password in time"
+			: link_reason(httpd->link));
+		return;
+	}
+	if (verdict == IDENTITY_BUSY) {
+		stats_increment(httpd->counters, COUNT_auth_busy);
+		request_answer_error(
+		    request, 503, 503, 1, NULL, texts[verdict]);
+		return;
+	}
+	stats_increment(httpd->counters, COUNT_auth_denied);
+	request_answer_error(request, 401, code, 0, CHALLENGE, texts[verdict]);
+}
+
+static enum connection_verdict
+authenticate(struct httpd *httpd, struct request *request)
+{
+	struct identity_handle handle;
+	enum identity_verdict verdict;
+
+	verdict = identity_check(httpd->identity, request,
+	    slice_of(request->authorization, request->authorization_length),
+	    request_peer(request), loop_now_ns(httpd->loop), &handle);
+	switch (verdict) {
+	case IDENTITY_KNOWN:
+		stats_increment(httpd->counters, COUNT_auth_hits);
+		request->identity = handle.identity;
+		request->account = handle.account;
+		return CONNECTION_READ;
+	case IDENTITY_ASKED:
+		stats_increment(httpd->counters, COUNT_auth_asked);
+		return CONNECTION_WAIT;
+	default:
+		refuse_identity(httpd, request, verdict);
+		return CONNECTION_DONE;
+	}
+}
+
+static enum connection_verdict
+refuse_method(struct request *request, const struct endpoint *endpoint)
+{
+	char allow[64], line[96], text[128];
+
+	endpoints_allow(endpoint, allow, sizeof(allow));
+	snprintf(line, sizeof(line), "Allow: %s\r\n", allow);
+	snprintf(text, sizeof(text), "this path takes %s", allow);
+	request_answer_error(request, 405, 405, 0, line, text);
+	return CONNECTION_DONE;
+}
+
+static enum connection_verdict
+on_head(void *context, struct request *request)
+{
+	struct httpd *httpd = context;
+	const struct endpoint *endpoint = endpoints_find(request->path);
+
+	if (endpoint == NULL) {
+		request_answer_error(request, 404, 404, 0, NULL,
+		    "there is nothing at this path");
+		return CONNECTION_DONE;
+	}
+	if ((endpoint->methods & request->method) == 0)
+		return refuse_method(request, endpoint);
+	if (endpoint->takes_json && !request_is_json(request)) {
+		request_answer_error(request, 415, 415, 0, NULL,
+		    "send Content-Type: application/json, not compressed");
+		return CONNECTION_DONE;
+	}
+	request->endpoint = endpoint;
+	if (endpoint->access == ENDPOINT_OPEN ||
+	    (endpoint->access == ENDPOINT_LOOPBACK &&
+		request_is_from_loopback(request)))
+		return CONNECTION_READ;
+	return authenticate(httpd, request);
+}
+
+static void
+on_body(void *context, struct request *request, struct slice body)
+{
+	const struct endpoint *endpoint = request->endpoint;
+
+	endpoint->run(context, request, body);
+}
+
+static void
+on_gone(void *context, struct request *request)
+{
+	struct httpd *httpd = context;
+
+	identity_forget(httpd->identity, request);
+	publisher_gone(httpd->publisher, request);
+}
+
+const struct connection_handler wiring_requests = {
+	.head = on_head,
+	.body = on_body,
+	.gone = on_gone,
+};
+
+static int
+ask_broker(void *context, const struct record_auth *auth, uint64_t id)
+{
+	struct httpd *httpd = context;
+	const struct lanes_slot *plain = lanes_get(httpd->lanes, LANES_PLAIN);
+
+	if (!link_is_up(httpd->link))
+		return -ENOTCONN;
+	if (plain->state != LANES_OPEN)
+		return -EAGAIN;
+	return link_put_auth(httpd->link, plain->ring_lane, auth,
+	    record_correlation(link_epoch(httpd->link), id));
+}
+
+static void
+on_decided(void *context, void *asker, enum identity_verdict verdict,
+    const struct identity_handle *handle)
+{
+	struct httpd *httpd = context;
+	struct request *request = asker;
+
+	if (verdict != IDENTITY_KNOWN) {
+		refuse_identity(httpd, request, verdict);
+		return;
+	}
+	request->identity = handle->identity;
+	request->account = handle->account;
+	request_proceed(request);
+}
+
+const struct identity_ops wiring_identity = {
+	.ask = ask_broker,
+	.decided = on_decided,
+};
