@@ -132,6 +132,7 @@ on_up(void *arg, const struct remote_limits *limits)
 	backoff_connected(&bridge->backoff, loop_now_ns(bridge->loop));
 	stats_increment(bridge->counters, BRIDGED_connects);
 	forward_up(&bridge->forward, limits);
+	ingest_up(&bridge->ingest, limits->weir_id);
 	enter(bridge, BRIDGE_UP);
 	log_info("bridge_connected",
 	    "bridge=%s url=%s session_present=%d window=%zu weir=%s",

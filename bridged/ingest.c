@@ -107,6 +107,12 @@ ingest_detach(struct ingest *ingest)
 }
 
 void
+ingest_up(struct ingest *ingest, const char *weir_id)
+{
+	snprintf(ingest->origin, sizeof(ingest->origin), "%s", weir_id);
+}
+
+void
 ingest_down(struct ingest *ingest)
 {
 	struct ingest_item **at = &ingest->first;
@@ -172,6 +178,24 @@ translate(struct ingest *ingest, const struct remote_message *message,
 		&out->topic) == 0;
 }
 
+/*
+ * The properties with the remote in their trail, on the heap: to be freed.
+ * NULL without memory; *out_properties is then untouched.
+ */
+static uint8_t *
+add_origin(const struct ingest *ingest, struct slice properties,
+    struct slice *out_properties)
+{
+	uint8_t *bytes;
+
+	bytes = malloc(properties.len + TRAIL_SIZE(strlen(ingest->origin)));
+	if (bytes == NULL)
+		return NULL;
+	*out_properties =
+	    slice_of(bytes, trail_add(properties, ingest->origin, bytes));
+	return bytes;
+}
+
 static void
 queue(struct ingest *ingest, const struct remote_message *message,
     const struct record_message *record, uint64_t now_ns)
@@ -201,6 +225,28 @@ queue(struct ingest *ingest, const struct remote_message *message,
 	append(ingest, item);
 }
 
+static void
+queue_with_origin(struct ingest *ingest, const struct remote_message *message,
+    struct record_message *record, uint64_t now_ns)
+{
+	uint8_t *properties;
+
+	if (ingest->origin[0] == '\0' ||
+	    trail_contains(record->properties, ingest->origin)) {
+		queue(ingest, message, record, now_ns);
+		return;
+	}
+	properties =
+	    add_origin(ingest, record->properties, &record->properties);
+	/* Without an answer the remote sends it again. */
+	if (properties == NULL) {
+		stats_increment(ingest->counters, BRIDGED_received_dropped);
+		return;
+	}
+	queue(ingest, message, record, now_ns);
+	free(properties);
+}
+
 void
 ingest_received(struct ingest *ingest, const struct remote_message *message,
     uint64_t now_ns)
@@ -215,7 +261,7 @@ ingest_received(struct ingest *ingest, const struct remote_message *message,
 		stats_increment(ingest->counters, BRIDGED_received_refused);
 		settle_at_once(ingest, message, ITEM_REFUSED);
 	} else {
-		queue(ingest, message, &record, now_ns);
+		queue_with_origin(ingest, message, &record, now_ns);
 	}
 }
 

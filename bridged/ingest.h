@@ -40,6 +40,7 @@ struct ingest {
 	struct lane_table *lanes;
 	struct ring_link *link; /* NULL: not attached */
 	char self[REMOTE_WEIR_ID_SIZE];
+	char origin[REMOTE_WEIR_ID_SIZE]; /* the remote, if it is a Weir */
 	struct ingest_item *first;
 	struct ingest_item **last;
 	size_t waiting;    /* items not yet in a lane */
@@ -60,6 +61,12 @@ void ingest_fini(struct ingest *ingest);
 void ingest_attach(
     struct ingest *ingest, struct ring_link *link, const char *self);
 void ingest_detach(struct ingest *ingest);
+
+/*
+ * The remote is there.  If it is a Weir, its instance is added to the trail
+ * of what it sends: else another bridge would carry it back to there.
+ */
+void ingest_up(struct ingest *ingest, const char *weir_id);
 
 /* The remote is gone: it will send again what it has no answer for. */
 void ingest_down(struct ingest *ingest);

@@ -62,6 +62,7 @@ struct broker {
 
 	/* Any worker; relaxed, each is a limit and orders nothing. */
 	atomic_uint connections;
+	atomic_uint kept_sessions;
 	atomic_uint listener_connections[BROKER_MAX_LISTENERS];
 };
 

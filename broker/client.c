@@ -132,7 +132,7 @@ leave_session(struct client *client, bool send_will)
 {
 	struct session *session = client->session;
 
-	publish_drop_parked(client);
+	parked_drop(client);
 	connect_check_abandon(client);
 	client->session = NULL;
 	if (session != NULL)

@@ -38,6 +38,12 @@
 /* Aliases that a client may use towards us [MQTT-3.2.2-17]. */
 #define CLIENT_TOPIC_ALIASES 16
 
+/*
+ * MQTT 3 knows no Receive Maximum: who leaves more QoS 2 messages unfinished
+ * than this is closed.
+ */
+#define CLIENT_MAX_UNFINISHED 4096
+
 /* A PUBLISH is begun only while less than this waits to be sent. */
 #define CLIENT_OUTPUT_MARK (256u << 10)
 
@@ -188,12 +194,39 @@ void connect_check_abandon(struct client *client);
 
 /* on_publish.c: publish what is parked.  True if nothing is left. */
 bool publish_parked(struct client *client);
-void publish_drop_parked(struct client *client);
 
 /* on_publish.c: send the acknowledgements that are due. */
 void publish_send_acks(struct worker *worker, struct session *session);
 
-/* on_publish.c */
+/* ---- packets that are held: parked.c ------------------------------------ */
+
+/* Hold this one, and all that come behind it; pauses at the read-ahead. */
+enum packet_verdict parked_put(struct client *client,
+    const struct mqtt_frame *frame, const struct mqtt_publish *publish);
+
+/* Does it take one of the Receive Maximum that nothing else took? */
+bool parked_reserves(
+    const struct client *client, const struct mqtt_publish *publish);
+
+/* Out of worker->stalled, if it is there. */
+void parked_leave_line(struct client *client);
+
+/* Free the memory; nothing is left in it. */
+void parked_free(struct client *client);
+
+/* The client goes: what is held was never acknowledged. */
+void parked_drop(struct client *client);
+
+/* ---- topic_aliases.c ------------------------------------------------------
+ */
+
 void topic_aliases_free(struct topic_aliases *aliases);
+
+/*
+ * Put the topic in force into publish->topic [MQTT-3.3.2-8].  May be done
+ * twice for a packet that is parked in between: it comes to the same.
+ */
+enum mqtt_reason topic_alias_resolve(
+    struct client *client, struct mqtt_publish *publish);
 
 #endif

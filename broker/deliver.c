@@ -13,16 +13,18 @@
 
 /* MQTT 3.x or 5.0, three levels of QoS, retain or not. */
 #define VARIANTS 12
+_Static_assert(VARIANTS <= 16, "a bit for each in encoder.encoded");
 
 /* An encoded PUBLISH up to its payload. */
 struct head {
 	uint8_t *bytes;
 	size_t capacity;
-	size_t length; /* 0: not encoded yet */
+	size_t length;
 	struct mqtt_publish_layout layout;
 };
 
 struct encoder {
+	uint16_t encoded; /* a bit for each variant that is of the message */
 	struct head variants[VARIANTS];
 	struct head other; /* with Subscription Identifiers */
 };
@@ -55,8 +57,7 @@ void
 deliver_begin(struct worker *worker, const struct message *message)
 {
 	(void)message;
-	for (unsigned i = 0; i < VARIANTS; i++)
-		worker->encoder->variants[i].length = 0;
+	worker->encoder->encoded = 0;
 }
 
 /* Most bytes before the payload: fixed header, topic, id, properties. */
@@ -115,19 +116,22 @@ head_for(struct worker *worker, const struct client *client,
     const struct outbox_item *item)
 {
 	struct encoder *encoder = worker->encoder;
-	struct head *head;
+	unsigned variant;
 
-	if (item->identifier_count != 0) {
-		head = &encoder->other;
-		head->length = 0;
-	} else {
-		head = &encoder->variants[(client->version == MQTT_5) * 6 +
-		    item->qos * 2 + item->retain];
+	if (item->identifier_count != 0)
+		return encode(&encoder->other, item, client->version,
+			   worker_now_ns(worker))
+		    ? &encoder->other
+		    : NULL;
+	variant =
+	    (client->version == MQTT_5) * 6u + item->qos * 2u + item->retain;
+	if ((encoder->encoded & 1u << variant) == 0) {
+		if (!encode(&encoder->variants[variant], item, client->version,
+			worker_now_ns(worker)))
+			return NULL;
+		encoder->encoded |= (uint16_t)(1u << variant);
 	}
-	if (head->length == 0 &&
-	    !encode(head, item, client->version, worker_now_ns(worker)))
-		return NULL;
-	return head;
+	return &encoder->variants[variant];
 }
 
 static void
@@ -204,8 +208,11 @@ deliver_qos0(struct worker *worker, struct session *session,
 	if (session->client == NULL)
 		worker_count(worker, COUNT_dropped_offline);
 	else if (!deliver_has_room(session) ||
-	    send_publish(worker, session->client, item, 0, false) == SENT_LATER)
+	    send_publish(worker, session->client, item, 0, false) ==
+		SENT_LATER) {
 		worker_count(worker, COUNT_dropped_slow);
+		session_note_drop(session);
+	}
 }
 
 void
@@ -309,8 +316,11 @@ deliver_waiting(struct worker *worker, struct session *session)
 			continue;
 		}
 		outgoing = outbox_peek(&session->outbox);
-		if (outgoing == NULL)
+		if (outgoing == NULL) {
+			if (session->outbox.waiting.count == 0)
+				session_note_caught_up(session);
 			break;
+		}
 		deliver_begin(worker, outgoing->message);
 		if (!send_first(worker, session, outgoing))
 			break;
@@ -332,9 +342,11 @@ deliver_reliably(struct worker *worker, struct session *session,
 		break;
 	case -ENOSPC:
 		worker_count(worker, COUNT_dropped_queue_full);
+		session_note_drop(session);
 		return;
 	default:
 		worker_count(worker, COUNT_dropped_memory);
+		session_note_drop(session);
 		return;
 	}
 	/* Others wait: this one is behind them. */

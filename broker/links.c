@@ -53,6 +53,8 @@ settle(struct links *links)
 		if (ring_commit(endpoint->output.producer, now_ns))
 			endpoint->is_touched = true;
 	}
+	/* Before who is told of its commit can come with the next one. */
+	links_egress_note_full(links);
 	links_egress_publish(links);
 	EACH_ENDPOINT(links, endpoint)
 	{
@@ -65,7 +67,6 @@ settle(struct links *links)
 		if (links_ingress_release(endpoint))
 			endpoint->is_touched = true;
 	}
-	links_egress_note_full(links);
 	EACH_ENDPOINT(links, endpoint)
 	{
 		if (links_ingress_grant(endpoint))

@@ -99,9 +99,10 @@ links_egress_make_room(struct links *links, unsigned bridge, size_t length)
 	}
 	/* Ask early: it takes effect when the consumer has run. */
 	if (policy_of(links, bridge) == CONF_OVERFLOW_DROP_OLDEST &&
-	    output->producer != NULL)
-		ring_producer_drop_oldest(
-		    output->producer, capacity_of(output) / 4);
+	    output->producer != NULL &&
+	    ring_producer_drop_oldest(
+		output->producer, capacity_of(output) / 4))
+		output->drop_requests++;
 	if (links_output_has_room(output, length, NULL))
 		return true;
 	links_output_lacks(output, links->now_ns, NULL);
@@ -276,11 +277,29 @@ links_egress_is_empty(struct links *links)
 /* ---- is a ring full? ------------------------------------------------------
  */
 
+/*
+ * A bridge that rejects begins while the largest record still fits: what
+ * workers let through meanwhile is then put into the ring, not held.
+ */
+static bool
+is_short(struct links *links, unsigned bridge)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+	const uint64_t largest = capacity_of(output) / 4;
+
+	return policy_of(links, bridge) == CONF_OVERFLOW_REJECT &&
+	    output->producer != NULL &&
+	    ring_producer_free_bytes(output->producer, largest) < largest;
+}
+
 /* Nobody waits in line, and there is room to speak of again. */
 static bool
-has_recovered(struct links_output *output)
+has_recovered(struct links *links, unsigned bridge)
 {
+	struct links_output *output = links_bridge_output(links, bridge);
+
 	return output->waiter == NULL && output->producer != NULL &&
+	    !is_short(links, bridge) &&
 	    ring_producer_free_bytes(output->producer, 0) >=
 	    capacity_of(output) / 8;
 }
@@ -293,9 +312,11 @@ links_egress_note_full(struct links *links)
 
 	for (uint32_t i = 1; i < links->endpoint_count; i++) {
 		output = &links->endpoints[i]->output;
+		if (output->lacking_since_ns == 0 && is_short(links, i - 1))
+			links_output_lacks(output, links->now_ns, NULL);
 		if (output->lacking_since_ns == 0)
 			continue;
-		if (has_recovered(output)) {
+		if (has_recovered(links, i - 1)) {
 			output->lacking_since_ns = 0;
 			if (output->producer != NULL)
 				ring_producer_unstall(
@@ -337,7 +358,8 @@ links_egress_can_move(struct links *links)
 	}
 	for (uint32_t i = 1; i < links->endpoint_count; i++) {
 		output = &links->endpoints[i]->output;
-		if (output->lacking_since_ns != 0 && has_recovered(output))
+		if (output->lacking_since_ns != 0 &&
+		    has_recovered(links, i - 1))
 			return true;
 		if (links_salvage_can_move(links->endpoints[i]))
 			return true;
@@ -379,6 +401,16 @@ policy_name(enum conf_overflow policy)
 	}
 }
 
+/* Before the ring, and out of it. */
+static uint64_t
+dropped_of(const struct links *links, unsigned bridge)
+{
+	const struct links_endpoint *endpoint = links->endpoints[bridge + 1];
+
+	return endpoint->output.dropped + endpoint->output.former.dropped +
+	    links_endpoint_outcome(endpoint).dropped;
+}
+
 static void
 begin_episode(struct links *links, unsigned bridge)
 {
@@ -388,7 +420,7 @@ begin_episode(struct links *links, unsigned bridge)
 	output->episode_ns = output->lacking_since_ns != 0
 	    ? output->lacking_since_ns
 	    : links->now_ns;
-	output->episode_dropped = output->dropped;
+	output->episode_dropped = dropped_of(links, bridge);
 	output->episode_refused = output->refused;
 	log_warning("bridge_stalled",
 	    "bridge=%s overflow=%s capacity=%llu attached=%s "
@@ -410,7 +442,8 @@ end_episode(struct links *links, unsigned bridge)
 	    log_quote(bridge_table_name(links->broker->bridges, bridge)),
 	    (unsigned long long)((links->now_ns - output->episode_ns) /
 		CLOCK_MS_NS),
-	    (unsigned long long)(output->dropped - output->episode_dropped),
+	    (unsigned long long)(dropped_of(links, bridge) -
+		output->episode_dropped),
 	    (unsigned long long)(output->refused - output->episode_refused));
 	output->episode_ns = 0;
 }
@@ -426,7 +459,8 @@ links_egress_beat(struct links *links)
 	     bridge++) {
 		output = links_bridge_output(links, bridge);
 		fold_refusals(links, bridge);
-		losses = output->dropped + output->refused;
+		losses =
+		    output->dropped + output->refused + output->drop_requests;
 		lost = losses != output->seen_losses;
 		output->seen_losses = losses;
 		is_lacking = output->lacking_since_ns != 0 &&

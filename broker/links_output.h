@@ -34,7 +34,8 @@ struct links_output {
 	uint64_t episode_ns;       /* when it was logged; 0: none */
 	uint64_t dropped, refused; /* ever */
 	uint64_t too_large;        /* ever */
-	uint64_t seen_losses;      /* dropped + refused at the last beat */
+	uint64_t drop_requests;    /* to skip the oldest, ever */
+	uint64_t seen_losses;      /* of all kinds, at the last beat */
 	uint64_t episode_dropped, episode_refused; /* at its begin */
 	uint64_t accepted; /* put into the ring or dropped, ever */
 

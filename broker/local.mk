@@ -35,6 +35,8 @@ libbroker_a_SOURCES = \
 	%D%/deliver.c \
 	%D%/deliver.h \
 	%D%/dispatch.c \
+	%D%/drop_episode.c \
+	%D%/drop_episode.h \
 	%D%/handover.c \
 	%D%/handover.h \
 	%D%/links.c \
@@ -48,15 +50,13 @@ libbroker_a_SOURCES = \
 	%D%/links_egress.c \
 	%D%/links_egress.h \
 	%D%/links_endpoint.c \
-	%D%/links_memory.c \
-	%D%/links_memory.h \
-	%D%/links_store.c \
-	%D%/links_store.h \
 	%D%/links_endpoint.h \
 	%D%/links_incoming.c \
 	%D%/links_incoming.h \
 	%D%/links_ingress.c \
 	%D%/links_ingress.h \
+	%D%/links_memory.c \
+	%D%/links_memory.h \
 	%D%/links_output.c \
 	%D%/links_output.h \
 	%D%/links_private.h \
@@ -66,6 +66,8 @@ libbroker_a_SOURCES = \
 	%D%/links_socket.h \
 	%D%/links_status.c \
 	%D%/links_status.h \
+	%D%/links_store.c \
+	%D%/links_store.h \
 	%D%/mailbox.c \
 	%D%/mailbox.h \
 	%D%/message.c \
@@ -78,6 +80,7 @@ libbroker_a_SOURCES = \
 	%D%/outbox.h \
 	%D%/packet_ids.c \
 	%D%/packet_ids.h \
+	%D%/parked.c \
 	%D%/rcu.h \
 	%D%/retain.c \
 	%D%/retain.h \
@@ -87,12 +90,19 @@ libbroker_a_SOURCES = \
 	%D%/route.h \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/subscription_group.c \
+	%D%/subscription_match.c \
+	%D%/subscription_node.c \
+	%D%/subscription_private.h \
 	%D%/subscription_tree.c \
 	%D%/subscription_tree.h \
+	%D%/topic_aliases.c \
 	%D%/will.c \
 	%D%/will.h \
 	%D%/worker.c \
-	%D%/worker.h
+	%D%/worker.h \
+	%D%/worker_listeners.c \
+	%D%/worker_listeners.h
 
 %C%_weir_broker_SOURCES  = %D%/main.c
 %C%_weir_broker_CPPFLAGS = $(BROKER_CPPFLAGS)

@@ -123,8 +123,7 @@ change_expiry(struct client *client, uint32_t seconds)
 		return false;
 	if (seconds != UINT32_MAX)
 		wanted = seconds * CLOCK_SECOND_NS;
-	session->expiry_ns = wanted < max ? wanted : max;
-	return true;
+	return session_keep(session, wanted < max ? wanted : max);
 }
 
 enum packet_verdict

@@ -196,7 +196,8 @@ decode(const struct mqtt_frame *frame, struct attempt *attempt)
 	enum mqtt_reason reason;
 	size_t at;
 
-	at = frame->body.len < 2 ? 0 : 2 + (size_t)wire_load_u16(frame->body.data);
+	at = frame->body.len < 2 ? 0
+				 : 2 + (size_t)wire_load_u16(frame->body.data);
 	if (at > 0 && at < frame->body.len &&
 	    (frame->body.data[at] == (BRIDGE_BIT | MQTT_3_1) ||
 		frame->body.data[at] == (BRIDGE_BIT | MQTT_3_1_1))) {
@@ -252,6 +253,23 @@ take_over(struct session *session)
 	    stream_fd(&old->stream));
 	/* [MQTT-3.1.4-3] */
 	client_disconnect(old, MQTT_SESSION_TAKEN_OVER);
+}
+
+/* A session is its account's alone: others neither see nor end it. */
+static bool
+is_of_another(struct client *client, const struct mqtt_connect *connect)
+{
+	const struct session *session =
+	    session_find(&client->worker->sessions, connect->client_id);
+
+	if (session == NULL || session->identity == client->identity)
+		return false;
+	worker_count(client->worker, COUNT_sessions_denied);
+	log_info("session_denied",
+	    "client=%s help=\"the session belongs to another user name; use "
+	    "another client identifier\"",
+	    log_quote_n(session->id, session->id_length));
+	return true;
 }
 
 /* The session to go on with, or a new one; NULL without memory. */
@@ -403,6 +421,19 @@ start_keepalive(struct client *client)
 		worker_now_ns(worker) + client->keepalive_ns) == 0;
 }
 
+/* There are max_sessions: the one just made, for it is new, goes again. */
+static enum packet_verdict
+refuse_session(struct client *client, uint8_t version, struct session *session)
+{
+	session_end(session);
+	worker_count(client->worker, COUNT_sessions_refused);
+	log_info("session_refused",
+	    "max_sessions=%u help=\"raise max_sessions, or lower "
+	    "session_expiry_max\"",
+	    client->worker->broker->conf->max_sessions);
+	return refuse(client, version, MQTT_QUOTA_EXCEEDED);
+}
+
 static enum packet_verdict
 admit(struct client *client, struct attempt *attempt)
 {
@@ -411,6 +442,9 @@ admit(struct client *client, struct attempt *attempt)
 	struct session *session;
 	struct will *will = NULL;
 
+	if (is_of_another(client, connect))
+		return refuse(
+		    client, connect->version, MQTT_CLIENT_IDENTIFIER_NOT_VALID);
 	if (connect->has_will) {
 		will = will_new(connect, client->identity);
 		if (will == NULL)
@@ -422,12 +456,16 @@ admit(struct client *client, struct attempt *attempt)
 		will_free(will);
 		return refuse(client, connect->version, MQTT_SERVER_BUSY);
 	}
+	if (!session_keep(session, expiry_of(worker->broker->conf, connect))) {
+		will_free(will);
+		return refuse_session(client, connect->version, session);
+	}
 	client->version = connect->version;
 	client->is_bridge = attempt->is_bridge;
 	client->session = session;
 	session_attach(session, client);
 	session->will = will;
-	session->expiry_ns = expiry_of(worker->broker->conf, connect);
+	session->identity = client->identity;
 	set_window(client, connect);
 	set_keepalive(client, attempt);
 	client_enter(client, CLIENT_CONNECTED);

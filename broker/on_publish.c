@@ -104,62 +104,6 @@ publish_send_acks(struct worker *worker, struct session *session)
 	}
 }
 
-/* ---- topic aliases ------------------------------------------------------ */
-
-void
-topic_aliases_free(struct topic_aliases *aliases)
-{
-	if (aliases == NULL)
-		return;
-	for (unsigned i = 0; i < CLIENT_TOPIC_ALIASES; i++)
-		free(aliases->topics[i]);
-	free(aliases);
-}
-
-static bool
-remember_alias(struct client *client, unsigned alias, struct slice topic)
-{
-	char *copy;
-
-	if (client->aliases == NULL)
-		client->aliases = calloc(1, sizeof(*client->aliases));
-	copy = client->aliases == NULL ? NULL : slice_to_string(topic);
-	if (copy == NULL)
-		return false;
-	free(client->aliases->topics[alias - 1]);
-	client->aliases->topics[alias - 1] = copy;
-	client->aliases->lengths[alias - 1] = (uint16_t)topic.len;
-	return true;
-}
-
-/*
- * Put the topic in force into publish->topic [MQTT-3.3.2-8].  May be done
- * twice for a packet that is parked in between: it comes to the same.
- */
-static enum mqtt_reason
-resolve_alias(struct client *client, struct mqtt_publish *publish)
-{
-	const struct topic_aliases *aliases = client->aliases;
-	unsigned alias;
-
-	if (client->version != MQTT_5 ||
-	    !mqtt_properties_has(&publish->properties, MQTT_TOPIC_ALIAS))
-		return MQTT_SUCCESS;
-	alias = publish->properties.topic_alias;
-	/* [MQTT-3.3.2-9] */
-	if (alias == 0 || alias > CLIENT_TOPIC_ALIASES)
-		return MQTT_TOPIC_ALIAS_INVALID;
-	if (publish->topic.len != 0)
-		return remember_alias(client, alias, publish->topic)
-		    ? MQTT_SUCCESS
-		    : MQTT_QUOTA_EXCEEDED;
-	if (aliases == NULL || aliases->topics[alias - 1] == NULL)
-		return MQTT_TOPIC_ALIAS_INVALID;
-	publish->topic =
-	    slice_of(aliases->topics[alias - 1], aliases->lengths[alias - 1]);
-	return MQTT_SUCCESS;
-}
-
 /* ---- publishing --------------------------------------------------------- */
 
 /* "$SYS/..." is the broker's own to publish to. */
@@ -330,7 +274,7 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 	enum mqtt_reason reason;
 	uint64_t bridges;
 
-	reason = resolve_alias(client, publish);
+	reason = topic_alias_resolve(client, publish);
 	if (reason != MQTT_SUCCESS) {
 		client_fail(client, reason, "topic alias");
 		return OVER;
@@ -362,143 +306,7 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 	return reject(client, publish);
 }
 
-/* ---- parking ------------------------------------------------------------ */
-
-static void
-enter_stalled(struct client *client)
-{
-	struct client_list *list = &client->worker->stalled;
-
-	if (client->is_stalled)
-		return;
-	client->is_stalled = true;
-	client->next_stalled = NULL;
-	client->previous_stalled = list->last;
-	if (list->last != NULL)
-		list->last->next_stalled = client;
-	else
-		list->first = client;
-	list->last = client;
-	list->count++;
-}
-
-static void
-leave_stalled(struct client *client)
-{
-	struct client_list *list = &client->worker->stalled;
-
-	if (!client->is_stalled)
-		return;
-	client->is_stalled = false;
-	if (client->next_stalled != NULL)
-		client->next_stalled->previous_stalled =
-		    client->previous_stalled;
-	else
-		list->last = client->previous_stalled;
-	if (client->previous_stalled != NULL)
-		client->previous_stalled->next_stalled = client->next_stalled;
-	else
-		list->first = client->next_stalled;
-	list->count--;
-}
-
-static void
-free_parked(struct client *client)
-{
-	if (client->parked == NULL)
-		return;
-	free(client->parked->bytes);
-	free(client->parked);
-	client->parked = NULL;
-}
-
-/* Room behind what is parked for `size` bytes; false: not now. */
-static bool
-make_room(struct client *client, size_t size)
-{
-	const size_t limit = client->worker->broker->conf->read_ahead;
-	struct parked *parked = client->parked;
-	uint8_t *bytes;
-
-	if (size > limit ||
-	    (parked != NULL && parked->end - parked->start + size > limit))
-		return false;
-	if (parked == NULL) {
-		parked = calloc(1, sizeof(*parked));
-		if (parked == NULL)
-			return false;
-		client->parked = parked;
-	}
-	if (parked->start != 0) {
-		memmove(parked->bytes, parked->bytes + parked->start,
-		    parked->end - parked->start);
-		parked->end -= parked->start;
-		parked->start = 0;
-	}
-	if (parked->end + size > parked->size) {
-		const size_t wanted = (parked->end + size) * 2;
-
-		bytes = realloc(parked->bytes, wanted < limit ? wanted : limit);
-		if (bytes == NULL)
-			return false;
-		parked->bytes = bytes;
-		parked->size = wanted < limit ? wanted : limit;
-	}
-	return true;
-}
-
-/* Does it take one of the Receive Maximum that nothing else took? */
-static bool
-is_reserved(const struct client *client, const struct mqtt_publish *publish)
-{
-	return publish->qos == 1 ||
-	    (publish->qos == 2 &&
-		!packet_ids_has(
-		    &client->session->received, publish->packet_id));
-}
-
-static enum packet_verdict
-park(struct client *client, const struct mqtt_frame *frame,
-    const struct mqtt_publish *publish)
-{
-	const uint8_t *whole = frame->body.data - (frame->size - frame->body.len);
-	struct worker *worker = client->worker;
-
-	enter_stalled(client);
-	if (!make_room(client, frame->size)) {
-		worker_count(worker, COUNT_read_pauses);
-		client_pause(client, CLIENT_PAUSE_PARKED);
-		return PACKET_KEEP;
-	}
-	memcpy(client->parked->bytes + client->parked->end, whole, frame->size);
-	client->parked->end += frame->size;
-	client->parked->reserved += is_reserved(client, publish);
-	stats_add(worker->counters, COUNT_parked_bytes, frame->size);
-	worker_count(worker, COUNT_publishes_in);
-	return PACKET_DONE;
-}
-
-void
-publish_drop_parked(struct client *client)
-{
-	struct worker *worker = client->worker;
-	struct parked *parked = client->parked;
-	struct mqtt_frame frame;
-
-	leave_stalled(client);
-	if (parked == NULL)
-		return;
-	stats_subtract(
-	    worker->counters, COUNT_parked_bytes, parked->end - parked->start);
-	while (parked->start < parked->end &&
-	    mqtt_frame(parked->bytes + parked->start,
-		parked->end - parked->start, MQTT_MAX_PACKET_BYTES,
-		&frame) == MQTT_FRAME_WHOLE) {
-		parked->start += frame.size;
-		worker_count(worker, COUNT_parked_dropped);
-	}
-	free_parked(client);
-}
+/* ---- what is held ------------------------------------------------------- */
 
 /* The first that is parked.  PUBLISHED: it is dealt with. */
 static enum outcome
@@ -519,7 +327,7 @@ try_first_parked(struct client *client)
 		client_fail(client, MQTT_UNSPECIFIED_ERROR, "held PUBLISH");
 		return OVER;
 	}
-	reserved = is_reserved(client, &publish);
+	reserved = parked_reserves(client, &publish);
 	outcome = try_to_publish(client, &publish);
 	if (outcome != PUBLISHED)
 		return outcome;
@@ -545,8 +353,8 @@ publish_parked(struct client *client)
 			return true;
 		}
 	}
-	free_parked(client);
-	leave_stalled(client);
+	parked_free(client);
+	parked_leave_line(client);
 	client_resume(client, CLIENT_PAUSE_PARKED);
 	return true;
 }
@@ -581,9 +389,24 @@ is_within_receive_maximum(
 	if (client->parked != NULL)
 		at_most += client->parked->reserved;
 	if (at_most < max || client->version != MQTT_5 ||
-	    !is_reserved(client, publish))
+	    !parked_reserves(client, publish))
 		return true;
 	return unfinished(client) < max;
+}
+
+static bool
+has_unfinished_room(
+    const struct client *client, const struct mqtt_publish *publish)
+{
+	const struct session *session = client->session;
+	uint32_t count = session->received.count;
+
+	if (client->version == MQTT_5 || publish->qos != 2 ||
+	    packet_ids_has(&session->received, publish->packet_id))
+		return true;
+	if (client->parked != NULL)
+		count += client->parked->reserved;
+	return count < CLIENT_MAX_UNFINISHED;
 }
 
 enum packet_verdict
@@ -598,6 +421,12 @@ on_publish(struct client *client, const struct mqtt_frame *frame)
 		client_fail(client, reason, "PUBLISH");
 		return PACKET_OVER;
 	}
+	if (!has_unfinished_room(client, &publish)) {
+		worker_count(client->worker, COUNT_unfinished_overflows);
+		client_fail(client, MQTT_RECEIVE_MAXIMUM_EXCEEDED,
+		    "too many unfinished QoS 2 messages");
+		return PACKET_OVER;
+	}
 	if (!is_within_receive_maximum(client, &publish)) {
 		client_fail(client, MQTT_RECEIVE_MAXIMUM_EXCEEDED, "PUBLISH");
 		return PACKET_OVER;
@@ -607,7 +436,7 @@ on_publish(struct client *client, const struct mqtt_frame *frame)
 		case PUBLISHED:
 			worker_count(client->worker, COUNT_publishes_in);
 			/* It was kept, alone, and is dealt with now. */
-			leave_stalled(client);
+			parked_leave_line(client);
 			return PACKET_DONE;
 		case OVER:
 			return verdict_of(false);
@@ -615,5 +444,5 @@ on_publish(struct client *client, const struct mqtt_frame *frame)
 			break;
 		}
 	}
-	return park(client, frame, &publish);
+	return parked_put(client, frame, &publish);
 }

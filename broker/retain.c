@@ -222,7 +222,8 @@ skip_below(struct jump_key *key, struct slice levels)
 static struct slice
 up_to(struct slice topic, struct slice level)
 {
-	return slice_of(topic.data, (size_t)(level.data - topic.data) + level.len);
+	return slice_of(
+	    topic.data, (size_t)(level.data - topic.data) + level.len);
 }
 
 static enum jump
@@ -247,8 +248,9 @@ look(struct slice filter, struct slice topic, struct jump_key *key)
 			continue;
 		if (compare(have, want) < 0) {
 			key->length = 0;
-			key_put(
-			    key, slice_of(topic.data, (size_t)(have.data - topic.data)));
+			key_put(key,
+			    slice_of(
+				topic.data, (size_t)(have.data - topic.data)));
 			key_put(key, want);
 			return TO_KEY;
 		}
@@ -266,13 +268,15 @@ look(struct slice filter, struct slice topic, struct jump_key *key)
 static enum jump
 look_with_dollar(struct slice filter, struct slice topic, struct jump_key *key)
 {
-	if (topic.data[0] == '$' && (filter.data[0] == '#' || filter.data[0] == '+')) {
+	if (topic.data[0] == '$' &&
+	    (filter.data[0] == '#' || filter.data[0] == '+')) {
 		/* [MQTT-4.7.2-1]; '%' is the byte after '$'. */
 		key->length = 0;
 		key_put(key, slice_of("%", 1));
 		return TO_KEY;
 	}
-	if (slice_equal(slice_of(filter.data, filter.len < 2 ? 0 : filter.len - 2),
+	if (slice_equal(
+		slice_of(filter.data, filter.len < 2 ? 0 : filter.len - 2),
 		topic) &&
 	    filter.len > 2 && filter.data[filter.len - 1] == '#')
 		return MATCHES;

@@ -10,6 +10,7 @@
 #include "broker/retain_job.h"
 #include "broker/will.h"
 #include "common/base/bug.h"
+#include "common/base/log.h"
 #include "common/mqtt/protocol.h"
 
 #define FIRST_BUCKETS 64
@@ -18,6 +19,7 @@
 #define MAX_OUTGOING 16000000
 
 static void on_alarm(struct alarm *alarm);
+static void publish_will(struct session *session);
 
 int
 sessions_init(struct sessions *sessions)
@@ -43,6 +45,18 @@ sessions_end_all(struct sessions *sessions)
 	for (size_t i = 0; i < sessions->bucket_count; i++)
 		while (sessions->buckets[i] != NULL)
 			session_end(sessions->buckets[i]);
+}
+
+void
+sessions_publish_wills(struct sessions *sessions)
+{
+	struct session *session;
+
+	for (size_t i = 0; i < sessions->bucket_count; i++)
+		for (session = sessions->buckets[i]; session != NULL;
+		     session = session->next_in_table)
+			if (session->client == NULL)
+				publish_will(session);
 }
 
 void
@@ -133,6 +147,81 @@ remove_from_table(struct session *session)
 	*link = session->next_in_table;
 }
 
+bool
+session_keep(struct session *session, uint64_t expiry_ns)
+{
+	struct sessions *sessions = session->home;
+	const bool is_kept = expiry_ns != 0;
+
+	if (is_kept && !session->is_kept &&
+	    atomic_fetch_add_explicit(sessions->kept, 1,
+		memory_order_relaxed) >= sessions->max_kept) {
+		atomic_fetch_sub_explicit(
+		    sessions->kept, 1, memory_order_relaxed);
+		return false;
+	}
+	if (!is_kept && session->is_kept)
+		atomic_fetch_sub_explicit(
+		    sessions->kept, 1, memory_order_relaxed);
+	session->is_kept = is_kept;
+	session->expiry_ns = expiry_ns;
+	return true;
+}
+
+/* ---- losses ----------------------------------------------------------- */
+
+void
+session_note_drop(struct session *session)
+{
+	struct sessions *sessions = session->home;
+
+	if (!drop_episode_count(
+		&session->drops, sessions->now_ns(sessions->context)))
+		return;
+	stats_increment(sessions->counters, COUNT_drop_episodes);
+	log_warning("session_dropping",
+	    "client=%s online=%s queued=%u queued_bytes=%llu "
+	    "help=\"see max_queued_messages and max_queued_bytes; it is "
+	    "summed up at the end\"",
+	    log_quote_n(session->id, session->id_length),
+	    session->client != NULL ? "yes" : "no",
+	    session->outbox.waiting.count,
+	    (unsigned long long)session->outbox.waiting_bytes);
+}
+
+static void
+sum_up(const struct session *session, uint64_t dropped, uint64_t lasted_ns)
+{
+	log_warning("session_dropped",
+	    "client=%s dropped=%llu duration_ms=%llu",
+	    log_quote_n(session->id, session->id_length),
+	    (unsigned long long)dropped,
+	    (unsigned long long)(lasted_ns / CLOCK_MS_NS));
+}
+
+void
+session_note_caught_up(struct session *session)
+{
+	struct sessions *sessions = session->home;
+	uint64_t dropped, lasted_ns;
+
+	if (session->drops.is_told &&
+	    drop_episode_end(&session->drops,
+		sessions->now_ns(sessions->context), &dropped, &lasted_ns))
+		sum_up(session, dropped, lasted_ns);
+}
+
+static void
+close_episode(struct session *session)
+{
+	struct sessions *sessions = session->home;
+	uint64_t dropped, lasted_ns;
+
+	if (drop_episode_close(&session->drops,
+		sessions->now_ns(sessions->context), &dropped, &lasted_ns))
+		sum_up(session, dropped, lasted_ns);
+}
+
 /* ---- its end --------------------------------------------------------- */
 
 static void
@@ -203,6 +292,8 @@ session_end(struct session *session)
 	stats_subtract(sessions->counters, COUNT_sessions, 1);
 	subscription_tree_remove_all(sessions->tree, &session->subscriber);
 	publish_will(session);
+	session_keep(session, 0);
+	close_episode(session);
 	drop_messages(session);
 	packet_ids_fini(&session->received);
 	ack_queue_fini(&session->acks);

@@ -22,11 +22,13 @@
 #ifndef WEIR_BROKER_SESSION_H
 #define WEIR_BROKER_SESSION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "broker/alarms.h"
+#include "broker/drop_episode.h"
 #include "broker/mailbox.h"
 #include "broker/outbox.h"
 #include "broker/packet_ids.h"
@@ -68,23 +70,28 @@ struct session {
 	struct session *next_in_table; /* private to session.c */
 	struct client *client;         /* NULL: offline */
 	struct alarm alarm;            /* the next of expiry and will */
-	uint64_t expiry_ns;            /* interval, or SESSION_NEVER */
-	uint64_t expires_at_ns;        /* while offline */
+	uint64_t identity;             /* whose it is; see auth.h */
+	uint64_t expiry_ns;     /* interval, or SESSION_NEVER; session_keep() */
+	uint64_t expires_at_ns; /* while offline */
 	struct will *will;
 	uint64_t will_at_ns; /* while offline */
 	struct outbox outbox;
 	struct outgoing *resend; /* in flight: from here on to be sent again */
 	struct packet_ids received; /* QoS 2, up to PUBREL */
 	struct ack_queue acks;
-	struct retained_job *jobs;   /* see retain_job.h */
+	struct retained_job *jobs; /* see retain_job.h */
+	struct drop_episode drops;
 	struct session *next_pumped; /* see worker.h */
 	struct session *next_acking;
 	bool is_pumped;
 	bool is_acking;
+	bool is_kept; /* beyond its connection: counted in home->kept */
 	bool ended;
 	uint16_t id_length;
-	struct mail mail; /* its last one */
-	struct rcu_head rcu;
+	union {
+		struct rcu_head rcu; /* once it has ended, and then */
+		struct mail mail;    /* its last one */
+	};
 	uint8_t id[]; /* [const] */
 };
 
@@ -97,6 +104,8 @@ struct sessions {
 	unsigned worker;
 	struct pool outgoing;
 	struct outbox_limits limits;
+	atomic_uint *kept; /* of all workers; relaxed, a limit */
+	uint32_t max_kept;
 	struct alarms *alarms;
 	struct mailbox *mailbox;
 	struct subscription_tree *tree;
@@ -115,11 +124,26 @@ void sessions_fini(struct sessions *sessions);
 
 struct session *session_find(struct sessions *sessions, struct slice id);
 
+/* Publish the wills of offline sessions, that wait for their delay, now. */
+void sessions_publish_wills(struct sessions *sessions);
+
 /* Offline and empty, expiring at once.  NULL without memory. */
 struct session *session_new(struct sessions *sessions, struct slice id);
 
 /* `client` has it now; alarms off, a will that waited is forgotten. */
 void session_attach(struct session *session, struct client *client);
+
+/*
+ * It is kept for so long after its connection.
+ * False: there are max_kept already, and it stays as it was.
+ */
+bool session_keep(struct session *session, uint64_t expiry_ns);
+
+/* A message to it is lost for want of room; counted by the caller. */
+void session_note_drop(struct session *session);
+
+/* All that waited has been sent: losses, if any, are over. */
+void session_note_caught_up(struct session *session);
 
 /*
  * The connection is gone.  `send_will` is false after a DISCONNECT with

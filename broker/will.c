@@ -128,7 +128,7 @@ will_publish(struct worker *worker, struct will *will)
 {
 	struct will_queue *queue = &worker->waiting_wills;
 
-	if (worker->draining || queue->count >= WILL_MAX_WAITING) {
+	if (worker->is_over || queue->count >= WILL_MAX_WAITING) {
 		worker_count(worker, COUNT_wills_dropped);
 		will_free(will);
 		return;

@@ -14,6 +14,7 @@
 #include "broker/deliver.h"
 #include "broker/retain_job.h"
 #include "broker/route.h"
+#include "broker/worker_listeners.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/base/exit.h"
@@ -31,14 +32,16 @@
 #define DRAIN_ACKS_NS (3 * CLOCK_SECOND_NS)
 #define DRAIN_STEP_NS (20 * CLOCK_MS_NS)
 
-struct drain_mail {
-	struct mail mail;
+/* And so long for wills to reach the clients of all workers. */
+#define DRAIN_WILLS_NS (100 * CLOCK_MS_NS)
+
+enum drain_step {
+	DRAIN_ACKS,
+	DRAIN_WILLS
 };
 
-/* What a listener's callback needs to know. */
-struct door {
-	struct worker *worker;
-	unsigned index;
+struct drain_mail {
+	struct mail mail;
 };
 
 unsigned
@@ -63,46 +66,6 @@ worker_random(struct worker *worker)
 	worker->dice =
 	    worker->dice * UINT64_C(6364136223846793005) + clock_now_ns();
 	return worker->dice;
-}
-
-/* ---- accepting ---------------------------------------------------------- */
-
-/* Count it in; false: there are enough. */
-static bool
-admit(struct worker *worker, unsigned listener)
-{
-	struct broker *broker = worker->broker;
-	const struct conf_listener *conf = &broker->conf->listeners[listener];
-	atomic_uint *here = &broker->listener_connections[listener];
-	unsigned total, local;
-
-	total = atomic_fetch_add_explicit(
-	    &broker->connections, 1, memory_order_relaxed);
-	local = atomic_fetch_add_explicit(here, 1, memory_order_relaxed);
-	if (total < broker->conf->max_connections &&
-	    (conf->max_connections == 0 || local < conf->max_connections))
-		return true;
-	atomic_fetch_sub_explicit(
-	    &broker->connections, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(here, 1, memory_order_relaxed);
-	return false;
-}
-
-static void
-on_accept(void *arg, int fd, const char *peer)
-{
-	const struct door *door = arg;
-	struct worker *worker = door->worker;
-
-	(void)peer;
-	if (!admit(worker, door->index)) {
-		worker_count(worker, COUNT_connections_refused);
-		close(fd);
-		return;
-	}
-	worker_count(worker, COUNT_connections_accepted);
-	stats_increment(worker->counters, COUNT_connections);
-	client_new(worker, fd, door->index, NULL, 0, worker_now_ns(worker));
 }
 
 /* ---- a turn ------------------------------------------------------------- */
@@ -292,7 +255,10 @@ static void *
 run(void *arg)
 {
 	struct worker *worker = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "worker %u", worker->index);
+	pthread_setname_np(pthread_self(), name);
 	rcu_thread_start();
 	message_pools_adopt(worker->messages);
 	router_adopt(worker->router);
@@ -302,14 +268,6 @@ run(void *arg)
 	rcu_thread_end();
 	worker->ended(worker->ended_context, worker);
 	return NULL;
-}
-
-static void
-close_listeners(struct worker *worker)
-{
-	for (size_t i = 0; i < worker->listener_count; i++)
-		listener_close(worker->listeners[i]);
-	worker->listener_count = 0;
 }
 
 static bool
@@ -325,26 +283,50 @@ owes_acks(const struct worker *worker)
 	return false;
 }
 
-/* A step of the drain: first acknowledgements, then goodbyes, then the end. */
+/* Say goodbye to all, or only to those that have a will. */
+static void
+disconnect_clients(struct worker *worker, bool with_will_only)
+{
+	struct client *client, *next;
+
+	for (client = worker->clients.first; client != NULL; client = next) {
+		next = client->next;
+		if (!with_will_only ||
+		    (client->session != NULL && client->session->will != NULL))
+			client_disconnect(client, MQTT_SERVER_SHUTTING_DOWN);
+	}
+}
+
+/*
+ * A step of the drain: first acknowledgements; then who has a will goes, and
+ * the wills to those who stay [MQTT-3.1.2-8]; then the others; then the end.
+ */
 static void
 on_drain_step(void *arg)
 {
 	struct worker *worker = arg;
-	struct client *client, *next;
+	uint64_t wait_ns = DRAIN_STEP_NS;
 
-	if (owes_acks(worker) &&
-	    worker_now_ns(worker) < worker->drain_until_ns) {
-		loop_timer_start(&worker->drain_timer, DRAIN_STEP_NS);
+	switch ((enum drain_step)worker->drain_step) {
+	case DRAIN_ACKS:
+		if (owes_acks(worker) &&
+		    worker_now_ns(worker) < worker->drain_until_ns)
+			break;
+		disconnect_clients(worker, true);
+		/* With the broker all sessions end, and so do delays. */
+		sessions_publish_wills(&worker->sessions);
+		worker->drain_step = DRAIN_WILLS;
+		wait_ns = DRAIN_WILLS_NS;
+		break;
+	case DRAIN_WILLS:
+		disconnect_clients(worker, false);
+		if (worker->clients.count != 0)
+			break;
+		worker->is_over = true;
+		loop_stop(worker->loop);
 		return;
 	}
-	for (client = worker->clients.first; client != NULL; client = next) {
-		next = client->next;
-		client_disconnect(client, MQTT_SERVER_SHUTTING_DOWN);
-	}
-	if (worker->clients.count == 0)
-		loop_stop(worker->loop);
-	else
-		loop_timer_start(&worker->drain_timer, DRAIN_STEP_NS);
+	loop_timer_start(&worker->drain_timer, wait_ns);
 }
 
 static void
@@ -358,7 +340,7 @@ on_drain(struct mail *mail, void *owner)
 		return;
 	worker->draining = true;
 	worker->drain_until_ns = worker_now_ns(worker) + DRAIN_ACKS_NS;
-	close_listeners(worker);
+	worker_listeners_close(worker);
 	for (client = worker->clients.first; client != NULL;
 	     client = client->next)
 		if (client->state == CLIENT_CONNECTED)
@@ -392,35 +374,6 @@ will_for_sessions(void *context, struct will *will)
 	will_publish(context, will);
 }
 
-static int
-open_listeners(struct worker *worker)
-{
-	const struct conf *conf = worker->broker->conf;
-	struct listener_spec spec = { .shared = true };
-	char error[LISTENER_ERROR_SIZE];
-	char address[LISTENER_ADDRESS_SIZE];
-	int err;
-
-	for (size_t i = 0; i < conf->listener_count; i++) {
-		spec.bind = conf->listeners[i].bind;
-		/* Port 0: the others follow what the first was given. */
-		if (worker->index != 0) {
-			snprintf(address, sizeof(address), "%s",
-			    listener_address(
-				worker->broker->workers[0]->listeners[i]));
-			spec.bind = address;
-		}
-		err = listener_open(
-		    &spec, &worker->listeners[i], error, sizeof(error));
-		if (err != 0) {
-			log_error("listener_failed", "%s", error);
-			return EXIT_OSERR;
-		}
-		worker->listener_count = i + 1;
-	}
-	return EXIT_OK;
-}
-
 static bool
 init_sessions(struct worker *worker)
 {
@@ -434,6 +387,8 @@ init_sessions(struct worker *worker)
 		.max_messages = conf->max_queued_messages,
 		.max_bytes = conf->max_queued_bytes,
 	};
+	sessions->kept = &worker->broker->kept_sessions;
+	sessions->max_kept = conf->max_sessions;
 	sessions->alarms = &worker->alarms;
 	sessions->mailbox = worker->mailbox;
 	sessions->tree = worker->broker->subscriptions;
@@ -454,14 +409,9 @@ make_parts(struct worker *worker)
 	worker->messages = message_pools_new();
 	worker->router = router_new(broker, worker);
 	worker->encoder = encoder_new();
-	worker->listeners =
-	    calloc(broker->conf->listener_count, sizeof(struct listener *));
-	worker->doors =
-	    calloc(broker->conf->listener_count, sizeof(struct door));
 	if (worker->mailbox == NULL || worker->loop == NULL ||
 	    worker->messages == NULL || worker->router == NULL ||
-	    worker->encoder == NULL || worker->listeners == NULL ||
-	    worker->doors == NULL || !init_sessions(worker))
+	    worker->encoder == NULL || !init_sessions(worker))
 		return false;
 
 	/* Our hook before the hub's: what it writes goes out this turn. */
@@ -505,7 +455,7 @@ worker_new(struct broker *broker, unsigned index,
 		worker_free(worker);
 		return EXIT_OSERR;
 	}
-	code = open_listeners(worker);
+	code = worker_listeners_open(worker);
 	if (code != EXIT_OK) {
 		worker_free(worker);
 		return code;
@@ -514,26 +464,13 @@ worker_new(struct broker *broker, unsigned index,
 	return EXIT_OK;
 }
 
-static int
-start_listeners(struct worker *worker)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < worker->listener_count && err == 0; i++) {
-		worker->doors[i] = (struct door){ worker, i };
-		err = listener_start(worker->listeners[i], worker->loop,
-		    on_accept, &worker->doors[i]);
-	}
-	return err;
-}
-
 int
 worker_start(struct worker *worker)
 {
 	sigset_t all, before;
 	int err;
 
-	err = start_listeners(worker);
+	err = worker_listeners_start(worker);
 	if (err != 0)
 		return err;
 	/* Signals are the main thread's. */
@@ -561,6 +498,7 @@ worker_end_sessions(struct worker *worker)
 	struct client *client;
 
 	worker->draining = true;
+	worker->is_over = true;
 	while ((client = worker->clients.first) != NULL)
 		client_close(client, false);
 	free_graveyard(worker);
@@ -579,9 +517,7 @@ worker_free(struct worker *worker)
 {
 	if (worker == NULL)
 		return;
-	close_listeners(worker);
-	free(worker->listeners);
-	free(worker->doors);
+	worker_listeners_free(worker);
 	loop_fd_stop(&worker->mail_watch);
 	if (worker->loop != NULL) {
 		loop_timer_stop(&worker->alarm_timer);

@@ -68,6 +68,7 @@ struct worker {
 	struct loop_timer drain_timer;
 	uint64_t alarm_armed_ns;
 	uint64_t drain_until_ns;
+	uint8_t drain_step; /* enum drain_step */
 	struct alarms alarms;
 	struct sessions sessions;
 	struct message_pools *messages;
@@ -82,6 +83,7 @@ struct worker {
 	uint64_t dice;   /* for identifiers; see worker_random() */
 	bool wills_wait; /* for room, not for the end of the turn */
 	bool draining;
+	bool is_over; /* the loop is done: nothing is routed any more */
 	bool is_running;
 };
 

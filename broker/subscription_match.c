@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * subscription_match - readers: who wants a topic, without a lock.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "broker/subscription_private.h"
+#include "common/base/bug.h"
+#include "common/msg/topic.h"
+
+#define FIRST_MATCHES 64
+
+static struct subscription_options
+unpack(uint32_t word)
+{
+	return (struct subscription_options){
+		.qos = word & 3,
+		.no_local = (word >> 2 & 1) != 0,
+		.retain_as_published = (word >> 3 & 1) != 0,
+		.identifier = word >> 4,
+	};
+}
+
+static int
+make_room(struct subscription_matches *matches)
+{
+	struct subscription_match *list;
+	size_t size;
+
+	size = matches->size == 0 ? FIRST_MATCHES : matches->size * 2;
+	list = realloc(matches->list, size * sizeof(*list));
+	if (list == NULL)
+		return -ENOMEM;
+	matches->list = list;
+	matches->size = size;
+	return 0;
+}
+
+static int
+append(struct subscription_matches *matches, struct subscription *s)
+{
+	int err;
+
+	if (matches->count == matches->size) {
+		err = make_room(matches);
+		if (err != 0)
+			return err;
+	}
+	matches->list[matches->count++] = (struct subscription_match){
+		.subscriber = s->subscriber,
+		.options = unpack(
+		    atomic_load_explicit(&s->options, memory_order_relaxed)),
+		.shared = s->group != NULL,
+	};
+	return 0;
+}
+
+static int
+collect(struct subscription_node *node, enum subscription_place place,
+    struct subscription_matches *matches)
+{
+	struct subscription *s;
+	struct subscription_group *group;
+	int err = 0;
+
+	s = atomic_load_explicit(
+	    &node->subscriptions[place], memory_order_acquire);
+	for (; s != NULL && err == 0;
+	     s = atomic_load_explicit(&s->next, memory_order_acquire))
+		err = append(matches, s);
+
+	group = atomic_load_explicit(&node->groups, memory_order_acquire);
+	for (; group != NULL && err == 0;
+	     group = atomic_load_explicit(&group->next, memory_order_acquire)) {
+		s = group->place == place ? subscription_group_choose(group)
+					  : NULL;
+		if (s != NULL)
+			err = append(matches, s);
+	}
+	return err;
+}
+
+/* A node that is still to be visited, and the topic's rest below it. */
+struct step {
+	struct subscription_node *node;
+	struct topic_levels rest;
+};
+
+/*
+ * Each step taken adds at most two, one level deeper, so the stack is never
+ * higher than the tree is deep, whatever the topic.
+ */
+int
+subscription_tree_match(struct subscription_tree *tree, struct slice topic,
+    struct subscription_matches *matches)
+{
+	struct step stack[SUBSCRIPTION_MAX_LEVELS + 2], step;
+	/* [MQTT-4.7.2-1] */
+	bool wildcards = topic.len == 0 || topic.data[0] != '$';
+	struct slice level;
+	struct subscription_node *child;
+	size_t height = 0;
+	int err = 0;
+
+	stack[height++] = (struct step){ tree->root, topic_levels(topic) };
+	while (height != 0 && err == 0) {
+		step = stack[--height];
+		if (wildcards || step.node != tree->root)
+			err = collect(step.node, PLACE_BELOW, matches);
+		if (!topic_levels_next(&step.rest, &level)) {
+			if (err == 0)
+				err = collect(step.node, PLACE_EXACT, matches);
+			continue;
+		}
+		BUG_ON(height + 2 > SUBSCRIPTION_MAX_LEVELS + 2);
+		child = subscription_node_find(tree, step.node, level);
+		if (child != NULL)
+			stack[height++] = (struct step){ child, step.rest };
+		child = atomic_load_explicit(
+		    &step.node->plus, memory_order_acquire);
+		if (child != NULL && (wildcards || step.node != tree->root))
+			stack[height++] = (struct step){ child, step.rest };
+	}
+	return err;
+}
+
+void
+subscription_matches_fini(struct subscription_matches *matches)
+{
+	free(matches->list);
+	*matches = (struct subscription_matches){ 0 };
+}
