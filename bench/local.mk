@@ -1,6 +1,21 @@
-# bench/ - the benchmarks.
+# bench/ - the benchmarks.  `make bench` builds them and runs bench/run.
 
+EXTRA_PROGRAMS += bench/load bench/load-http
 noinst_PROGRAMS += bench/ring
+EXTRA_DIST += %D%/run %D%/README.md
+CLEANFILES += bench/load bench/load-http
 
 bench_ring_SOURCES = %D%/ring.c
 bench_ring_LDADD   = libring.a libshm.a libbase.a
+
+bench_load_SOURCES = %D%/load.c %D%/cpu_time.c %D%/cpu_time.h
+bench_load_LDADD   = libmqtt.a libmsg.a libbase.a
+
+bench_load_http_SOURCES = %D%/load_http.c %D%/cpu_time.c %D%/cpu_time.h
+bench_load_http_LDADD   = libbase.a
+
+.PHONY: bench-programs bench
+bench-programs: broker/weir-broker httpd/weir-httpd \
+	bench/load$(EXEEXT) bench/load-http$(EXEEXT) bench/ring$(EXEEXT)
+bench: bench-programs
+	WEIR_BUILD=. $(srcdir)/bench/run
