@@ -11,7 +11,7 @@ AM_TESTS_ENVIRONMENT = \
 
 dist_check_SCRIPTS += \
 	%D%/arch/check_layers.sh \
-	%D%/arch/check_logs.sh \
+	%D%/arch/check_docs.sh \
 	%D%/arch/check_man.sh
 TESTS += $(dist_check_SCRIPTS)
 EXTRA_DIST += \

@@ -4,12 +4,15 @@ EXTRA_DIST += \
 	%D%/test_bad_config.py \
 	%D%/test_bridge.py \
 	%D%/test_broker_killed.py \
+	%D%/test_deliveries.py \
 	%D%/test_flood.py \
 	%D%/test_held_publisher.py \
 	%D%/test_http_api.py \
 	%D%/test_mosquitto_clients.py \
 	%D%/test_pub_sub.py \
+	%D%/test_overflow.py \
 	%D%/test_rings_visible.py \
+	%D%/test_sessions.py \
 	%D%/test_systemd.sh \
 	%D%/systemd_in_box.sh \
 	%D%/weir.py

@@ -5,6 +5,7 @@
 
 import signal
 import threading
+import time
 
 import weir
 
@@ -230,6 +231,74 @@ def crossed_weirs(tap):
             collector.stop()
 
 
+def doubly_crossed_weirs(tap):
+    """Each bridges the same topics to the other, both ways: two bridges."""
+    ring = {"capacity": "64KiB", "max_capacity": "64KiB"}
+    rule = [{"filter": "x/#", "qos": 1}]
+    ports = [weir.free_port(), weir.free_port()]
+    count, body = 600, "x" * 500
+
+    def settings(port):
+        return [
+            bridge(port, protocol="5.0", forward=rule, receive=rule, ring=ring)
+        ]
+
+    def at_rest(suites):
+        """Has nothing moved through any ring within a second?"""
+        before = [s.ring("broker→cloud")["messages_in"] for s in suites]
+        time.sleep(1)
+        return before == [s.ring("broker→cloud")["messages_in"] for s in suites]
+
+    with weir.Weir(
+        mqtt_port=ports[0], http=None, wait=False, bridges=settings(ports[1])
+    ) as one, weir.Weir(
+        mqtt_port=ports[1], http=None, bridges=settings(ports[0])
+    ) as two:
+        one.wait_ready()
+        collectors = [weir.Collector(s.port, "x/#", qos=1) for s in (one, two)]
+        clients = [one.mqtt("left"), two.mqtt("right")]
+
+        def through():
+            for client in clients:
+                client.publish("x/probe", "probe", 1)
+            return all(len(c.messages) > 2 for c in collectors)
+
+        with tap.case("two bridges, same topics both ways: messages pass"):
+            weir.wait_for("messages pass", through, pause=0.2)
+
+        def publish(client, name):
+            for number in range(count):
+                client.publish("x/" + name, "%s%d:%s" % (name, number, body), 1)
+
+        with tap.case("two bridges, same topics both ways: nobody is stuck"):
+            threads = [
+                threading.Thread(target=publish, args=pair, daemon=True)
+                for pair in zip(clients, "lr")
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+                weir.expect(not thread.is_alive(), "a publisher is stuck")
+        with tap.case("two bridges, same topics both ways: all is on both sides"):
+            want = {"%s%d" % (s, i) for s in "lr" for i in range(count)}
+            for collector in collectors:
+                weir.wait_for(
+                    "all are there",
+                    lambda: want <= {p.split(":")[0] for p in collector.payloads()},
+                )
+        with tap.case("two bridges, same topics both ways: it comes to rest"):
+            weir.wait_for("it does", lambda: at_rest((one, two)), 10)
+            for collector in collectors:
+                got = [p.split(":")[0] for p in collector.payloads()]
+                # Two ways lead across: each message comes over twice at most.
+                most = max(got.count(name) for name in want)
+                tap.note("most copies of one message: %d" % most)
+                weir.expect(most <= 2, "%d copies of a message" % most)
+        for collector in collectors:
+            collector.stop()
+
+
 def main():
     tap = weir.Tap()
     for name, group, arguments in (
@@ -239,6 +308,7 @@ def main():
         ("rules", rules, []),
         ("two Weirs", two_weirs, []),
         ("crossed Weirs", crossed_weirs, []),
+        ("doubly crossed Weirs", doubly_crossed_weirs, []),
     ):
         with tap.case(name + ": the suite starts, and ends in order"):
             group(tap, *arguments)

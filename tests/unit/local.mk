@@ -5,11 +5,6 @@ EXTRA_DIST += %D%/unit.h
 
 if HAVE_CHECK
 unit_tests = \
-	test_message \
-	test_mailbox \
-	test_subscription_tree \
-	test_retain \
-	test_session \
 	test_auth \
 	test_backoff \
 	test_bell \
@@ -17,6 +12,7 @@ unit_tests = \
 	test_bridge_table \
 	test_clock \
 	test_conf \
+	test_drop_episode \
 	test_encode \
 	test_fdpass \
 	test_forward \
@@ -33,8 +29,10 @@ unit_tests = \
 	test_links \
 	test_log \
 	test_loop \
+	test_mailbox \
 	test_mapping \
 	test_memfd \
+	test_message \
 	test_options \
 	test_packet \
 	test_pool \
@@ -43,23 +41,43 @@ unit_tests = \
 	test_publish_json \
 	test_record \
 	test_remote_mqtt \
+	test_retain \
 	test_ring \
 	test_ring_control \
 	test_ring_inspect \
 	test_ring_link \
 	test_service \
+	test_session \
 	test_stats \
 	test_stream \
 	test_sub_format \
+	test_subscription_tree \
 	test_token_bucket \
 	test_topic \
+	test_utf8 \
 	test_wire
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
-test_token_bucket_SOURCES  = %D%/test_token_bucket.c
-test_token_bucket_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_token_bucket_LDADD    = libbase.a $(CHECK_LIBS)
+test_auth_SOURCES  = %D%/test_auth.c
+test_auth_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
+test_auth_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_backoff_SOURCES  = %D%/test_backoff.c
+test_backoff_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_backoff_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_bell_SOURCES  = %D%/test_bell.c
+test_bell_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_bell_LDADD    = libshm.a $(CHECK_LIBS)
+
+test_bridge_port_SOURCES  = %D%/test_bridge_port.c
+test_bridge_port_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_bridge_port_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_bridge_table_SOURCES  = %D%/test_bridge_table.c
+test_bridge_table_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_bridge_table_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_clock_SOURCES  = %D%/test_clock.c
 test_clock_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -69,130 +87,25 @@ test_conf_SOURCES  = %D%/test_conf.c
 test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_conf_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 
-test_histogram_SOURCES  = %D%/test_histogram.c
-test_histogram_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_histogram_LDADD    = libbase.a $(CHECK_LIBS)
+test_drop_episode_SOURCES  = %D%/test_drop_episode.c
+test_drop_episode_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_drop_episode_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
-test_log_SOURCES  = %D%/test_log.c
-test_log_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_log_LDADD    = libbase.a $(CHECK_LIBS)
-
-test_loop_SOURCES  = %D%/test_loop.c
-test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_loop_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
-
-test_options_SOURCES  = %D%/test_options.c
-test_options_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_options_LDADD    = libbase.a $(CHECK_LIBS)
-
-test_pool_SOURCES  = %D%/test_pool.c
-test_pool_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_pool_LDADD    = libbase.a $(CHECK_LIBS)
-
-test_service_SOURCES  = %D%/test_service.c
-test_service_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_service_LDADD    = libservice.a libnet.a libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS) $(EVENT_LIBS) $(SYSTEMD_LIBS) \
-	$(SECCOMP_LIBS)
-
-test_stats_SOURCES  = %D%/test_stats.c
-test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_stats_LDADD    = libstats.a libshm.a libbase.a $(CHECK_LIBS)
-
-test_stream_SOURCES  = %D%/test_stream.c
-test_stream_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_stream_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
-
-test_bell_SOURCES  = %D%/test_bell.c
-test_bell_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_bell_LDADD    = libshm.a $(CHECK_LIBS)
+test_encode_SOURCES  = %D%/test_encode.c
+test_encode_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_encode_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 
 test_fdpass_SOURCES  = %D%/test_fdpass.c
 test_fdpass_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_fdpass_LDADD    = libshm.a $(CHECK_LIBS)
 
-test_memfd_SOURCES  = %D%/test_memfd.c
-test_memfd_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_memfd_LDADD    = libshm.a $(CHECK_LIBS)
-
-test_ring_SOURCES  = %D%/test_ring.c
-test_ring_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_ring_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
-
-test_ring_control_SOURCES  = %D%/test_ring_control.c
-test_ring_control_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_ring_control_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
-
-test_ring_inspect_SOURCES  = %D%/test_ring_inspect.c
-test_ring_inspect_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_ring_inspect_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
-
-test_ring_link_SOURCES  = %D%/test_ring_link.c
-test_ring_link_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_ring_link_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
-
-test_record_SOURCES  = %D%/test_record.c
-test_record_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_record_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
-
-test_bridge_table_SOURCES  = %D%/test_bridge_table.c
-test_bridge_table_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_bridge_table_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
-test_bridge_port_SOURCES  = %D%/test_bridge_port.c
-test_bridge_port_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_bridge_port_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
-test_auth_SOURCES  = %D%/test_auth.c
-test_auth_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
-test_auth_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
-test_links_SOURCES  = %D%/test_links.c
-test_links_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
-test_backoff_SOURCES  = %D%/test_backoff.c
-test_backoff_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_backoff_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
-
 test_forward_SOURCES  = %D%/test_forward.c
 test_forward_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_forward_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
-test_inflight_SOURCES  = %D%/test_inflight.c
-test_inflight_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_inflight_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
-
-test_ingest_SOURCES  = %D%/test_ingest.c
-test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
-
-test_lane_SOURCES  = %D%/test_lane.c
-test_lane_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_lane_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
-
-test_mapping_SOURCES  = %D%/test_mapping.c
-test_mapping_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_mapping_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
-
-test_remote_mqtt_SOURCES  = %D%/test_remote_mqtt.c
-test_remote_mqtt_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_remote_mqtt_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
-
-test_packet_SOURCES  = %D%/test_packet.c %D%/mqtt_any.h
-test_packet_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_packet_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
-
-test_properties_SOURCES  = %D%/test_properties.c
-test_properties_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_properties_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
-
-test_topic_SOURCES  = %D%/test_topic.c
-test_topic_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_topic_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
-
-test_wire_SOURCES  = %D%/test_wire.c
-test_wire_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_wire_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+test_histogram_SOURCES  = %D%/test_histogram.c
+test_histogram_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_histogram_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_http_connection_SOURCES  = %D%/test_http_connection.c
 test_http_connection_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
@@ -218,39 +131,136 @@ test_http_response_SOURCES  = %D%/test_http_response.c
 test_http_response_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_http_response_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
-test_publish_json_SOURCES  = %D%/test_publish_json.c
-test_publish_json_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
-test_publish_json_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+test_inflight_SOURCES  = %D%/test_inflight.c
+test_inflight_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_inflight_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
-test_message_SOURCES  = %D%/test_message.c
-test_message_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_message_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+test_ingest_SOURCES  = %D%/test_ingest.c
+test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_lane_SOURCES  = %D%/test_lane.c
+test_lane_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_lane_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_links_SOURCES  = %D%/test_links.c
+test_links_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_log_SOURCES  = %D%/test_log.c
+test_log_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_log_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_loop_SOURCES  = %D%/test_loop.c
+test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_loop_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
 
 test_mailbox_SOURCES  = %D%/test_mailbox.c
 test_mailbox_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_mailbox_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
-test_subscription_tree_SOURCES  = %D%/test_subscription_tree.c
-test_subscription_tree_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_subscription_tree_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+test_mapping_SOURCES  = %D%/test_mapping.c
+test_mapping_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_mapping_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
-test_retain_SOURCES  = %D%/test_retain.c
-test_retain_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_retain_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+test_memfd_SOURCES  = %D%/test_memfd.c
+test_memfd_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_memfd_LDADD    = libshm.a $(CHECK_LIBS)
 
-test_session_SOURCES  = %D%/test_session.c
-test_session_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_session_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+test_message_SOURCES  = %D%/test_message.c
+test_message_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_message_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
-test_encode_SOURCES  = %D%/test_encode.c
-test_encode_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_encode_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+test_options_SOURCES  = %D%/test_options.c
+test_options_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_options_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_packet_SOURCES  = %D%/test_packet.c %D%/mqtt_any.h
+test_packet_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_packet_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+
+test_pool_SOURCES  = %D%/test_pool.c
+test_pool_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_pool_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_properties_SOURCES  = %D%/test_properties.c
+test_properties_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_properties_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 
 test_property_words_SOURCES  = %D%/test_property_words.c ctl/property_words.c
 test_property_words_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_property_words_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 
+test_publish_json_SOURCES  = %D%/test_publish_json.c
+test_publish_json_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_publish_json_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+
+test_record_SOURCES  = %D%/test_record.c
+test_record_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_record_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
+
+test_remote_mqtt_SOURCES  = %D%/test_remote_mqtt.c
+test_remote_mqtt_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_remote_mqtt_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_retain_SOURCES  = %D%/test_retain.c
+test_retain_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_retain_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_ring_SOURCES  = %D%/test_ring.c
+test_ring_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_control_SOURCES  = %D%/test_ring_control.c
+test_ring_control_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_control_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_inspect_SOURCES  = %D%/test_ring_inspect.c
+test_ring_inspect_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_inspect_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_link_SOURCES  = %D%/test_ring_link.c
+test_ring_link_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_link_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_service_SOURCES  = %D%/test_service.c
+test_service_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_service_LDADD    = libservice.a libnet.a libconf.a libbase.a $(CHECK_LIBS) \
+	$(CONFIG_LIBS) $(EVENT_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS)
+
+test_session_SOURCES  = %D%/test_session.c
+test_session_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_session_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_stats_SOURCES  = %D%/test_stats.c
+test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_stats_LDADD    = libstats.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_stream_SOURCES  = %D%/test_stream.c
+test_stream_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_stream_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
+
 test_sub_format_SOURCES  = %D%/test_sub_format.c ctl/sub_format.c
 test_sub_format_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_sub_format_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+
+test_subscription_tree_SOURCES  = %D%/test_subscription_tree.c
+test_subscription_tree_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_subscription_tree_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_token_bucket_SOURCES  = %D%/test_token_bucket.c
+test_token_bucket_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_token_bucket_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_topic_SOURCES  = %D%/test_topic.c
+test_topic_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_topic_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
+
+test_utf8_SOURCES  = %D%/test_utf8.c
+test_utf8_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_utf8_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_wire_SOURCES  = %D%/test_wire.c
+test_wire_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_wire_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 endif

@@ -345,6 +345,39 @@ START_TEST(drops_what_has_been_here_before_and_acknowledges_it)
 }
 END_TEST
 
+/* Else another bridge could carry it back to where it came from. */
+START_TEST(adds_a_weir_that_is_the_remote_to_the_trail_once)
+{
+	static const char other[] = "00112233445566778899aabbccddeeff";
+	struct remote_message message = {
+		.id = 3,
+		.qos = 1,
+		.topic = slice_of_string("a"),
+	};
+	const uint16_t number = 7;
+	uint8_t properties[2 * TRAIL_SIZE(32)], copy[1024];
+	struct record_message body;
+	struct ring_record record;
+	const void *payload;
+
+	message.payload = slice_of(&number, sizeof(number));
+	ingest_up(&ingest, other);
+	for (unsigned round = 0; round < 2; round++) {
+		ingest_received(&ingest, &message, CLOCK_SECOND_NS);
+		work();
+		ck_assert_int_eq(ring_peek(plain, &record, &payload), 1);
+		memcpy(copy, payload, record.length);
+		ck_assert_int_eq(
+		    record_message_parse(copy, record.length, &body), 0);
+		ck_assert(trail_contains(body.properties, other));
+		ck_assert_uint_eq(body.properties.len, TRAIL_SIZE(32));
+		memcpy(properties, body.properties.data, body.properties.len);
+		message.properties = slice_of(properties, body.properties.len);
+		ck_assert_uint_eq(take(plain), number);
+	}
+}
+END_TEST
+
 START_TEST(refuses_what_can_never_fit_and_goes_on)
 {
 	static const uint8_t huge[2000];
@@ -404,6 +437,7 @@ main(void)
 	tcase_add_test(tc, drops_qos_0_when_its_queue_is_full);
 	tcase_add_test(tc, leaves_to_the_remote_what_it_will_send_again);
 	tcase_add_test(tc, drops_what_has_been_here_before_and_acknowledges_it);
+	tcase_add_test(tc, adds_a_weir_that_is_the_remote_to_the_trail_once);
 	tcase_add_test(tc, refuses_what_can_never_fit_and_goes_on);
 	tcase_add_test(tc, asks_for_a_lane_once_and_waits_for_it);
 	tcase_add_test(tc, holds_everything_while_there_is_no_broker);

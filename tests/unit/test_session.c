@@ -18,6 +18,7 @@ static struct message_pools *pools;
 static struct stats *stats;
 static uint64_t now_ns;
 static unsigned wills;
+static atomic_uint kept_count;
 static char someone; /* stands for a client, is not looked at */
 
 static uint64_t
@@ -47,6 +48,9 @@ set_up(void)
 	ck_assert_int_eq(
 	    stats_create("test", counter_rows, COUNT_ROWS, 1, &stats), 0);
 	sessions.limits = (struct outbox_limits){ 3, 100000 };
+	sessions.kept = &kept_count;
+	sessions.max_kept = 1000;
+	atomic_store(&kept_count, 0);
 	sessions.alarms = &alarms;
 	sessions.mailbox = mailbox_new(NULL);
 	sessions.tree = subscription_tree_new();
@@ -77,7 +81,7 @@ online(const char *id, uint64_t expiry_ns)
 	struct session *session;
 
 	session = session_new(&sessions, slice_of_string(id));
-	session->expiry_ns = expiry_ns;
+	session_keep(session, expiry_ns);
 	session_attach(session, (struct client *)&someone);
 	return session;
 }
@@ -237,6 +241,46 @@ START_TEST(is_freed_only_after_mail_that_was_under_way)
 	ck_assert_uint_eq(sessions.count, 1);
 	mailbox_open(sessions.mailbox, 0);
 	ck_assert_uint_eq(sessions.count, 0);
+}
+END_TEST
+
+START_TEST(is_not_kept_beyond_the_limit)
+{
+	struct session *one, *other;
+
+	sessions.max_kept = 1;
+	one = online("one", 0);
+	other = online("other", 0);
+	ck_assert(session_keep(one, SECOND));
+	ck_assert(session_keep(one, 2 * SECOND));
+	ck_assert(!session_keep(other, SECOND));
+	ck_assert_uint_eq(other->expiry_ns, 0);
+	ck_assert(session_keep(other, 0));
+	ck_assert(session_keep(one, 0));
+	ck_assert(session_keep(other, SECOND));
+	ck_assert_uint_eq(atomic_load(&kept_count), 1);
+	session_leave(one, false);
+	session_leave(other, false);
+	ck_assert_uint_eq(atomic_load(&kept_count), 1);
+	wait_until(now_ns + SECOND);
+	ck_assert_uint_eq(atomic_load(&kept_count), 0);
+}
+END_TEST
+
+START_TEST(publishes_wills_that_wait_when_it_is_told_to)
+{
+	struct session *offline = online("offline", 100 * SECOND);
+	struct session *here = online("here", 100 * SECOND);
+
+	offline->will = will(60);
+	here->will = will(60);
+	session_leave(offline, true);
+	ck_assert_uint_eq(wills, 0);
+	sessions_publish_wills(&sessions);
+	ck_assert_uint_eq(wills, 1);
+	sessions_publish_wills(&sessions);
+	ck_assert_uint_eq(wills, 1);
+	session_leave(here, false);
 }
 END_TEST
 
@@ -418,6 +462,8 @@ main(void)
 	tcase_add_test(tc, waits_for_the_will_delay_or_the_end);
 	tcase_add_test(tc, forgets_a_delayed_will_when_the_client_comes_back);
 	tcase_add_test(tc, is_freed_only_after_mail_that_was_under_way);
+	tcase_add_test(tc, is_not_kept_beyond_the_limit);
+	tcase_add_test(tc, publishes_wills_that_wait_when_it_is_told_to);
 	tcase_add_test(tc, takes_its_subscriptions_with_it);
 	tcase_add_test(tc, keeps_the_order_of_acknowledgements);
 	tcase_add_test(tc, lets_no_more_in_flight_than_the_window);
