@@ -4,9 +4,9 @@
  * run - broker, httpd and all bridges in the foreground, under a supervisor.
  *
  * The end goes in the direction of the flow, so that as much as possible
- * arrives: httpd first, then, once the bridges' rings are empty (or a while
- * has passed), the bridges, then the broker.  What is still in a ring then
- * is told, since without a journal it ends with us.
+ * arrives: httpd first, then the broker, which waits for its bridges to empty
+ * their rings, then the bridges.  What is still in a ring then is told, since
+ * without a journal it ends with us.
  */
 
 #include <errno.h>
@@ -27,11 +27,6 @@
 #include "ctl/programs.h"
 #include "ctl/supervisor.h"
 
-#define SECOND UINT64_C(1000000000)
-
-/* How long the bridges may go on emptying their rings at the end. */
-#define FLUSH_NS (3 * SECOND)
-
 enum stop_order {
 	STOP_HTTPD,
 	STOP_BRIDGES,
@@ -48,7 +43,6 @@ struct run {
 	struct supervisor *supervisor;
 	struct event *signals[3];
 	char *broker, *httpd, *bridged; /* paths */
-	uint64_t flush_until_ns;
 };
 
 static const struct option_row rows[] = {
@@ -101,38 +95,6 @@ make_folders(const struct conf *conf)
 		return EXIT_OSERR;
 	}
 	return EXIT_OK;
-}
-
-static bool
-bridges_are_empty(const struct run *run)
-{
-	struct ring_views views;
-	bool empty = true;
-
-	if (ring_views_take(run->conf->run_dir, clock_now_ns(), &views) != 0)
-		return true;
-	for (size_t i = 0; i < views.count; i++) {
-		const struct ring_view *v = &views.view[i];
-
-		if (strcmp(v->from, "broker") == 0 && v->used != 0 &&
-		    v->remote_up && v->consumer_alive)
-			empty = false;
-	}
-	ring_views_free(&views);
-	return empty;
-}
-
-static bool
-may_stop(void *arg, unsigned order)
-{
-	struct run *run = arg;
-	const uint64_t now_ns = loop_now_ns(run->loop);
-
-	if (order != STOP_HTTPD)
-		return true;
-	if (run->flush_until_ns == 0)
-		run->flush_until_ns = now_ns + FLUSH_NS;
-	return now_ns >= run->flush_until_ns || bridges_are_empty(run);
 }
 
 static void
@@ -240,8 +202,9 @@ find_programs(struct run *run)
 static int
 supervise(struct run *run)
 {
-	static const struct supervisor_callbacks callbacks = { all_up,
-		may_stop };
+	static const struct supervisor_callbacks callbacks = {
+		.all_up = all_up,
+	};
 	int code;
 
 	run->loop = loop_new();
