@@ -52,6 +52,7 @@ unit_tests = \
 	test_stream \
 	test_sub_format \
 	test_subscription_tree \
+	test_supervisor \
 	test_token_bucket \
 	test_topic \
 	test_utf8 \
@@ -247,6 +248,12 @@ test_sub_format_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 test_subscription_tree_SOURCES  = %D%/test_subscription_tree.c
 test_subscription_tree_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_subscription_tree_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_supervisor_SOURCES  = %D%/test_supervisor.c ctl/child_exec.c \
+	ctl/log_relay.c ctl/notify.c ctl/supervisor.c
+test_supervisor_CPPFLAGS = $(UNIT_CPPFLAGS) $(EVENT_CFLAGS)
+test_supervisor_LDADD    = libnet.a libbase.a $(EVENT_LIBS) $(SYSTEMD_LIBS) \
+	$(CHECK_LIBS)
 
 test_token_bucket_SOURCES  = %D%/test_token_bucket.c
 test_token_bucket_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -104,6 +104,10 @@ tear_down(void)
 	bridge_port_free(bench.port);
 }
 
+/*
+ * For static messages: what a test leaves in the port is put by tear_down(),
+ * when the test's own frame is gone.
+ */
 static struct message
 message_of(uint32_t weight)
 {
@@ -121,9 +125,11 @@ send_one(uint64_t bridges, struct message *message)
 
 START_TEST(a_ticket_is_committed_when_every_bridge_has_it)
 {
-	struct message message = message_of(300);
-	uint64_t ticket = send_one(A | B, &message);
+	static struct message message;
+	uint64_t ticket;
 
+	message = message_of(300);
+	ticket = send_one(A | B, &message);
 	ck_assert_uint_eq(ticket, 1);
 	ck_assert_int_eq(message.references, 2);
 	bridge_port_flush(bench.port);
@@ -146,8 +152,10 @@ END_TEST
 
 START_TEST(a_full_window_stalls_until_the_publish)
 {
-	struct message message = message_of(600), small = message_of(400);
+	static struct message message, small;
 
+	message = message_of(600);
+	small = message_of(400);
 	send_one(A, &message);
 	ck_assert_int_eq(
 	    bridge_port_offer(bench.port, A, 401), BRIDGE_PORT_STALLS);
@@ -167,8 +175,9 @@ END_TEST
 
 START_TEST(an_offer_is_all_or_nothing_over_its_bridges)
 {
-	struct message message = message_of(1000);
+	static struct message message;
 
+	message = message_of(1000);
 	send_one(A, &message);
 	ck_assert_int_eq(
 	    bridge_port_offer(bench.port, A | B, 128), BRIDGE_PORT_STALLS);
@@ -179,8 +188,10 @@ END_TEST
 
 START_TEST(a_message_beyond_the_window_goes_through_an_empty_one)
 {
-	struct message huge = message_of(5000), small = message_of(128);
+	static struct message huge, small;
 
+	huge = message_of(5000);
+	small = message_of(128);
 	send_one(A, &huge);
 	ck_assert_int_eq(
 	    bridge_port_offer(bench.port, A, 128), BRIDGE_PORT_STALLS);
@@ -211,9 +222,11 @@ END_TEST
 
 START_TEST(a_stalled_bridge_holds_no_other)
 {
-	struct message first = message_of(128), second = message_of(129);
+	static struct message first, second;
 	uint64_t ticket;
 
+	first = message_of(128);
+	second = message_of(129);
 	send_one(A, &first);
 	ticket = send_one(B, &second);
 	bridge_port_collect(bench.port);
@@ -228,8 +241,9 @@ END_TEST
 
 START_TEST(a_batch_costs_one_letter_each_way)
 {
-	struct message message = message_of(128);
+	static struct message message;
 
+	message = message_of(128);
 	bridge_port_flush(bench.port);
 	ck_assert_ptr_null(bench.links.letter);
 
@@ -258,8 +272,9 @@ END_TEST
 
 START_TEST(what_is_left_is_dropped_with_the_port)
 {
-	struct message message = message_of(128);
+	static struct message message;
 
+	message = message_of(128);
 	send_one(A, &message);
 	bridge_port_collect(bench.port);
 	send_one(A | B, &message);

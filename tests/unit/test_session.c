@@ -389,6 +389,23 @@ START_TEST(refuses_what_is_beyond_its_limits)
 }
 END_TEST
 
+START_TEST(leaves_no_message_in_the_gauges_when_it_ends)
+{
+	struct session *session = online("a", 0);
+	struct outbox *outbox = &session->outbox;
+
+	for (int i = 0; i < 3; i++)
+		put(session, "x", 1);
+	outbox_take(outbox, outbox_peek(outbox));
+	stats_add(sessions.counters, COUNT_queued, 2);
+	stats_add(sessions.counters, COUNT_in_flight, 1);
+	session_leave(session, false);
+	ck_assert_uint_eq(stats_read(stats, COUNT_queued), 0);
+	ck_assert_uint_eq(stats_read(stats, COUNT_in_flight), 0);
+	ck_assert_uint_eq(stats_read(stats, COUNT_dropped_session_end), 2);
+}
+END_TEST
+
 /* [MQTT-2.2.1-4]: over and over through all 65,535 of them. */
 START_TEST(never_uses_a_packet_identifier_twice)
 {
@@ -468,6 +485,7 @@ main(void)
 	tcase_add_test(tc, keeps_the_order_of_acknowledgements);
 	tcase_add_test(tc, lets_no_more_in_flight_than_the_window);
 	tcase_add_test(tc, refuses_what_is_beyond_its_limits);
+	tcase_add_test(tc, leaves_no_message_in_the_gauges_when_it_ends);
 	tcase_add_test(tc, never_uses_a_packet_identifier_twice);
 	tcase_add_test(tc, remembers_exactly_the_identifiers_it_was_given);
 	suite_add_tcase(suite, tc);
