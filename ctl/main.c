@@ -36,23 +36,22 @@ static const struct option_row rows[] = {
 	    OPTION_STRING, offsetof(struct ctl, conf_path), NULL },
 };
 
-static const struct options options = {
-	.program = "weirctl",
-	.synopsis = "[-c FILE] VERB [OPTIONS]",
-	.summary = "Look at a Weir installation and steer it.",
-	.epilogue =
-	    "\nVerbs:\n"
-	    "  rings    show every ring, also of dead processes\n"
-	    "  status   show the broker, its bridges and their memory\n"
-	    "  run      start all programs in the foreground, keep them "
-	    "running\n"
-	    "  pub      publish by MQTT\n"
-	    "  sub      subscribe by MQTT and print what comes\n"
-	    "\n`weirctl VERB --help` explains each.\n",
-	.rows = rows,
-	.count = ARRAY_LENGTH(rows),
-	.stop_at_operand = true,
-};
+/* The verbs as --help lists them. */
+static const char *
+list_verbs(char *text, size_t size)
+{
+	const struct ctl_verb *verb;
+	size_t used;
+
+	used = (size_t)snprintf(text, size, "\nVerbs:\n");
+	for (verb = ctl_verbs; verb->name != NULL && used < size; verb++)
+		used += (size_t)snprintf(text + used, size - used,
+		    "  %-7s  %s\n", verb->name, verb->summary);
+	if (used < size)
+		snprintf(text + used, size - used,
+		    "\n`weirctl VERB --help` explains each.\n");
+	return text;
+}
 
 int
 ctl_load(const struct ctl *ctl, const char *path, struct conf **out_conf)
@@ -96,6 +95,16 @@ choose_locale(void)
 int
 main(int argc, char **argv)
 {
+	char verbs[1024];
+	const struct options options = {
+		.program = "weirctl",
+		.synopsis = "[-c FILE] VERB [OPTIONS]",
+		.summary = "Look at a Weir installation and steer it.",
+		.epilogue = list_verbs(verbs, sizeof(verbs)),
+		.rows = rows,
+		.count = ARRAY_LENGTH(rows),
+		.stop_at_operand = true,
+	};
 	const struct ctl_verb *verb;
 	struct ctl ctl = { NULL };
 	int code;
