@@ -522,35 +522,27 @@ START_TEST(remembers_what_was_safe_when_the_connection_was_lost)
 }
 END_TEST
 
-START_TEST(stops_a_remote_that_exceeds_the_receive_maximum)
+/* Also MQTT 5.0, where it breaks a rule [MQTT-3.3.4-9]. */
+START_TEST(leaves_unread_what_a_remote_sends_too_much)
 {
-	uint8_t publish[] = { 0x32, 7, 0, 1, 'c', 0, 0, 0, 'x' };
-
-	make(CONF_PROTOCOL_5_0, false);
-	come_up(false, true);
-	for (uint8_t id = 1; id <= MAX_PENDING + 1; id++) {
-		publish[6] = id;
-		answer(publish, sizeof(publish));
-	}
-	/* [MQTT-3.3.4-9] */
-	EXPECT(0xe0, 1, 0x93);
-	expect_down(REMOTE_LOST);
-	ck_assert_uint_eq(received_count, MAX_PENDING);
-}
-END_TEST
-
-START_TEST(leaves_unread_what_an_old_remote_sends_too_much)
-{
-	uint8_t publish[] = { 0x32, 6, 0, 1, 'c', 0, 0, 'x' };
+	uint8_t old[] = { 0x32, 6, 0, 1, 'c', 0, 0, 'x' };
+	uint8_t new[] = { 0x32, 7, 0, 1, 'c', 0, 0, 0, 'x' };
 	uint8_t buffer[MAX_PACKET];
 
-	make(CONF_PROTOCOL_3_1_1, false);
-	accept_connect(true, buffer);
-	ANSWER(0x20, 2, 0, 0);
-	turn_until(&ups, 1);
+	make(_i == 0 ? CONF_PROTOCOL_5_0 : CONF_PROTOCOL_3_1_1, false);
+	if (_i == 0) {
+		come_up(false, true);
+	} else {
+		accept_connect(true, buffer);
+		ANSWER(0x20, 2, 0, 0);
+		turn_until(&ups, 1);
+	}
 	for (uint8_t id = 1; id <= MAX_PENDING + 3; id++) {
-		publish[6] = id;
-		answer(publish, sizeof(publish));
+		old[6] = new[6] = id;
+		if (_i == 0)
+			answer(new, sizeof(new));
+		else
+			answer(old, sizeof(old));
 	}
 	turn_until(&received_count, MAX_PENDING);
 	turn_a_little();
@@ -730,8 +722,8 @@ main(void)
 	tcase_add_test(tc, gives_a_qos_2_message_on_once);
 	tcase_add_test(
 	    tc, remembers_what_was_safe_when_the_connection_was_lost);
-	tcase_add_test(tc, stops_a_remote_that_exceeds_the_receive_maximum);
-	tcase_add_test(tc, leaves_unread_what_an_old_remote_sends_too_much);
+	tcase_add_loop_test(
+	    tc, leaves_unread_what_a_remote_sends_too_much, 0, 2);
 	tcase_add_loop_test(
 	    tc, names_the_keys_when_credentials_are_refused, 0, 2);
 	tcase_add_test(tc, refuses_a_message_larger_than_the_remote_takes);
