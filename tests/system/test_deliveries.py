@@ -59,6 +59,9 @@ def away_and_back(tap, run):
             sender.publish("away/1", text, 1)
         first = [next_message(client) for _ in range(3)]
         weir.expect(not any(m.dup for m in first), "DUP at the first time")
+        # Gone for the broker too, or the next one is sent to it at once.
+        client.send(weir.packet(weir.DISCONNECT))
+        weir.expect(client.is_closed(10), "not closed after DISCONNECT")
         client.close()
         sender.publish("away/1", "d", 1)
         client = run.mqtt("away-1", clean=False)
