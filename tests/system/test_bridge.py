@@ -249,10 +249,12 @@ def doubly_crossed_weirs(tap):
         time.sleep(1)
         return before == [s.ring("broker→cloud")["messages_in"] for s in suites]
 
+    # A collector that falls behind shall not lose what it is to count.
+    queue = {"max_queued_messages": 100000, "max_queued_bytes": "256MiB"}
     with weir.Weir(
-        mqtt_port=ports[0], http=None, wait=False, bridges=settings(ports[1])
+        mqtt_port=ports[0], http=None, wait=False, bridges=settings(ports[1]), **queue
     ) as one, weir.Weir(
-        mqtt_port=ports[1], http=None, bridges=settings(ports[0])
+        mqtt_port=ports[1], http=None, bridges=settings(ports[0]), **queue
     ) as two:
         one.wait_ready()
         collectors = [weir.Collector(s.port, "x/#", qos=1) for s in (one, two)]
