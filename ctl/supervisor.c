@@ -362,10 +362,6 @@ end_some(struct supervisor *supervisor, uint64_t now_ns)
 	while (supervisor->stop_order < MAX_ORDERS) {
 		if (!end_order(supervisor, supervisor->stop_order, now_ns))
 			return;
-		if (supervisor->callbacks.may_stop != NULL &&
-		    !supervisor->callbacks.may_stop(
-			supervisor->arg, supervisor->stop_order))
-			return;
 		supervisor->stop_order++;
 	}
 	loop_stop(supervisor->loop);

@@ -49,11 +49,6 @@ struct supervisor_child {
 struct supervisor_callbacks {
 	/* Everything is up, for the first time. */
 	void (*all_up)(void *arg);
-	/*
-	 * Order `order` has ended; true lets the next one end now.  NULL: at
-	 * once.
-	 */
-	bool (*may_stop)(void *arg, unsigned order);
 };
 
 /* NULL with errno. */

@@ -98,19 +98,10 @@ all_up(void *arg)
 		loop_timer_start(&later, stop_after_ns);
 }
 
-static bool
-may_stop(void *arg, unsigned order)
-{
-	(void)arg;
-	(void)order;
-	return true;
-}
-
 static void
 set_up(void)
 {
-	static const struct supervisor_callbacks callbacks = { all_up,
-		may_stop };
+	static const struct supervisor_callbacks callbacks = { all_up };
 
 	close(mkstemp(starts));
 	loop = loop_new();
