@@ -23,9 +23,13 @@
  *	+---------------------------+ 40960         +-------------------+
  *	| ring_lane_consumer 0..31  |               | ...               |
  *	+---------------------------+ 57344         | class k           |
- *	| forwarded[lane][link,lane]|               |   MIN << k bytes  |
- *	|   (sparse)                |               +-------------------+
- *	+---------------------------+ 2154496
+ *	| notes: the owner's own    |               |   MIN << k bytes  |
+ *	+---------------------------+ 122880        +-------------------+
+ *	| trace: sampled messages   |
+ *	+---------------------------+ 155648
+ *	| forwarded[lane][link,lane]|
+ *	|   (sparse but for lane 0) |
+ *	+---------------------------+ 2252800
  *
  * Position word.  Every position is one u64: a byte position in the stream,
  * always a multiple of 64, with the size class in the low 6 bits.  One
@@ -63,7 +67,7 @@
 
 #define RING_MAGIC UINT64_C(0x31474e4952524957)      /* "WIRRING1" */
 #define RING_LANE_MAGIC UINT64_C(0x31454e414c524957) /* "WIRLANE1" */
-#define RING_ABI 1u
+#define RING_ABI 2u
 
 #define RING_LANES 32u   /* lanes in one direction of a link */
 #define RING_LINKS 64u   /* links of one broker; ids 0..63 */
@@ -86,6 +90,9 @@ enum ring_record_type {
 	RING_SWITCH = 3, /* the next record is in size class `class` */
 };
 
+/* Flags of a record. */
+#define RING_TRACED 1u /* each process notes when it had it: ring_trace.h */
+
 /* One record's header: one cache line. */
 struct ring_record {
 	uint32_t length;      /* payload bytes, without padding */
@@ -99,7 +106,7 @@ struct ring_record {
 	uint32_t crc;      /* CRC-32C of the payload, 0: not computed */
 	uint64_t identity; /* handle the broker gave for credentials */
 	uint64_t time_ns;  /* CLOCK_MONOTONIC when it was produced */
-	uint32_t flags;    /* 0 */
+	uint32_t flags;    /* RING_TRACED or 0 */
 	uint32_t class;    /* SWITCH only */
 };
 
@@ -189,6 +196,7 @@ struct ring_lane_producer {
 	_Atomic uint64_t high_water;      /* bytes, greatest fill seen */
 	_Atomic uint64_t class;           /* of the producer now */
 	_Atomic uint64_t offered_dropped; /* dropped before they got in */
+	_Atomic uint64_t grow_failures;   /* no memory for the next class */
 };
 
 _Static_assert(offsetof(struct ring_lane_producer, drop_before) == 128, "drop");
@@ -241,7 +249,18 @@ struct ring_forwarded {
 #define RING_SIDE_HEADS RING_PAGE
 #define RING_SIDE_PRODUCERS (2 * RING_PAGE)
 #define RING_SIDE_CONSUMERS (RING_SIDE_PRODUCERS + RING_LANES * 1024)
-#define RING_SIDE_FORWARDED (RING_SIDE_CONSUMERS + RING_LANES * 512)
+
+/*
+ * What a side's writer keeps for its next life, laid out by itself (a bridge:
+ * its progress in QoS 2).  Zero when the link is new; the peer never reads it.
+ */
+#define RING_SIDE_NOTES (RING_SIDE_CONSUMERS + RING_LANES * 512)
+#define RING_NOTES_LENGTH 65536u
+
+#define RING_SIDE_TRACE (RING_SIDE_NOTES + RING_NOTES_LENGTH)
+#define RING_TRACE_LENGTH 32768u
+
+#define RING_SIDE_FORWARDED (RING_SIDE_TRACE + RING_TRACE_LENGTH)
 #define RING_SIDE_LENGTH                                                       \
 	(RING_SIDE_FORWARDED +                                                 \
 	    RING_LANES * RING_LINKS * RING_LANES *                             \
@@ -252,8 +271,14 @@ struct ring_forwarded {
 #define RING_CONSUMER_STRIDE 512u
 
 _Static_assert(RING_SIDE_CONSUMERS == 40960, "consumer blocks");
-_Static_assert(RING_SIDE_FORWARDED == 57344, "forwarded table");
-_Static_assert(RING_SIDE_LENGTH == 2154496, "side memfd");
+_Static_assert(RING_SIDE_NOTES == 57344, "notes");
+_Static_assert(RING_SIDE_TRACE == 122880, "trace");
+_Static_assert(RING_SIDE_FORWARDED == 155648, "forwarded table");
+_Static_assert(RING_SIDE_LENGTH == 2252800, "side memfd");
+
+/* The pairs of one output lane in the forwarded table, in bytes. */
+#define RING_FORWARDED_STRIDE                                                  \
+	(RING_LINKS * RING_LANES * sizeof(struct ring_forwarded))
 
 /* Page 0 of a lane memfd, immutable. */
 struct ring_lane_header {

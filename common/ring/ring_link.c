@@ -373,6 +373,12 @@ ring_link_consumer_lane(const struct ring_link *link, uint32_t lane)
 	return geometry_of(link->consumed, lane);
 }
 
+void *
+ring_link_notes(struct ring_link *link)
+{
+	return link->own + RING_SIDE_NOTES;
+}
+
 static void
 count(_Atomic uint64_t *counter)
 {

@@ -116,6 +116,13 @@ const struct ring_lane_geometry *ring_link_producer_lane(
 const struct ring_lane_geometry *ring_link_consumer_lane(
     const struct ring_link *link, uint32_t lane);
 
+/*
+ * RING_NOTES_LENGTH bytes of the own side for the owner's next life: zero in
+ * a new link, kept over its death like the rings.  Aligned to a page; the
+ * peer does not read it.
+ */
+void *ring_link_notes(struct ring_link *link);
+
 /* After commits, releases or grants: wake the peer if it sleeps. */
 void ring_link_wake(struct ring_link *link);
 

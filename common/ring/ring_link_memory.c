@@ -9,8 +9,11 @@
 
 #include "common/shm/memfd.h"
 
-/* What RING_SIDE_LENGTH covers that is written from the start on. */
-#define SIDE_ALLOCATED RING_SIDE_FORWARDED
+/*
+ * What RING_SIDE_LENGTH covers that may be written at any time.  Records are
+ * handed over into lane 0 alone: see ring_forwarded.
+ */
+#define SIDE_ALLOCATED (RING_SIDE_FORWARDED + RING_FORWARDED_STRIDE)
 
 /* The part of a side header that never changes, for one copy to check. */
 #define SIDE_IMMUTABLE offsetof(struct ring_side_header, arm)
