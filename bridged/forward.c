@@ -391,6 +391,12 @@ release(struct forward *forward, uint64_t now_ns)
 	    ring_release(forward->ring, word, &outcome, now_ns))
 		forward->has_moved = true;
 
+	/* A SWITCH alone: the producer wants to shrink. */
+	if (ring_consumer_has_padding(forward->ring) &&
+	    ring_release(forward->ring, ring_consumer_cursor(forward->ring),
+		NULL, now_ns))
+		forward->has_moved = true;
+
 	/* This policy may lose what is in flight when we die, and says so. */
 	if (forward->conf->overflow == CONF_OVERFLOW_DROP_OLDEST &&
 	    inflight_copy_out(&forward->inflight, &word) == 0 && word != 0 &&
@@ -459,7 +465,7 @@ forward_is_movable(struct forward *forward, uint64_t now_ns)
 		return true;
 	found = ring_peek(forward->ring, &record, &payload);
 	if (found != 1)
-		return found < 0;
+		return found < 0 || ring_consumer_has_padding(forward->ring);
 	if (ring_consumer_should_drop(forward->ring))
 		return true;
 	return may_send(forward, now_ns) && !forward->is_draining &&

@@ -27,6 +27,7 @@ struct link {
 	struct loop_fd bell;
 	struct loop_timer retry;
 	struct loop_timer beat;
+	struct loop_timer tend;
 	struct loop_hook hook;
 	uint64_t retry_ns;
 	bool is_armed;
@@ -57,6 +58,49 @@ on_bell(void *arg, int fd, unsigned ready)
 }
 
 static void
+log_changes(struct link *link)
+{
+	struct ring_change change;
+	const char *lane;
+
+	while (ring_link_next_change(link->ring, &lane, &change)) {
+		if (change.error != 0)
+			log_warning("ring_not_grown",
+			    "lane=%s capacity=%llu error=%s", log_quote(lane),
+			    (unsigned long long)change.from_bytes,
+			    log_quote(strerror(-change.error)));
+		else
+			log_info("ring_resized",
+			    "lane=%s capacity=%llu former=%llu",
+			    log_quote(lane),
+			    (unsigned long long)change.to_bytes,
+			    (unsigned long long)change.from_bytes);
+	}
+}
+
+/* While a lane is larger than its smallest, and no longer. */
+static void
+tend_later(struct link *link)
+{
+	if (link->ring != NULL && !loop_timer_is_running(&link->tend) &&
+	    ring_link_needs_tending(link->ring))
+		loop_timer_start(&link->tend, RING_TEND_NS);
+}
+
+static void
+on_tend(void *arg)
+{
+	struct link *link = arg;
+
+	if (link->ring == NULL)
+		return;
+	if (ring_link_tend(link->ring, loop_now_ns(link->loop)))
+		loop_again(link->loop);
+	log_changes(link);
+	tend_later(link);
+}
+
+static void
 on_beat(void *arg)
 {
 	struct link *link = arg;
@@ -65,6 +109,7 @@ on_beat(void *arg)
 		ring_link_beat(link->ring, loop_now_ns(link->loop));
 		/* A link that lived to see a beat is not one that flaps. */
 		link->retry_ns = RETRY_FIRST_NS;
+		tend_later(link);
 	}
 	loop_timer_start(&link->beat, BEAT_NS);
 }
@@ -220,6 +265,7 @@ on_retry(void *arg)
 static void
 sleep_or_go_on(struct link *link)
 {
+	tend_later(link);
 	ring_link_arm(link->ring);
 	link->is_armed = true;
 	ring_fence();
@@ -279,6 +325,7 @@ link_new(struct loop *loop, const char *run_dir, const char *name,
 	}
 	loop_timer_init(&link->retry, loop, on_retry, link);
 	loop_timer_init(&link->beat, loop, on_beat, link);
+	loop_timer_init(&link->tend, loop, on_tend, link);
 	link->hook = (struct loop_hook){ .run = turn, .arg = link };
 	loop_add_hook(loop, &link->hook);
 	loop_timer_start(&link->retry, 0);
@@ -296,6 +343,7 @@ link_free(struct link *link)
 	loop_fd_stop(&link->control);
 	loop_timer_stop(&link->retry);
 	loop_timer_stop(&link->beat);
+	loop_timer_stop(&link->tend);
 	ring_endpoint_free(link->endpoint);
 	free(link->run_dir);
 	free(link);

@@ -159,6 +159,63 @@ sleep_or_go_on(struct links *links)
 	}
 }
 
+/* ---- rings that have grown ------------------------------------------------
+ */
+
+static void
+log_changes(struct links_endpoint *endpoint)
+{
+	const char *name = endpoint->identity.name, *lane;
+	struct ring_change change;
+
+	while (ring_link_next_change(endpoint->link, &lane, &change)) {
+		if (change.error != 0)
+			log_warning("ring_not_grown",
+			    "to=%s capacity=%llu error=%s", log_quote(name),
+			    (unsigned long long)change.from_bytes,
+			    log_quote(strerror(-change.error)));
+		else
+			log_info("ring_resized",
+			    "to=%s capacity=%llu former=%llu", log_quote(name),
+			    (unsigned long long)change.to_bytes,
+			    (unsigned long long)change.from_bytes);
+	}
+}
+
+static void
+tend_later(struct links *links)
+{
+	struct links_endpoint *endpoint;
+
+	if (loop_timer_is_running(&links->tend))
+		return;
+	EACH_ENDPOINT(links, endpoint)
+	{
+		if (!ring_link_needs_tending(endpoint->link))
+			continue;
+		loop_timer_start(&links->tend, RING_TEND_NS);
+		return;
+	}
+}
+
+static void
+tend(void *arg)
+{
+	struct links *links = arg;
+	struct links_endpoint *endpoint;
+
+	EACH_ENDPOINT(links, endpoint)
+	{
+		if (ring_link_tend(endpoint->link, loop_now_ns(links->loop)))
+			loop_again(links->loop);
+		log_changes(endpoint);
+	}
+	tend_later(links);
+}
+
+/* ---- bells that ring for nothing ------------------------------------------
+ */
+
 static void
 mute(struct links *links, struct links_endpoint *endpoint)
 {
@@ -219,8 +276,10 @@ run_turn(void *arg)
 	count_wakes(links, moved_any);
 	if (moved)
 		loop_again(links->loop);
-	else
+	else {
+		tend_later(links);
 		sleep_or_go_on(links);
+	}
 }
 
 static void
@@ -237,6 +296,7 @@ beat(void *arg)
 	}
 	links_ingress_retry_memory(links);
 	links_egress_beat(links);
+	tend_later(links);
 	loop_timer_start(&links->beat, BEAT_NS);
 }
 
@@ -413,6 +473,7 @@ links_start(struct links *links)
 	loop_timer_init(&links->beat, links->loop, beat, links);
 	loop_timer_start(&links->beat, BEAT_NS);
 	loop_timer_init(&links->unmute, links->loop, unmute, links);
+	loop_timer_init(&links->tend, links->loop, tend, links);
 	links->is_started = true;
 	loop_again(links->loop);
 	return 0;
@@ -472,6 +533,7 @@ stop(struct links *links)
 		return;
 	loop_timer_stop(&links->beat);
 	loop_timer_stop(&links->unmute);
+	loop_timer_stop(&links->tend);
 	loop_remove_hook(links->loop, &links->hook);
 	loop_fd_stop(&links->mail_watch);
 	links->is_started = false;

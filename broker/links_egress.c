@@ -21,7 +21,8 @@
 static uint64_t
 capacity_of(const struct links_output *output)
 {
-	return UINT64_C(1) << output->geometry.min_shift;
+	return ring_class_size(
+	    output->geometry.min_shift, output->geometry.classes - 1);
 }
 
 static enum conf_overflow
@@ -49,8 +50,9 @@ count_too_large(struct links *links, unsigned bridge, size_t length)
 	if (output->too_large++ != 0)
 		return;
 	log_warning("message_too_large",
-	    "bridge=%s bytes=%zu most=%llu hint=\"raise ring.capacity of the "
-	    "bridge, or lower max_packet_size; later ones are only counted\"",
+	    "bridge=%s bytes=%zu most=%llu hint=\"raise ring.max_capacity of "
+	    "the bridge, or lower max_packet_size; later ones are only "
+	    "counted\"",
 	    log_quote(bridge_table_name(links->broker->bridges, bridge)),
 	    length, (unsigned long long)(capacity_of(output) / 4));
 }

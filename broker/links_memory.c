@@ -65,13 +65,15 @@ use_output(struct links_endpoint *endpoint,
 }
 
 /*
- * Credit for a whole ring before the endpoint's first life, which it will
- * give itself: until then records wait in the ring, not at their publishers.
+ * Credit for a whole ring, fully grown, before the endpoint's first life,
+ * which it will give itself: until then records wait in the ring, not at
+ * their publishers.
  */
 static int
 seed_credit(int endpoint_fd, const struct ring_lane_geometry *geometry)
 {
-	const uint64_t limit = ring_class_size(geometry->min_shift, 0);
+	const uint64_t limit =
+	    ring_class_size(geometry->min_shift, geometry->classes - 1);
 	const off_t at = RING_SIDE_CONSUMERS +
 	    geometry->lane * RING_CONSUMER_STRIDE +
 	    (off_t)offsetof(struct ring_lane_consumer, limit);

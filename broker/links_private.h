@@ -64,6 +64,7 @@ struct links {
 	struct loop_hook hook;
 	struct loop_timer beat;
 	struct loop_timer unmute;
+	struct loop_timer tend; /* rings that are larger than need be */
 	struct loop_fd mail_watch;
 	bool is_started;
 	bool is_armed;

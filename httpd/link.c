@@ -121,6 +121,48 @@ connect_now(void *arg)
 	retry_later(link);
 }
 
+static void
+log_changes(struct link *link)
+{
+	struct ring_change change;
+	const char *lane;
+
+	while (ring_link_next_change(link->ring, &lane, &change)) {
+		if (change.error != 0)
+			log_warning("ring_not_grown",
+			    "lane=%s capacity=%llu error=%s", log_quote(lane),
+			    (unsigned long long)change.from_bytes,
+			    log_quote(strerror(-change.error)));
+		else
+			log_info("ring_resized",
+			    "lane=%s capacity=%llu former=%llu",
+			    log_quote(lane),
+			    (unsigned long long)change.to_bytes,
+			    (unsigned long long)change.from_bytes);
+	}
+}
+
+void
+link_tend_later(struct link *link)
+{
+	if (link->ring != NULL && !loop_timer_is_running(&link->tend) &&
+	    ring_link_needs_tending(link->ring))
+		loop_timer_start(&link->tend, RING_TEND_NS);
+}
+
+static void
+tend(void *arg)
+{
+	struct link *link = arg;
+
+	if (link->ring == NULL)
+		return;
+	if (ring_link_tend(link->ring, loop_now_ns(link->loop)))
+		loop_again(link->loop);
+	log_changes(link);
+	link_tend_later(link);
+}
+
 /* Lanes that were open in a former life are open again. */
 static void
 tell_lanes(struct link *link)
@@ -286,6 +328,7 @@ link_new(const char *run_dir, struct loop *loop,
 	snprintf(link->reason, sizeof(link->reason),
 	    "the broker has not answered yet");
 	loop_timer_init(&link->retry, loop, connect_now, link);
+	loop_timer_init(&link->tend, loop, tend, link);
 	link->endpoint = ring_endpoint_new(
 	    run_dir, RING_ROLE_HTTPD, "httpd", &callbacks, link);
 	if (link->endpoint == NULL) {
@@ -301,6 +344,7 @@ link_free(struct link *link)
 	if (link == NULL)
 		return;
 	loop_timer_stop(&link->retry);
+	loop_timer_stop(&link->tend);
 	loop_fd_stop(&link->socket_watch);
 	loop_fd_stop(&link->bell_watch);
 	ring_endpoint_free(link->endpoint);
@@ -352,4 +396,5 @@ link_beat(struct link *link)
 {
 	if (link->ring != NULL)
 		ring_link_beat(link->ring, clock_now_ns());
+	link_tend_later(link);
 }

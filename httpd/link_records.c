@@ -235,6 +235,7 @@ link_sleep(struct link *link)
 {
 	if (link->ring == NULL)
 		return true;
+	link_tend_later(link);
 	ring_link_arm(link->ring);
 	ring_fence();
 	return link->fault == NULL && !ring_consumer_has_record(link->receipts);

@@ -24,7 +24,7 @@ struct link {
 	struct ring_link *ring; /* NULL while not attached */
 	struct ring_consumer *receipts;
 	struct loop_fd socket_watch, bell_watch;
-	struct loop_timer retry;
+	struct loop_timer retry, tend;
 	uint64_t random;
 	uint32_t attempt;
 	uint32_t dirty; /* lanes with uncommitted records, a bit each */
@@ -36,6 +36,9 @@ struct link {
 	uint8_t instance[16];
 	char reason[160];
 };
+
+/* Soon, if a lane is larger than its smallest. */
+void link_tend_later(struct link *link);
 
 /* Let the broker fill the lane of receipts up to what is read. */
 void link_grant(struct link *link);

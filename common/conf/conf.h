@@ -214,7 +214,8 @@ int conf_read_secret(const char *path, char **out_secret);
 
 /* The terms of conf_memory_for(), in bytes; conf_memory.c explains them. */
 struct conf_memory {
-	uint64_t rings;          /* all lanes at their capacity */
+	uint64_t rings;          /* all lanes there may be, fully grown */
+	uint64_t first_rings;    /* of them, those that each link has */
 	uint64_t windows;        /* workers x bridges x worker_window */
 	uint64_t per_connection; /* one connection's buffers at their limits */
 	uint64_t connections;    /* that, times the connections */
@@ -234,6 +235,16 @@ struct conf_memory {
  */
 uint64_t conf_memory_for(const struct conf *conf, uint64_t connections,
     uint64_t sessions, struct conf_memory *out);
+
+/* What one lane takes at most: a stalled one grows through all its classes. */
+uint64_t conf_ring_bytes(const struct conf_ring *ring);
+
+/*
+ * The memory that all processes together may take: the least of memory_limit,
+ * the limits of the control groups around this process, and the machine's
+ * memory.  *out_whose says in words which one it is.
+ */
+uint64_t conf_memory_limit(const struct conf *conf, const char **out_whose);
 
 /* conf_memory_for() with max_connections of both: the worst case. */
 uint64_t conf_memory_bound(const struct conf *conf, struct conf_memory *out);

@@ -363,7 +363,8 @@ smallest_ring(const struct conf *conf, const char **out_owner)
 	}
 	for (size_t i = 0; i < conf->bridge_count; i++)
 		if (smallest == NULL ||
-		    conf->bridges[i].ring.capacity < smallest->capacity) {
+		    conf->bridges[i].ring.max_capacity <
+			smallest->max_capacity) {
 			smallest = &conf->bridges[i].ring;
 			*out_owner = conf->bridges[i].name;
 		}
@@ -380,17 +381,18 @@ resolve_packet_size(
 	uint64_t largest = MAX_PACKET_SIZE;
 
 	if (ring != NULL)
-		largest = ring->capacity / 4 - RECORD_OVERHEAD;
+		largest = ring->max_capacity / 4 - RECORD_OVERHEAD;
 	if (largest > MAX_PACKET_SIZE)
 		largest = MAX_PACKET_SIZE;
 	if (conf->max_packet_size == 0)
-		conf->max_packet_size =
-		    ring == NULL ? DEFAULT_PACKET_SIZE : largest;
+		conf->max_packet_size = largest < DEFAULT_PACKET_SIZE
+		    ? largest
+		    : DEFAULT_PACKET_SIZE;
 	else if (conf->max_packet_size > largest)
 		conf_mistake(reader, at_key(root, "max_packet_size"),
 		    "max_packet_size is %s, but a packet must fit the ring of "
-		    "%s: allowed up to %s (a quarter of its capacity less "
-		    "1KiB); raise that ring's capacity or lower this",
+		    "%s: allowed up to %s (a quarter of its max_capacity "
+		    "less 1KiB); raise that ring's max_capacity or lower this",
 		    format_size(conf->max_packet_size, given),
 		    owner == NULL ? "a bridge" : owner,
 		    format_size(largest, fits));
@@ -420,17 +422,19 @@ check_memory(
 {
 	char needs[PARSE_TEXT_SIZE], limit[PARSE_TEXT_SIZE];
 	struct conf_memory m;
-	uint64_t fixed;
+	uint64_t allowed, fixed;
+	const char *whose;
 
-	/* What is there before the first client; no term can wrap here. */
+	/* What may be there before the first client; no term can wrap here. */
 	conf_memory_for(conf, 0, 0, &m);
-	fixed = m.rings + m.windows + m.programs;
-	if (conf->memory_limit != 0 && fixed > conf->memory_limit)
+	fixed = m.first_rings + m.windows + m.programs;
+	allowed = conf_memory_limit(conf, &whose);
+	if (fixed > allowed)
 		conf_mistake(reader, at_key(root, "memory_limit"),
-		    "memory_limit is %s, but rings, windows and programs take "
-		    "up to %s before the first client; allowed: that or more, "
-		    "or smaller rings",
-		    format_size(conf->memory_limit, limit),
+		    "%s is %s, but rings at their max_capacity, windows and "
+		    "programs take up to %s before the first client; allowed: "
+		    "that or more, or rings of a smaller max_capacity",
+		    whose, format_size(allowed, limit),
 		    format_size(fixed, needs));
 }
 

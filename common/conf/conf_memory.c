@@ -6,8 +6,10 @@
  *
  *	rings		every link has one lane from the broker, and one to it
  *			for each set of stall or reject bridges (a bridge's
- *			own link without itself), 32 at most.  A lane's pages
- *			are counted once: they are shared.
+ *			own link without itself), 32 at most.  A lane that
+ *			grows while nothing is released holds all its size
+ *			classes: nearly twice max_capacity.  Its pages are
+ *			counted once: they are shared.
  *	windows		each worker may have worker_window under way to each
  *			bridge.
  *	connections	unfinished input (a packet), what was read ahead of a
@@ -30,6 +32,9 @@
 
 /* Lanes that a direction of a link may have: RING_LANES. */
 #define MAX_LANES 32
+
+/* Those that every ingress can count on: "" and the shared one. */
+#define FIRST_LANES 2
 
 #define PROGRAM_BYTES (12 * MIB)
 #define WORKER_BYTES (2 * MIB)
@@ -71,8 +76,15 @@ lanes(size_t bridges)
 	return bridges >= 5 ? MAX_LANES : UINT64_C(1) << bridges;
 }
 
+uint64_t
+conf_ring_bytes(const struct conf_ring *ring)
+{
+	/* capacity + 2 * capacity + ... + max_capacity */
+	return 2 * ring->max_capacity - ring->capacity;
+}
+
 static uint64_t
-ring_bytes(const struct conf *conf)
+ring_bytes(const struct conf *conf, uint64_t most_lanes)
 {
 	uint64_t total = 0;
 	size_t reliable = 0;
@@ -80,13 +92,15 @@ ring_bytes(const struct conf *conf)
 	for (size_t i = 0; i < conf->bridge_count; i++)
 		reliable += stalls(&conf->bridges[i]);
 	if (conf->http.enabled)
-		total = times(conf->http.ring.capacity, lanes(reliable) + 1);
+		total = times(conf_ring_bytes(&conf->http.ring),
+		    least(lanes(reliable), most_lanes) + 1);
 	for (size_t i = 0; i < conf->bridge_count; i++) {
 		const struct conf_bridge *bridge = &conf->bridges[i];
 
 		total = plus(total,
-		    times(bridge->ring.capacity,
-			lanes(reliable - stalls(bridge)) + 1));
+		    times(conf_ring_bytes(&bridge->ring),
+			least(lanes(reliable - stalls(bridge)), most_lanes) +
+			    1));
 	}
 	return total;
 }
@@ -143,7 +157,8 @@ conf_memory_for(const struct conf *conf, uint64_t connections,
     uint64_t sessions, struct conf_memory *out)
 {
 	struct conf_memory m = {
-		.rings = ring_bytes(conf),
+		.rings = ring_bytes(conf, MAX_LANES),
+		.first_rings = ring_bytes(conf, FIRST_LANES),
 		.windows = times(times(conf->workers, conf->bridge_count),
 		    conf->worker_window),
 		.per_connection = connection_bytes(conf),

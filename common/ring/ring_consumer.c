@@ -435,10 +435,18 @@ ring_consumer_has_record(struct ring_consumer *consumer)
 		return true;
 	case 0:
 		/* More PADs than a call skips: the next one gets further. */
-		return consumer->read.position != consumer->head.position;
+		return consumer->read.position != consumer->head.position ||
+		    ring_consumer_has_padding(consumer);
 	default:
 		return false;
 	}
+}
+
+bool
+ring_consumer_has_padding(const struct ring_consumer *consumer)
+{
+	return consumer->finished.position <= consumer->released.position &&
+	    consumer->read.position > consumer->released.position;
 }
 
 void

@@ -103,8 +103,18 @@ uint64_t ring_consumer_capacity(const struct ring_consumer *consumer);
 /* Bytes between the read cursor and the producer's head (validated). */
 uint64_t ring_consumer_pending_bytes(struct ring_consumer *consumer);
 
-/* True if ring_peek() would return 1; used for the recheck before sleep. */
+/*
+ * True if ring_peek() would return 1, or ring_release() would give back
+ * padding that was stepped over; used for the recheck before sleep.
+ */
 bool ring_consumer_has_record(struct ring_consumer *consumer);
+
+/*
+ * True if nothing but padding lies between the tail and the read cursor: it
+ * is to be released though no record was taken, or a producer that wants to
+ * shrink waits for ever.
+ */
+bool ring_consumer_has_padding(const struct ring_consumer *consumer);
 
 /* Gauges for weirctl: in flight to a remote, its window, connected or not. */
 void ring_consumer_set_remote(struct ring_consumer *consumer,

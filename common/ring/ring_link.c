@@ -12,6 +12,7 @@
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/ring/ring_link_memory.h"
+#include "common/shm/memfd.h"
 
 /* One open lane, seen from its producer or its consumer. */
 struct lane {
@@ -246,6 +247,22 @@ publish(struct ring_lane_producer *own,
 	return 0;
 }
 
+static int
+allocate(void *context, uint64_t offset, uint64_t length)
+{
+	const struct lane *lane = context;
+
+	return memfd_allocate(lane->fd, offset, length);
+}
+
+static int
+punch(void *context, uint64_t offset, uint64_t length)
+{
+	const struct lane *lane = context;
+
+	return memfd_punch(lane->fd, offset, length);
+}
+
 static struct ring_producer *
 make_producer(const struct ring_link *link, uint32_t id, struct lane *lane)
 {
@@ -256,9 +273,11 @@ make_producer(const struct ring_link *link, uint32_t id, struct lane *lane)
 		.peer = (const struct ring_lane_consumer *)(link->peer +
 		    RING_SIDE_CONSUMERS + id * RING_CONSUMER_STRIDE),
 		.data = lane->map,
+		.space = { .allocate = allocate,
+		    .punch = punch,
+		    .context = lane },
 		.min_shift = lane->geometry.min_shift,
 		.classes = lane->geometry.classes,
-		.class = 0,
 	};
 
 	if (publish(memory.own, &lane->geometry, lane->map_length) != 0) {
@@ -466,6 +485,47 @@ ring_link_drain_bell(struct ring_link *link)
 	/* The broker never reads its bell: see bell.h. */
 	BUG_ON(link->own_role == RING_ROLE_BROKER);
 	return bell_drain(link->bells.to_endpoint_wait);
+}
+
+bool
+ring_link_tend(struct ring_link *link, uint64_t now_ns)
+{
+	bool has_changed = false;
+
+	for (unsigned i = 0; i < RING_LANES; i++) {
+		if (link->produced[i].producer != NULL)
+			has_changed |= ring_producer_tend(
+			    link->produced[i].producer, now_ns);
+	}
+	if (has_changed)
+		ring_link_wake(link);
+	return has_changed;
+}
+
+bool
+ring_link_needs_tending(const struct ring_link *link)
+{
+	for (unsigned i = 0; i < RING_LANES; i++) {
+		if (link->produced[i].producer != NULL &&
+		    ring_producer_needs_tending(link->produced[i].producer))
+			return true;
+	}
+	return false;
+}
+
+bool
+ring_link_next_change(struct ring_link *link, const char **out_lane,
+    struct ring_change *out_change)
+{
+	for (unsigned i = 0; i < RING_LANES; i++) {
+		if (link->produced[i].producer == NULL ||
+		    !ring_producer_next_change(
+			link->produced[i].producer, out_change))
+			continue;
+		*out_lane = link->produced[i].geometry.name;
+		return true;
+	}
+	return false;
 }
 
 void

@@ -168,6 +168,20 @@ ring_fence(void)
 int ring_link_bell_fd(const struct ring_link *link);
 bool ring_link_drain_bell(struct ring_link *link);
 
+/*
+ * ring_producer_tend() for all lanes of the own side; the peer is woken if it
+ * has to know.  Returns true if the owner should try its claims again.
+ */
+bool ring_link_tend(struct ring_link *link, uint64_t now_ns);
+bool ring_link_needs_tending(const struct ring_link *link);
+
+/*
+ * The next step of growth or shrinking that was not asked for yet, for the
+ * log, with the set that names its lane.  Returns false when there is none.
+ */
+bool ring_link_next_change(struct ring_link *link, const char **out_lane,
+    struct ring_change *out_change);
+
 /* Call at least once a second: heartbeat for weirctl and the peer. */
 void ring_link_beat(struct ring_link *link, uint64_t now_ns);
 

@@ -15,6 +15,10 @@
  * atomic store.  Whether the consumer sleeps is asked once for all lanes of
  * a link, by ring_link_wake() after the commits (ring_link.h).
  *
+ * A lane grows by itself: a record for which there is credit and no room
+ * leads to a larger size class, up to the last one, if memory can be had.
+ * ring_producer_tend(), called a few times a second, shrinks it again.
+ *
  * A producer belongs to one thread.  What the peer wrote (tail, limit) is
  * validated on every read: it must be monotone, not beyond head, in a class
  * that exists; else the lane is poisoned for good and every call returns
@@ -29,6 +33,7 @@
 #include <stdint.h>
 
 #include "common/ring/ring_layout.h"
+#include "common/ring/ring_resize.h"
 
 struct ring_producer;
 
@@ -45,9 +50,15 @@ struct ring_producer_memory {
 	struct ring_lane_producer *own;        /* own, read-write */
 	const struct ring_lane_consumer *peer; /* read-only */
 	void *data;                            /* lane memfd, read-write */
+	struct ring_space space;               /* what lies behind it */
 	uint32_t min_shift;
 	uint32_t classes;
-	uint32_t class; /* the one it works in */
+};
+
+/* One step of growth or shrinking, for the log. */
+struct ring_change {
+	uint64_t from_bytes, to_bytes; /* capacity; equal: growth failed */
+	int error;                     /* 0, or -errno of that failure */
 };
 
 /*
@@ -60,11 +71,11 @@ struct ring_producer_memory {
 struct ring_producer *ring_producer_new(const struct ring_producer_memory *m);
 void ring_producer_free(struct ring_producer *producer);
 
-/* Greatest payload that fits this lane: a quarter of it, less the header. */
+/* Greatest payload that fits: a quarter of the last class, less the header. */
 size_t ring_producer_max_payload(const struct ring_producer *producer);
 
 /*
- * Reserve room for a record of `length` payload bytes.
+ * Reserve room for a record of `length` payload bytes, growing if it must.
  * Returns 0 and where the payload goes; -EAGAIN without room or credit
  * (ring_producer_shortage() says which; an episode of stall begins and is
  * counted until the next success or ring_producer_unstall()); -EMSGSIZE if
@@ -101,12 +112,16 @@ void ring_producer_unstall(struct ring_producer *producer, uint64_t now_ns);
  */
 void ring_producer_stall(struct ring_producer *producer, uint64_t now_ns);
 
-/* True if a record of `length` bytes would be claimed now.  No side effect. */
+/*
+ * True if a record of `length` bytes would be claimed now.  Memory that it
+ * would grow into is allocated by this; nothing else changes.
+ */
 bool ring_producer_has_room(struct ring_producer *producer, size_t length);
 
 /*
- * Bytes that may still be written before the ring is full or the credit
- * reached, pads for a record of `largest` bytes allowed for.
+ * Bytes that may still be written before the ring is full, grown as far as
+ * it can, or the credit reached; pads for a record of `largest` bytes allowed
+ * for.  Memory for growth is taken to be there until it was refused.
  */
 uint64_t ring_producer_free_bytes(
     struct ring_producer *producer, size_t largest);
@@ -123,9 +138,33 @@ bool ring_producer_is_drained(struct ring_producer *producer);
 /*
  * drop_oldest: ask the consumer to skip the oldest records until a record of
  * `length` payload bytes fits.  It takes effect when the consumer has run.
+ * Nothing is dropped while the lane can grow instead.
  * Returns true if more are to be skipped than before.
  */
 bool ring_producer_drop_oldest(struct ring_producer *producer, size_t length);
+
+/*
+ * Shrink what stands nearly empty, give memory back that is not used, and
+ * let growth be tried again that failed.  Call it every RING_TEND_NS while
+ * ring_producer_needs_tending(), with everything committed; an idle lane is
+ * back in its smallest class after three calls.
+ * Returns true if something changed that the peer or the owner may act on:
+ * wake the one, try the other's claims again.
+ */
+#define RING_TEND_NS UINT64_C(250000000)
+bool ring_producer_tend(struct ring_producer *producer, uint64_t now_ns);
+bool ring_producer_needs_tending(const struct ring_producer *producer);
+
+/*
+ * The next change that was not asked for yet.  Returns false when there is
+ * none.  The last 32 are kept; the counters in shared memory have all.
+ */
+bool ring_producer_next_change(
+    struct ring_producer *producer, struct ring_change *out_change);
+
+/* Bytes of the class it works in, and of the last one. */
+uint64_t ring_producer_capacity(const struct ring_producer *producer);
+uint64_t ring_producer_max_capacity(const struct ring_producer *producer);
 
 /* Counters for refusals and drops that happen before the ring. */
 void ring_producer_count_refused(struct ring_producer *producer);

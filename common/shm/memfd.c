@@ -79,12 +79,25 @@ memfd_map(int fd, size_t length, bool writable, void **out_map)
 	return 0;
 }
 
-int
-memfd_allocate(int fd, size_t offset, size_t length)
+static int
+allocate(int fd, int mode, size_t offset, size_t length)
 {
-	while (fallocate(fd, 0, (off_t)offset, (off_t)length) == -1) {
+	while (fallocate(fd, mode, (off_t)offset, (off_t)length) == -1) {
 		if (errno != EINTR)
 			return -errno;
 	}
 	return 0;
+}
+
+int
+memfd_allocate(int fd, size_t offset, size_t length)
+{
+	return allocate(fd, 0, offset, length);
+}
+
+int
+memfd_punch(int fd, size_t offset, size_t length)
+{
+	return allocate(
+	    fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }

@@ -48,4 +48,7 @@ int memfd_map(int fd, size_t length, bool writable, void **out_map);
  */
 int memfd_allocate(int fd, size_t offset, size_t length);
 
+/* Give the memory of [offset, offset + length) back; it reads as zero. */
+int memfd_punch(int fd, size_t offset, size_t length);
+
 #endif

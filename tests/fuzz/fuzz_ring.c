@@ -39,6 +39,7 @@ struct lane {
 	uint64_t position;
 	uint32_t class;
 	uint64_t sequence;
+	bool has_memory; /* to grow into */
 };
 
 struct input {
@@ -243,6 +244,26 @@ be_consumer(struct lane *lane, struct input *input)
 	ring_consumer_free(consumer);
 }
 
+static int
+allocate(void *context, uint64_t offset, uint64_t length)
+{
+	struct lane *lane = context;
+
+	BUG_ON(offset + length > DATA_LENGTH);
+	return lane->has_memory ? 0 : -ENOSPC;
+}
+
+/* What is punched may not be read as records any more. */
+static int
+punch(void *context, uint64_t offset, uint64_t length)
+{
+	struct lane *lane = context;
+
+	BUG_ON(offset + length > DATA_LENGTH);
+	memset(lane->data + offset, 0, length);
+	return 0;
+}
+
 static struct ring_producer *
 new_producer(struct lane *lane)
 {
@@ -251,6 +272,9 @@ new_producer(struct lane *lane)
 		.own = lane->producer,
 		.peer = lane->consumer,
 		.data = lane->data,
+		.space = { .allocate = allocate,
+		    .punch = punch,
+		    .context = lane },
 		.min_shift = SHIFT,
 		.classes = CLASSES,
 	};
@@ -272,7 +296,7 @@ claim(struct lane *lane, struct ring_producer *producer, size_t length)
 	if (err != 0)
 		return;
 	BUG_ON((uint8_t *)payload < lane->data + RING_PAGE);
-	BUG_ON((uint8_t *)payload + length > lane->data + RING_PAGE + SIZE);
+	BUG_ON((uint8_t *)payload + length > lane->data + DATA_LENGTH);
 	memset(payload, 0xaa, length);
 	ring_put(producer, &record);
 }
@@ -304,12 +328,12 @@ be_producer(struct lane *lane, struct input *input)
 	struct ring_producer *producer = new_producer(lane);
 
 	while (input->at < input->end && producer != NULL) {
-		switch (take(input, 1) % 12) {
+		switch (take(input, 1) % 14) {
 		case 0:
 		case 1:
 		case 2:
 		case 3:
-			claim(lane, producer, take(input, 2) % 1100);
+			claim(lane, producer, take(input, 2) % 4200);
 			break;
 		case 4:
 		case 5:
@@ -320,11 +344,18 @@ be_producer(struct lane *lane, struct input *input)
 			break;
 		case 7:
 			BUG_ON(ring_producer_free_bytes(
-				   producer, take(input, 1)) > SIZE);
-			BUG_ON(ring_producer_used_bytes(producer) > SIZE);
+				   producer, take(input, 1)) > DATA_LENGTH);
+			BUG_ON(
+			    ring_producer_used_bytes(producer) > DATA_LENGTH);
 			ring_producer_drop_oldest(producer, take(input, 1));
 			break;
 		case 8:
+			ring_producer_tend(producer, 1);
+			break;
+		case 9:
+			lane->has_memory = !lane->has_memory;
+			break;
+		case 10:
 			ring_producer_free(producer);
 			producer = new_producer(lane);
 			break;

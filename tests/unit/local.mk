@@ -44,6 +44,7 @@ unit_tests = \
 	test_retain \
 	test_ring \
 	test_ring_control \
+	test_ring_growth \
 	test_ring_inspect \
 	test_ring_link \
 	test_service \
@@ -215,6 +216,10 @@ test_ring_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_control_SOURCES  = %D%/test_ring_control.c
 test_ring_control_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_control_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_growth_SOURCES  = %D%/test_ring_growth.c
+test_ring_growth_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_growth_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 
 test_ring_inspect_SOURCES  = %D%/test_ring_inspect.c
 test_ring_inspect_CPPFLAGS = $(UNIT_CPPFLAGS)

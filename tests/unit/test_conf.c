@@ -9,6 +9,8 @@
 
 #include "tests/unit/unit.h"
 
+#define MIB (UINT64_C(1) << 20)
+
 static char folder[64];
 static char path[96];
 static char *messages; /* of the last load() */
@@ -138,10 +140,10 @@ END_TEST
 START_TEST(derives_the_packet_size_from_the_smallest_ring)
 {
 	ck_assert_int_eq(load(documented), 0);
-	ck_assert_uint_eq(conf->max_packet_size, 262144 / 4 - 1024);
+	ck_assert_uint_eq(conf->max_packet_size, 1048576);
 	ck_assert_int_eq(load("max_packet_size = \"8KiB\"; http = { };"), 0);
 	ck_assert_uint_eq(conf->max_packet_size, 8192);
-	refused("\nmax_packet_size = \"1MiB\"; http = { };", 2, "http");
+	refused("\nmax_packet_size = \"4MiB\"; http = { };", 2, "http");
 }
 END_TEST
 
@@ -376,14 +378,26 @@ START_TEST(bounds_memory_by_the_sum_of_its_terms)
 	conf_memory_for(conf, 10, 5, &m);
 	ck_assert_uint_eq(m.connections, 10 * m.per_connection);
 	ck_assert_uint_eq(m.sessions, 5 * m.per_session);
-	/* http and the bridge: each two lanes in, one lane out. */
-	ck_assert_uint_eq(m.rings, 3 * (1 << 20) + 2 * (256 << 10));
+	/*
+	 * http has two lanes in, the bridge, whose set leaves itself out, one;
+	 * each has one out.  A lane holds all its classes when it has grown.
+	 */
+	ck_assert_uint_eq(conf_ring_bytes(&conf->http.ring), 31 * MIB);
+	ck_assert_uint_eq(m.rings, 3 * 31 * MIB + 2 * (32 * MIB - 256 * 1024));
+	ck_assert_uint_eq(m.first_rings, m.rings);
 	ck_assert_uint_eq(m.total,
 	    m.rings + m.windows + m.connections + m.sessions + m.retained +
 		m.http + m.bridges + m.programs);
 	ck_assert_uint_lt(conf_memory_for(conf, 0, 0, &none), m.total);
 	ck_assert_uint_ge(conf_memory_bound(conf, NULL), m.total);
 	refused("\nmemory_limit = \"1MiB\";", 2, "memory_limit is 1MiB");
+	/* The limit is about rings that have grown. */
+	refused("\nmemory_limit = \"64MiB\";\nhttp = { };", 2,
+	    "memory_limit is 64MiB");
+	ck_assert_int_eq(load("memory_limit = \"64MiB\";\n"
+			      "http = { ring = { max_capacity = \"1MiB\"; }; "
+			      "};"),
+	    0);
 }
 END_TEST
 
