@@ -3,6 +3,8 @@
 noinst_LIBRARIES += libbase.a
 
 libbase_a_SOURCES = \
+	%D%/board.c \
+	%D%/board.h \
 	%D%/bug.c \
 	%D%/bug.h \
 	%D%/clock.c \

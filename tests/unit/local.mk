@@ -8,6 +8,7 @@ unit_tests = \
 	test_auth \
 	test_backoff \
 	test_bell \
+	test_board \
 	test_bridge_port \
 	test_bridge_table \
 	test_clock \
@@ -72,6 +73,10 @@ test_backoff_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_bell_SOURCES  = %D%/test_bell.c
 test_bell_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_bell_LDADD    = libshm.a $(CHECK_LIBS)
+
+test_board_SOURCES  = %D%/test_board.c
+test_board_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_board_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_bridge_port_SOURCES  = %D%/test_bridge_port.c
 test_bridge_port_CPPFLAGS = $(UNIT_CPPFLAGS)
