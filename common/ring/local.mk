@@ -13,6 +13,8 @@ libring_a_SOURCES = \
 	%D%/ring_endpoint.c \
 	%D%/ring_inspect.c \
 	%D%/ring_inspect.h \
+	%D%/ring_inspect_lane.c \
+	%D%/ring_inspect_lane.h \
 	%D%/ring_inspect_scan.c \
 	%D%/ring_inspect_scan.h \
 	%D%/ring_layout.h \

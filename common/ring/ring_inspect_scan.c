@@ -10,11 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/shm/memfd.h"
 
 #define MEMFD_PREFIX "/memfd:weir-"
+
+/* Two clocks, and the kernel's ticks, are not exact to each other. */
+#define BIRTH_SLACK_NS (2 * CLOCK_SECOND_NS)
 
 struct ring_scan_seen {
 	dev_t device;
@@ -196,28 +201,70 @@ ring_scan_free(struct ring_scan *scan)
 	*scan = (struct ring_scan){ 0 };
 }
 
-bool
-ring_scan_pid_is_alive(uint64_t pid)
+/* What follows "PID (NAME) " in /proc/PID/stat; NAME may have anything in it.
+ */
+static const char *
+read_stat(uint64_t pid, char *text, size_t size)
 {
-	char path[64], text[512];
-	const char *state;
+	char path[64], *end;
 	ssize_t got;
 	int fd;
 
-	if (pid == 0)
-		return false;
 	snprintf(
 	    path, sizeof(path), "/proc/%llu/stat", (unsigned long long)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1)
-		return false;
-	got = read(fd, text, sizeof(text) - 1);
+		return NULL;
+	got = read(fd, text, size - 1);
 	close(fd);
 	if (got <= 0)
-		return false;
+		return NULL;
 	text[got] = '\0';
-	/* "PID (NAME) STATE ...", where NAME may have anything in it. */
-	state = strrchr(text, ')');
-	return state != NULL && state[1] == ' ' && state[2] != 'Z' &&
-	    state[2] != 'X';
+	end = strrchr(text, ')');
+	return end != NULL && end[1] == ' ' ? end + 2 : NULL;
+}
+
+static uint64_t
+age_on(clockid_t clock, uint64_t then_ns)
+{
+	struct timespec now;
+	uint64_t now_ns;
+
+	clock_gettime(clock, &now);
+	now_ns = (uint64_t)now.tv_sec * CLOCK_SECOND_NS + (uint64_t)now.tv_nsec;
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+/* Field 22, counted on from field 3, in ticks since the host was started. */
+static bool
+is_younger_than(const char *stat, uint64_t heartbeat_ns)
+{
+	const uint64_t tick_ns =
+	    CLOCK_SECOND_NS / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t age_ns;
+
+	for (unsigned field = 3; field < 22; field++) {
+		stat = strchr(stat, ' ');
+		if (stat == NULL)
+			return false;
+		stat++;
+	}
+	age_ns = age_on(CLOCK_BOOTTIME, strtoull(stat, NULL, 10) * tick_ns);
+	return age_ns + BIRTH_SLACK_NS < age_on(CLOCK_MONOTONIC, heartbeat_ns);
+}
+
+enum ring_scan_process
+ring_scan_process(uint64_t pid, uint64_t heartbeat_ns)
+{
+	char text[512];
+	const char *stat;
+
+	if (pid == 0)
+		return RING_SCAN_GONE;
+	stat = read_stat(pid, text, sizeof(text));
+	if (stat == NULL || *stat == 'Z' || *stat == 'X' ||
+	    is_younger_than(stat, heartbeat_ns))
+		return RING_SCAN_GONE;
+	return *stat == 'T' || *stat == 't' ? RING_SCAN_STOPPED
+					    : RING_SCAN_RUNS;
 }

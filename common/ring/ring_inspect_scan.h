@@ -40,7 +40,16 @@ struct ring_scan {
 int ring_scan_take(struct ring_scan *scan);
 void ring_scan_free(struct ring_scan *scan);
 
-/* True if the process exists and is not just waiting to be reaped. */
-bool ring_scan_pid_is_alive(uint64_t pid);
+enum ring_scan_process {
+	RING_SCAN_GONE,    /* no such process, or it waits to be reaped */
+	RING_SCAN_STOPPED, /* by a signal or a debugger */
+	RING_SCAN_RUNS,
+};
+
+/*
+ * How process `pid` is, that gave its last sign of life at `heartbeat_ns`
+ * (CLOCK_MONOTONIC): one that is younger only happens to have its number.
+ */
+enum ring_scan_process ring_scan_process(uint64_t pid, uint64_t heartbeat_ns);
 
 #endif

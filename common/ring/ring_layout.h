@@ -14,7 +14,10 @@
  *	+---------------------------+ 0             +-------------------+ 0
  *	| ring_side_header          |               | ring_lane_header  |
  *	|   identity of the link    |               |   (immutable)     |
- *	|   arm   epoch pid beat    |               +-------------------+ 4096
+ *	|   arm   epoch pid beat    |               |                   |
+ *	+---------------------------+ 2048          |                   |
+ *	| board: what it says of    |               |                   |
+ *	|   itself (base/board.h)   |               +-------------------+ 4096
  *	+---------------------------+ 4096          | class 0           |
  *	| head of lane 0..31        |               |   MIN bytes       |
  *	|   128 bytes apart         |               +-------------------+ +MIN
@@ -64,6 +67,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/base/board.h"
 
 #define RING_MAGIC UINT64_C(0x31474e4952524957)      /* "WIRRING1" */
 #define RING_LANE_MAGIC UINT64_C(0x31454e414c524957) /* "WIRLANE1" */
@@ -123,7 +128,13 @@ enum ring_role {
 	RING_ROLE_CONTROL = 4, /* weirctl: asks, has no link */
 };
 
-/* Page 0 of a side memfd. */
+/*
+ * A struct board in page 0 of a side memfd: lines "KEY VALUE..." by which its
+ * writer tells weirctl what the numbers do not say.
+ */
+#define RING_SIDE_BOARD 2048u
+
+/* Page 0 of a side memfd, up to the board. */
 struct ring_side_header {
 	/* Immutable once handed out. */
 	uint64_t magic;
@@ -151,7 +162,10 @@ struct ring_side_header {
 
 _Static_assert(offsetof(struct ring_side_header, arm) == 256, "arm line");
 _Static_assert(offsetof(struct ring_side_header, epoch) == 384, "epoch line");
-_Static_assert(sizeof(struct ring_side_header) <= RING_PAGE, "side header");
+_Static_assert(
+    sizeof(struct ring_side_header) <= RING_SIDE_BOARD, "side header");
+_Static_assert(
+    RING_SIDE_BOARD + sizeof(struct board) == RING_PAGE, "side's board");
 
 /* A lane's head: the only commit point, alone on two cache lines. */
 struct ring_head {

@@ -398,6 +398,12 @@ ring_link_notes(struct ring_link *link)
 	return link->own + RING_SIDE_NOTES;
 }
 
+struct board *
+ring_link_board(struct ring_link *link)
+{
+	return (struct board *)(void *)(link->own + RING_SIDE_BOARD);
+}
+
 static void
 count(_Atomic uint64_t *counter)
 {

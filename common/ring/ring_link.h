@@ -123,6 +123,12 @@ const struct ring_lane_geometry *ring_link_consumer_lane(
  */
 void *ring_link_notes(struct ring_link *link);
 
+/*
+ * The own side's board, for whoever asks how things stand, also when the
+ * owner hangs or is dead.  Written by the link's thread.
+ */
+struct board *ring_link_board(struct ring_link *link);
+
 /* After commits, releases or grants: wake the peer if it sleeps. */
 void ring_link_wake(struct ring_link *link);
 

@@ -47,6 +47,7 @@ unit_tests = \
 	test_ring_control \
 	test_ring_growth \
 	test_ring_inspect \
+	test_ring_inspect_party \
 	test_ring_link \
 	test_service \
 	test_session \
@@ -229,6 +230,10 @@ test_ring_growth_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_inspect_SOURCES  = %D%/test_ring_inspect.c
 test_ring_inspect_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_inspect_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_inspect_party_SOURCES  = %D%/test_ring_inspect_party.c
+test_ring_inspect_party_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_inspect_party_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 
 test_ring_link_SOURCES  = %D%/test_ring_link.c
 test_ring_link_CPPFLAGS = $(UNIT_CPPFLAGS)

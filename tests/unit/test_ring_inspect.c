@@ -202,6 +202,18 @@ START_TEST(rings_are_found_named_and_sorted)
 }
 END_TEST
 
+/* What the broker writes about its lane to the bridge. */
+static struct ring_lane_producer *
+side_of(const struct link *link)
+{
+	void *side;
+
+	ck_assert_int_eq(
+	    memfd_map(link->broker_fd, RING_SIDE_LENGTH, true, &side), 0);
+	return (struct ring_lane_producer *)((uint8_t *)side +
+	    RING_SIDE_PRODUCERS + RING_PRODUCER_STRIDE);
+}
+
 START_TEST(counters_reconcile)
 {
 	struct link cloud = open_link(1, RING_ROLE_BRIDGE, "cloud", "x");
@@ -217,6 +229,7 @@ START_TEST(counters_reconcile)
 	take(cloud.out_consumer, &third, T0 + 12);
 	ring_producer_count_refused(cloud.out);
 	ring_producer_count_dropped(cloud.out);
+	side_of(&cloud)->grow_failures = 3;
 	ring_consumer_set_remote(cloud.out_consumer, 2, 20, true);
 
 	view = view_of("broker→cloud", T0 + 100);
@@ -234,6 +247,7 @@ START_TEST(counters_reconcile)
 	ck_assert_uint_eq(view.lag_ns, 96);
 	ck_assert_uint_eq(view.refused, 1);
 	ck_assert_uint_eq(view.offered_dropped, 1);
+	ck_assert_uint_eq(view.grow_failures, 3);
 	ck_assert_uint_eq(view.in_flight, 2);
 	ck_assert_uint_eq(view.window, 20);
 	ck_assert(view.remote_up);
@@ -253,7 +267,10 @@ START_TEST(the_state_follows_from_progress)
 	ck_assert_int_eq(view_of(name, T0).state, RING_IDLE);
 	put(cloud.out, 1, T0);
 	put(cloud.out, 1, T0);
-	ck_assert_int_eq(view_of(name, T0 + SECOND / 2).state, RING_RUNNING);
+	view = view_of(name, T0 + SECOND / 2);
+	ck_assert_int_eq(view.state, RING_RUNNING);
+	ck_assert_uint_eq(view.still_ns, SECOND / 2);
+	ck_assert(!view.is_stalled);
 	view = view_of(name, T0 + SECOND);
 	ck_assert_int_eq(view.state, RING_BLOCKED);
 	ck_assert_uint_eq(view.lag_ns, SECOND);
@@ -266,12 +283,16 @@ START_TEST(the_state_follows_from_progress)
 	ring_producer_stall(cloud.out, T0 + 3 * SECOND);
 	view = view_of(name, T0 + 3 * SECOND + 5);
 	ck_assert_int_eq(view.state, RING_FLOW);
+	ck_assert(view.is_stalled);
+	ck_assert_uint_eq(view.still_ns, 5);
 	ck_assert_uint_eq(view.stalls, 1);
 	ck_assert_uint_eq(view.stalled_ns, 5);
 	ck_assert_int_eq(view_of(name, T0 + 4 * SECOND).state, RING_BLOCKED);
 	ring_producer_unstall(cloud.out, T0 + 5 * SECOND);
 	ck_assert_int_eq(view_of(name, T0 + 5 * SECOND + 1).state, RING_FLOW);
-	ck_assert_int_eq(view_of(name, T0 + 6 * SECOND).state, RING_IDLE);
+	view = view_of(name, T0 + 6 * SECOND);
+	ck_assert_int_eq(view.state, RING_IDLE);
+	ck_assert_uint_eq(view.still_ns, 0);
 	close_link(&cloud);
 }
 END_TEST
@@ -303,7 +324,13 @@ START_TEST(a_blocked_lane_says_who_holds_it)
 	ring_consumer_set_remote(plant.out_consumer, 20, 20, true);
 	ck_assert_str_eq(view_of("broker→plant", later).held_by,
 	    "remote: 20/20 unacknowledged");
+	/* Less than the window holds a lane only if nothing moves at all. */
 	ring_consumer_set_remote(plant.out_consumer, 19, 20, true);
+	ck_assert_str_eq(view_of("broker→plant", later).held_by,
+	    "remote: 19/20 unacknowledged");
+	ring_producer_stall(plant.out, T0);
+	ck_assert_str_eq(view_of("broker→plant", T0 + 1).held_by, "");
+	ring_consumer_set_remote(plant.out_consumer, 0, 20, true);
 	ck_assert_str_eq(view_of("broker→plant", later).held_by, "");
 	close_link(&http);
 	close_link(&cloud);
