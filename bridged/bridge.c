@@ -14,6 +14,7 @@
 #include "bridged/link.h"
 #include "bridged/mapping.h"
 #include "bridged/remote.h"
+#include "bridged/report.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -52,6 +53,7 @@ struct bridge {
 	struct mapping receive_rules;
 	struct forward forward;
 	struct ingest ingest;
+	struct report report; /* for weirctl */
 	struct backoff backoff;
 	struct loop_timer retry; /* of the remote */
 	struct loop_timer later; /* the remote asked to wait */
@@ -84,6 +86,7 @@ enter(struct bridge *bridge, enum bridge_state state)
 	log_debug("bridge_state", "bridge=%s from=\"%s\" to=\"%s\"",
 	    bridge->conf->name, names[bridge->state], names[state]);
 	bridge->state = state;
+	report_state(&bridge->report, names[state], loop_now_ns(bridge->loop));
 	service_status(
 	    bridge->service, "%s: %s", bridge->conf->url, names[state]);
 }
@@ -150,6 +153,7 @@ schedule_retry(struct bridge *bridge, enum remote_trouble trouble)
 	    ? backoff_slow(&bridge->backoff, dice())
 	    : backoff_next(&bridge->backoff, dice());
 	enter(bridge, BRIDGE_WAITING);
+	report_retry(&bridge->report, loop_now_ns(bridge->loop) + wait_ns);
 	log_info("bridge_retry", "bridge=%s in_ms=%llu", bridge->conf->name,
 	    (unsigned long long)(wait_ns / CLOCK_MS_NS));
 	loop_timer_start(&bridge->retry, wait_ns);
@@ -172,6 +176,7 @@ on_down(void *arg, enum remote_trouble trouble, const char *why)
 	log_at(trouble == REMOTE_DENIED ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
 	    "bridge_disconnected", "bridge=%s url=%s reason=%s",
 	    bridge->conf->name, log_quote(bridge->conf->url), log_quote(why));
+	report_error(&bridge->report, why, loop_now_ns(bridge->loop));
 	forget_remote(bridge);
 	if (bridge->state == BRIDGE_DRAINING)
 		service_stop(bridge->service, EXIT_OK);
@@ -330,6 +335,17 @@ on_filters_end(void *arg)
 }
 
 static void
+tell(struct bridge *bridge)
+{
+	struct ring_link *ring_link = link_ring(bridge->link);
+
+	report_flow(&bridge->report, bridge->forward.socket_is_full,
+	    bridge->forward.not_before_ns);
+	report_post(&bridge->report,
+	    ring_link == NULL ? NULL : ring_link_board(ring_link));
+}
+
+static void
 finish_drain(struct bridge *bridge)
 {
 	if (forward_in_flight(&bridge->forward) != 0)
@@ -367,6 +383,7 @@ work(void *arg, struct link_turn *turn)
 	if (forward->has_moved)
 		turn->is_news = true;
 	turn->found_work = turn->is_news || forward->has_read;
+	tell(bridge);
 	if (bridge->state == BRIDGE_DRAINING)
 		finish_drain(bridge);
 }
@@ -519,6 +536,7 @@ bridge_new(struct service *service, const struct conf_bridge *conf)
 	bridge->state = BRIDGE_DETACHED;
 	bridge->kind = find_kind(conf->type);
 	BUG_ON(bridge->kind == NULL);
+	report_init(&bridge->report, conf);
 	backoff_init(&bridge->backoff, conf->retry_min_ns, conf->retry_max_ns,
 	    STABLE_NS);
 	loop_timer_init(&bridge->retry, bridge->loop, on_retry, bridge);

@@ -28,6 +28,8 @@ libbridged_a_SOURCES = \
 	%D%/remote_mqtt.c \
 	%D%/remote_mqtt.h \
 	%D%/remote_mqtt_input.c \
+	%D%/report.c \
+	%D%/report.h \
 	%D%/trail.c \
 	%D%/trail.h
 libbridged_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)

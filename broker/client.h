@@ -99,6 +99,7 @@ struct client {
 	uint64_t last_seen_ns;
 	uint64_t keepalive_ns; /* 1.5 times [MQTT-3.1.2-22]; 0: none */
 	uint64_t identity;
+	uint64_t held_for; /* the bridges of the PUBLISH tried last */
 	struct connect_check *check;
 	struct parked *parked;
 	struct topic_aliases *aliases;

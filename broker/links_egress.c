@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "broker/bridge_port_links.h"
+#include "broker/held.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
+#include "broker/worker.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
@@ -450,6 +452,25 @@ end_episode(struct links *links, unsigned bridge)
 	output->episode_ns = 0;
 }
 
+/* The broker's side of each bridge's link says whom the workers hold. */
+static void
+tell_held(struct links *links)
+{
+	const struct broker *broker = links->broker;
+	struct held_clients clients = { .named = 0 };
+	struct links_endpoint *endpoint;
+
+	for (unsigned i = 0; i < broker->worker_count; i++)
+		held_add(&broker->workers[i]->held, &clients);
+	for (unsigned bridge = 0; bridge + 1 < links->endpoint_count;
+	     bridge++) {
+		endpoint = links->endpoints[bridge + 1];
+		if (endpoint->link != NULL)
+			held_write(
+			    &clients, bridge, ring_link_board(endpoint->link));
+	}
+}
+
 void
 links_egress_beat(struct links *links)
 {
@@ -474,4 +495,5 @@ links_egress_beat(struct links *links)
 		    output->lacking_since_ns == 0)
 			end_episode(links, bridge);
 	}
+	tell_held(links);
 }

@@ -39,6 +39,8 @@ libbroker_a_SOURCES = \
 	%D%/drop_episode.h \
 	%D%/handover.c \
 	%D%/handover.h \
+	%D%/held.c \
+	%D%/held.h \
 	%D%/links.c \
 	%D%/links.h \
 	%D%/links_auth.c \

@@ -284,14 +284,14 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 		return repeat(client, publish);
 	if (!may_publish(publish->topic))
 		return refuse(client, publish, MQTT_NOT_AUTHORIZED);
+	bridges = bridge_table_match(worker->broker->bridges, publish->topic);
+	client->held_for = bridges;
 	/* MQTT 3 knows no Receive Maximum: it waits instead. */
 	if (publish->qos != 0 &&
 	    session->acks.count >= worker->broker->conf->receive_maximum)
 		return STALLED;
 	if (!route_has_room(worker->broker, worker))
 		return stall_on_memory(client);
-
-	bridges = bridge_table_match(worker->broker->bridges, publish->topic);
 	if (bridges == 0)
 		return publish_message(client, publish, 0);
 	switch (bridge_port_offer(

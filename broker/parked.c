@@ -25,6 +25,7 @@ enter_stalled(struct client *client)
 		list->first = client;
 	list->last = client;
 	list->count++;
+	held_note(client->worker);
 }
 
 void

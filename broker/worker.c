@@ -428,6 +428,7 @@ make_parts(struct worker *worker)
 	loop_timer_init(&worker->retry_timer, worker->loop, on_retry, worker);
 	loop_timer_init(
 	    &worker->drain_timer, worker->loop, on_drain_step, worker);
+	held_init(worker);
 	return worker->hub != NULL &&
 	    loop_fd_start(&worker->mail_watch, worker->loop,
 		mailbox_fd(worker->mailbox), LOOP_READ, on_mail, worker) == 0;
@@ -523,6 +524,7 @@ worker_free(struct worker *worker)
 		loop_timer_stop(&worker->alarm_timer);
 		loop_timer_stop(&worker->retry_timer);
 		loop_timer_stop(&worker->drain_timer);
+		held_fini(worker);
 		stream_hub_free(worker->hub);
 		if (worker->flushed_hook.run != NULL)
 			loop_remove_hook(worker->loop, &worker->flushed_hook);

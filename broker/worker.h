@@ -25,6 +25,7 @@
 #include "broker/alarms.h"
 #include "broker/broker.h"
 #include "broker/counters.h"
+#include "broker/held.h"
 #include "broker/session.h"
 #include "broker/will.h"
 #include "common/net/listener.h"
@@ -76,6 +77,7 @@ struct worker {
 	struct encoder *encoder;
 	struct client_list clients;
 	struct client_list stalled; /* with parked PUBLISHes, oldest first */
+	struct held held;           /* what weirctl is told of them */
 	struct client *graveyard;   /* freed at the end of the turn */
 	struct session *pumped;     /* with retained messages to send */
 	struct session *acking;     /* with acknowledgements that wait */

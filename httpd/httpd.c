@@ -14,6 +14,7 @@
 #include "common/net/stream.h"
 #include "common/service/service.h"
 #include "httpd/counters.h"
+#include "httpd/held.h"
 #include "httpd/wiring.h"
 
 /* How often deadlines are looked at, with and without anything under way. */
@@ -96,6 +97,7 @@ tick(void *arg)
 		return;
 	httpd->beaten_ns = now_ns;
 	link_beat(httpd->link);
+	held_post(httpd->pending, httpd->lanes, link_board(httpd->link));
 	httpd_set_gauges(httpd);
 }
 

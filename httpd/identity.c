@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "common/base/board.h"
 #include "common/base/utf8.h"
 #include "httpd/base64.h"
 
@@ -247,6 +248,8 @@ ask(struct identity *identity, struct entry *entry, void *request,
 		entry->expires_ns = now_ns + IDENTITY_ASK_NS;
 		entry->handle.account =
 		    slice_hash(credentials.user, identity->account_seed);
+		board_word(credentials.user.data, credentials.user.len,
+		    entry->handle.name, sizeof(entry->handle.name));
 		identity->asked++;
 	}
 	sodium_memzero(&credentials, sizeof(credentials));

@@ -29,6 +29,7 @@
 #define IDENTITY_ASK_NS (5 * CLOCK_SECOND_NS) /* patience with the broker */
 #define IDENTITY_ASKED_MAX 64u                /* questions under way */
 #define IDENTITY_TEXT_MAX 255u                /* user name or password */
+#define IDENTITY_NAME_SIZE 32u                /* of a name that is shown */
 
 enum identity_verdict {
 	IDENTITY_KNOWN,
@@ -44,7 +45,8 @@ enum identity_verdict {
 /* Who has been recognised. */
 struct identity_handle {
 	uint64_t identity;
-	uint64_t account; /* hash of the user name */
+	uint64_t account;              /* hash of the user name */
+	char name[IDENTITY_NAME_SIZE]; /* it, as one printable word */
 };
 
 struct identity_ops {

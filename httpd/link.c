@@ -398,3 +398,9 @@ link_beat(struct link *link)
 		ring_link_beat(link->ring, clock_now_ns());
 	link_tend_later(link);
 }
+
+struct board *
+link_board(struct link *link)
+{
+	return link->ring == NULL ? NULL : ring_link_board(link->ring);
+}

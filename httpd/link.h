@@ -26,6 +26,7 @@
 #include "common/base/slice.h"
 #include "common/msg/record.h"
 
+struct board;
 struct link;
 struct loop;
 struct stats_block;
@@ -92,6 +93,9 @@ uint64_t link_used_bytes(struct link *link, uint32_t ring_lane);
 void link_read(struct link *link);
 void link_commit(struct link *link);
 bool link_sleep(struct link *link);
+
+/* Our side's board, see common/base/board.h; NULL without a broker. */
+struct board *link_board(struct link *link);
 
 /* At least once a second. */
 void link_beat(struct link *link);

@@ -16,6 +16,8 @@ libhttpd_a_SOURCES = \
 	%D%/counters.h \
 	%D%/endpoints.c \
 	%D%/endpoints.h \
+	%D%/held.c \
+	%D%/held.h \
 	%D%/httpd.c \
 	%D%/httpd.h \
 	%D%/identity.c \
@@ -32,6 +34,8 @@ libhttpd_a_SOURCES = \
 	%D%/metrics.h \
 	%D%/pending.c \
 	%D%/pending.h \
+	%D%/pending_private.h \
+	%D%/pending_query.c \
 	%D%/publication.c \
 	%D%/publication.h \
 	%D%/publish.c \

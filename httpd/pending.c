@@ -6,57 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/bug.h"
-
-#define NONE UINT32_MAX
-
-enum entry_state {
-	FREE,
-	HELD,
-	COMMITTED, /* or put and about to be */
-	ORPHAN     /* settled as unknown, but its receipt may still come */
-};
-
-struct entry {
-	uint64_t correlation;
-	uint64_t identity;
-	uint64_t deadline_ns;
-	uint64_t serial; /* order in which entries were made or put */
-	void *owner;
-	void *body; /* HELD: the encoded message */
-	uint32_t length;
-	uint32_t index;
-	uint32_t generation;
-	uint32_t previous, next; /* in its list */
-	uint8_t lane;
-	uint8_t state;
-};
-
-/* A doubly linked list of entries by their numbers. */
-struct list {
-	uint32_t first, last;
-	uint32_t count;
-};
-
-struct pending {
-	struct pending_config config;
-	const struct pending_ops *ops;
-	void *context;
-	struct entry *entry;
-	uint32_t free_first; /* chained by `next` */
-	uint32_t used;
-	uint64_t epoch;
-	bool is_attached;
-	uint32_t receipts;
-	uint64_t serial, committed_serial;
-	struct list held[PENDING_LANES];
-	struct list committed; /* by deadline */
-	struct list orphans;
-	uint32_t outstanding; /* committed and orphans */
-	uint32_t lane_outstanding[PENDING_LANES];
-	uint64_t held_bytes, lane_held_bytes[PENDING_LANES];
-	uint32_t held_count;
-	uint64_t held_total;
-};
+#include "httpd/pending_private.h"
 
 static void
 list_init(struct list *list)
@@ -570,28 +520,4 @@ pending_reroute(struct pending *pending)
 		pending->lane_held_bytes[entry->lane] += entry->length;
 		list_append(pending, &pending->held[entry->lane], number);
 	}
-}
-
-uint32_t
-pending_held(const struct pending *pending)
-{
-	return pending->held_count;
-}
-
-uint32_t
-pending_outstanding(const struct pending *pending)
-{
-	return pending->outstanding;
-}
-
-uint32_t
-pending_lane_held(const struct pending *pending, uint32_t lane)
-{
-	return pending->held[lane].count;
-}
-
-uint64_t
-pending_held_total(const struct pending *pending)
-{
-	return pending->held_total;
 }

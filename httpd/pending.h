@@ -133,6 +133,15 @@ uint32_t pending_held(const struct pending *pending);
 uint32_t pending_outstanding(const struct pending *pending);
 uint32_t pending_lane_held(const struct pending *pending, uint32_t lane);
 
+/*
+ * Whose messages a lane holds: calls `each` for each of the owners in turn,
+ * once for messages of one owner that follow each other, and looks at no
+ * more than `most` messages.
+ */
+void pending_each_owner(const struct pending *pending, uint32_t lane,
+    uint32_t most, void (*each)(void *context, const void *owner),
+    void *context);
+
 /* Messages ever held. */
 uint64_t pending_held_total(const struct pending *pending);
 

@@ -47,6 +47,18 @@ publisher_free(struct publisher *publisher)
 	free(publisher);
 }
 
+const char *
+publisher_client(const void *owner)
+{
+	const struct publication *publication = owner;
+	struct request *request = publication->request;
+
+	if (request == NULL)
+		return "-";
+	return request->account_name[0] != '\0' ? request->account_name
+						: request_peer(request);
+}
+
 uint32_t
 publisher_under_way(const struct publisher *publisher)
 {

@@ -63,6 +63,9 @@ void publisher_gone(struct publisher *publisher, struct request *request);
 void publisher_settled(struct publisher *publisher, void *owner, uint32_t index,
     const struct pending_outcome *outcome);
 
+/* Who sent what `owner` (a publication) publishes: a word, for weirctl. */
+const char *publisher_client(const void *owner);
+
 /* Publications that are not answered. */
 uint32_t publisher_under_way(const struct publisher *publisher);
 

@@ -34,6 +34,7 @@
 #define REQUEST_PATH_SIZE 128
 #define REQUEST_AUTHORIZATION_SIZE 1024
 #define REQUEST_VALUE_SIZE 128
+#define REQUEST_NAME_SIZE 32
 
 enum request_method {
 	REQUEST_GET = 1,
@@ -76,7 +77,8 @@ struct request {
 	void *owner;
 	const void *endpoint;
 	uint64_t identity;
-	uint64_t account; /* hash, for the rate limit */
+	uint64_t account;                     /* hash, for the rate limit */
+	char account_name[REQUEST_NAME_SIZE]; /* for weirctl; "": none */
 
 	/* The head. */
 	enum request_method method;

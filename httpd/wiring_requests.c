@@ -47,6 +47,15 @@ refuse_identity(
 	request_answer_error(request, 401, code, 0, CHALLENGE, texts[verdict]);
 }
 
+static void
+recognise(struct request *request, const struct identity_handle *handle)
+{
+	request->identity = handle->identity;
+	request->account = handle->account;
+	snprintf(request->account_name, sizeof(request->account_name), "%s",
+	    handle->name);
+}
+
 static enum connection_verdict
 authenticate(struct httpd *httpd, struct request *request)
 {
@@ -59,8 +68,7 @@ authenticate(struct httpd *httpd, struct request *request)
 	switch (verdict) {
 	case IDENTITY_KNOWN:
 		stats_increment(httpd->counters, COUNT_auth_hits);
-		request->identity = handle.identity;
-		request->account = handle.account;
+		recognise(request, &handle);
 		return CONNECTION_READ;
 	case IDENTITY_ASKED:
 		stats_increment(httpd->counters, COUNT_auth_asked);
@@ -157,8 +165,7 @@ on_decided(void *context, void *asker, enum identity_verdict verdict,
 		refuse_identity(httpd, request, verdict);
 		return;
 	}
-	request->identity = handle->identity;
-	request->account = handle->account;
+	recognise(request, handle);
 	request_proceed(request);
 }
 

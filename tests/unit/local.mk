@@ -17,8 +17,10 @@ unit_tests = \
 	test_encode \
 	test_fdpass \
 	test_forward \
+	test_held \
 	test_histogram \
 	test_http_connection \
+	test_http_held \
 	test_http_identity \
 	test_http_lanes \
 	test_http_limits \
@@ -42,6 +44,7 @@ unit_tests = \
 	test_publish_json \
 	test_record \
 	test_remote_mqtt \
+	test_report \
 	test_retain \
 	test_ring \
 	test_ring_control \
@@ -111,6 +114,10 @@ test_forward_SOURCES  = %D%/test_forward.c
 test_forward_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_forward_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
+test_held_SOURCES  = %D%/test_held.c
+test_held_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_held_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
 test_histogram_SOURCES  = %D%/test_histogram.c
 test_histogram_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_histogram_LDADD    = libbase.a $(CHECK_LIBS)
@@ -118,6 +125,10 @@ test_histogram_LDADD    = libbase.a $(CHECK_LIBS)
 test_http_connection_SOURCES  = %D%/test_http_connection.c
 test_http_connection_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_http_connection_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+
+test_http_held_SOURCES  = %D%/test_http_held.c
+test_http_held_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_http_held_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
 test_http_identity_SOURCES  = %D%/test_http_identity.c
 test_http_identity_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
@@ -226,6 +237,10 @@ test_ring_control_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_growth_SOURCES  = %D%/test_ring_growth.c
 test_ring_growth_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_growth_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_report_SOURCES  = %D%/test_report.c
+test_report_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_report_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
 test_ring_inspect_SOURCES  = %D%/test_ring_inspect.c
 test_ring_inspect_CPPFLAGS = $(UNIT_CPPFLAGS)

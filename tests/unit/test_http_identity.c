@@ -88,6 +88,7 @@ START_TEST(asks_once_and_remembers)
 	answer(0, 99, 0);
 	ck_assert_uint_eq(world.decided[IDENTITY_KNOWN], 1);
 	ck_assert_uint_eq(world.handle.identity, 99);
+	ck_assert_str_eq(world.handle.name, "admin");
 	world.handle.identity = 0;
 	ck_assert_int_eq(check(&world, GOOD_HEADER, 1), IDENTITY_KNOWN);
 	ck_assert_uint_eq(world.handle.identity, 99);
