@@ -23,9 +23,11 @@ libring_a_SOURCES = \
 	%D%/ring_link_memory.c \
 	%D%/ring_link_memory.h \
 	%D%/ring_producer.c \
+	%D%/ring_producer.h \
 	%D%/ring_producer_attach.c \
 	%D%/ring_producer_grow.c \
 	%D%/ring_producer_private.h \
 	%D%/ring_resize.c \
 	%D%/ring_resize.h \
-	%D%/ring_producer.h
+	%D%/ring_trace.c \
+	%D%/ring_trace.h

@@ -31,6 +31,7 @@ struct ring_link {
 	uint8_t *own;        /* own side memfd, read-write */
 	const uint8_t *peer; /* the other one, read-only */
 	int own_fd, peer_fd; /* ours, as a lane's */
+	struct ring_trace trace;
 	struct lane produced[RING_LANES];
 	struct lane consumed[RING_LANES];
 	uint64_t arm;       /* value of our arm word */
@@ -145,6 +146,8 @@ ring_link_attach(const struct ring_link_identity *identity,
 		goto fail;
 	}
 	link->bells = *bells;
+	ring_trace_init(&link->trace,
+	    (struct ring_trace_area *)(void *)(link->own + RING_SIDE_TRACE));
 
 	own = own_header(link);
 	link->arm = load(&own->arm);
@@ -402,6 +405,12 @@ struct board *
 ring_link_board(struct ring_link *link)
 {
 	return (struct board *)(void *)(link->own + RING_SIDE_BOARD);
+}
+
+struct ring_trace *
+ring_link_trace(struct ring_link *link)
+{
+	return &link->trace;
 }
 
 static void

@@ -40,6 +40,7 @@
 #include "common/ring/ring_consumer.h"
 #include "common/ring/ring_layout.h"
 #include "common/ring/ring_producer.h"
+#include "common/ring/ring_trace.h"
 #include "common/shm/bell.h"
 
 struct ring_link;
@@ -128,6 +129,9 @@ void *ring_link_notes(struct ring_link *link);
  * owner hangs or is dead.  Written by the link's thread.
  */
 struct board *ring_link_board(struct ring_link *link);
+
+/* Where this side notes sampled messages; it samples none at first. */
+struct ring_trace *ring_link_trace(struct ring_link *link);
 
 /* After commits, releases or grants: wake the peer if it sleeps. */
 void ring_link_wake(struct ring_link *link);

@@ -52,6 +52,7 @@ unit_tests = \
 	test_ring_inspect \
 	test_ring_inspect_party \
 	test_ring_link \
+	test_ring_trace \
 	test_service \
 	test_session \
 	test_stats \
@@ -253,6 +254,10 @@ test_ring_inspect_party_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_link_SOURCES  = %D%/test_ring_link.c
 test_ring_link_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_link_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_trace_SOURCES  = %D%/test_ring_trace.c
+test_ring_trace_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_trace_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 
 test_service_SOURCES  = %D%/test_service.c
 test_service_CPPFLAGS = $(UNIT_CPPFLAGS)
