@@ -260,7 +260,10 @@ on_attached(void *arg, struct ring_link *ring_link)
 	log_info("broker_attached", "bridge=%s link=%u epoch=%llu",
 	    bridge->conf->name, (unsigned)identity->link,
 	    (unsigned long long)ring_link_epoch(ring_link));
+	ring_trace_set_every(ring_link_trace(ring_link),
+	    service_conf(bridge->service)->trace_every);
 	forward_attach(&bridge->forward, consumer, bridge->self, is_resumed);
+	forward_set_trace(&bridge->forward, ring_link_trace(ring_link));
 	ingest_attach(&bridge->ingest, ring_link, bridge->self);
 	if (bridge->state == BRIDGE_DETACHED)
 		connect_remote(bridge);

@@ -91,6 +91,13 @@ forward_detach(struct forward *forward)
 {
 	inflight_clear(&forward->inflight);
 	forward->ring = NULL;
+	forward->trace = NULL;
+}
+
+void
+forward_set_trace(struct forward *forward, struct ring_trace *trace)
+{
+	forward->trace = trace;
 }
 
 void
@@ -255,6 +262,8 @@ send_entry(struct forward *forward, struct inflight_entry *entry,
 	switch (err) {
 	case 0:
 		count_sent(forward, entry);
+		ring_trace_note_record(
+		    forward->trace, &entry->record, RING_TRACE_SENT);
 		inflight_sent(&forward->inflight, entry);
 		/* [MQTT-4.3.1-1] QoS 0 is not acknowledged: written is done */
 		if (qos == 0)
@@ -502,6 +511,8 @@ forward_settled(struct forward *forward, uint16_t id,
 		return;
 	switch (verdict) {
 	case REMOTE_TOOK:
+		ring_trace_note_record(
+		    forward->trace, &entry->record, RING_TRACE_ACKED);
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DELIVERED);
 		break;
 	case REMOTE_REFUSED:

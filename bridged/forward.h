@@ -25,6 +25,7 @@
 #include "common/base/token_bucket.h"
 #include "common/conf/conf.h"
 #include "common/ring/ring_consumer.h"
+#include "common/ring/ring_trace.h"
 #include "common/stats/stats.h"
 
 struct forward {
@@ -35,6 +36,7 @@ struct forward {
 	struct stats_block *counters;
 	struct inflight inflight;
 	struct ring_consumer *ring; /* NULL: not attached */
+	struct ring_trace *trace;   /* NULL: what is sampled is not noted */
 	struct remote_limits limits;
 	char self[REMOTE_WEIR_ID_SIZE]; /* our broker's instance */
 	bool is_up;
@@ -76,6 +78,9 @@ void forward_fini(struct forward *forward);
 void forward_attach(struct forward *forward, struct ring_consumer *ring,
     const char *self, bool is_resumed);
 void forward_detach(struct forward *forward);
+
+/* Where it notes sampled messages from now on, until it is detached. */
+void forward_set_trace(struct forward *forward, struct ring_trace *trace);
 
 void forward_up(struct forward *forward, const struct remote_limits *limits);
 void forward_down(struct forward *forward);

@@ -292,6 +292,25 @@ change_state(
 	item->state = state;
 }
 
+/* The item is written next, and is one to be traced from here on. */
+static void
+begin_trace(struct ingest *ingest, const struct ring_producer *lane,
+    const struct ingest_item *item, struct ring_record *record)
+{
+	struct lane_choice choice;
+	struct ring_trace_id id;
+
+	lane_table_choose(
+	    ingest->lanes, item->body + TOPIC_OFFSET, item->topic_len, &choice);
+	record->flags |= RING_TRACED;
+	record->source_link = ring_link_identity(ingest->link)->link;
+	record->source_lane = (uint16_t)choice.lane;
+	record->source_sequence = ring_producer_sequence(lane) + 1;
+	id = ring_trace_id_of(record);
+	ring_trace_note(ring_link_trace(ingest->link), &id, RING_TRACE_READ,
+	    item->received_ns);
+}
+
 /* Returns false when the lane has no room for it now. */
 static bool
 write_item(
@@ -307,7 +326,11 @@ write_item(
 	switch (ring_claim(lane, item->body_len, &place)) {
 	case 0:
 		memcpy(place, item->body, item->body_len);
+		if (ring_trace_is_due(ring_link_trace(ingest->link)))
+			begin_trace(ingest, lane, item, &record);
 		ring_put(lane, &record);
+		ring_trace_note_record(
+		    ring_link_trace(ingest->link), &record, RING_TRACE_PUT);
 		change_state(ingest, item, ITEM_WRITTEN);
 		return true;
 	case -EMSGSIZE:

@@ -167,13 +167,25 @@ body_size(const struct bridge_port_item *item)
 	return record_message_size(&body);
 }
 
+/* When its worker had it, which is the first that is known of it. */
 static void
-put_item(struct links_output *output, const struct bridge_port_item *item,
-    unsigned port)
+begin_trace(struct ring_trace *trace, struct ring_record *record)
 {
+	const struct ring_trace_id id = ring_trace_id_of(record);
+
+	record->flags |= RING_TRACED;
+	ring_trace_note(trace, &id, RING_TRACE_READ, record->time_ns);
+}
+
+static void
+put_item(struct links *links, const struct bridge_port_item *item,
+    unsigned port, unsigned bridge)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+	struct ring_trace *trace = links_bridge_trace(links, bridge);
 	const struct message *message = item->message;
 	const struct record_message body = record_of(message);
-	const struct ring_record record = {
+	struct ring_record record = {
 		.kind = RECORD_MESSAGE,
 		.source_link = MESSAGE_FROM_MQTT,
 		.source_lane = (uint16_t)port,
@@ -184,7 +196,10 @@ put_item(struct links_output *output, const struct bridge_port_item *item,
 
 	record_message_write(
 	    &body, links_output_claim(output, record_message_size(&body)));
+	if (ring_trace_is_due(trace))
+		begin_trace(trace, &record);
 	links_output_put(output, &record);
+	ring_trace_note_record(trace, &record, RING_TRACE_ROUTED);
 }
 
 /*
@@ -201,7 +216,7 @@ take_item(struct links *links, unsigned port, unsigned bridge,
 
 	if (drops(policy_of(links, bridge))) {
 		if (links_egress_make_room(links, bridge, length))
-			put_item(output, item, port);
+			put_item(links, item, port, bridge);
 		return true;
 	}
 	if (!can_ever_hold(output, length)) {
@@ -213,7 +228,7 @@ take_item(struct links *links, unsigned port, unsigned bridge,
 		    output, links->now_ns, may_queue ? who : NULL);
 		return false;
 	}
-	put_item(output, item, port);
+	put_item(links, item, port, bridge);
 	return true;
 }
 

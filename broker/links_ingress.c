@@ -73,6 +73,21 @@ wait_for_room(struct links_incoming *in, uint64_t lacking)
 	in->lane->body_length = in->record.length;
 }
 
+/* Its source is where it lies, whatever it says itself. */
+static void
+trace_taken(const struct links_incoming *in)
+{
+	const struct ring_trace_id id = {
+		.link = in->endpoint->id,
+		.lane = (uint16_t)in->lane->geometry.lane,
+		.sequence = in->record.sequence,
+	};
+
+	if ((in->record.flags & RING_TRACED) != 0)
+		ring_trace_note(ring_link_trace(in->endpoint->link), &id,
+		    RING_TRACE_TAKEN, clock_now_ns());
+}
+
 /* ---- taking it ---------------------------------------------------------- */
 
 static void
@@ -86,6 +101,7 @@ put_to_bridge(struct links_incoming *in, unsigned bridge)
 		.source_sequence = in->record.sequence,
 		.identity = in->record.identity,
 		.time_ns = in->record.time_ns,
+		.flags = in->record.flags & RING_TRACED,
 	};
 	void *body;
 
@@ -93,6 +109,8 @@ put_to_bridge(struct links_incoming *in, unsigned bridge)
 	    links_bridge_output(links, bridge), in->record.length);
 	memcpy(body, links->scratch, in->record.length);
 	links_output_put(links_bridge_output(links, bridge), &record);
+	ring_trace_note_record(
+	    links_bridge_trace(links, bridge), &record, RING_TRACE_ROUTED);
 }
 
 static void
@@ -152,6 +170,7 @@ deliver(struct links_incoming *in)
 		in->lane->waits_for_memory = true;
 		return false;
 	}
+	trace_taken(in);
 	in->receivers = route_local(in->links->broker, NULL, message, NULL);
 	message_put(message);
 	put_to_bridges(in);
@@ -173,9 +192,11 @@ put_receipt(const struct links_incoming *in)
 	const struct ring_record record = {
 		.kind = RECORD_RECEIPT,
 		.correlation = in->record.correlation,
+		.source_link = in->endpoint->id,
 		.source_lane = (uint16_t)in->lane->geometry.lane,
 		.source_sequence = in->record.sequence,
 		.time_ns = in->links->now_ns,
+		.flags = in->record.flags & RING_TRACED,
 	};
 	struct links_output *output = &in->endpoint->output;
 	void *body;
@@ -193,6 +214,7 @@ finish(struct links_incoming *in)
 	struct links_lane *lane = in->lane;
 
 	if (mqtt_reason_is_error(in->reason)) {
+		trace_taken(in);
 		links_count(in->links, COUNT_ring_messages_refused, 1);
 		lane->outcome.dead++;
 	} else {

@@ -276,9 +276,13 @@ attach(
 		return err;
 	err = ring_link_attach(identity, RING_ROLE_BROKER, endpoint->own_fd,
 	    endpoint->peer_fd, &bells, &endpoint->link);
-	if (err != 0)
+	if (err != 0) {
 		bell_close(&bells);
-	return err;
+		return err;
+	}
+	ring_trace_set_every(ring_link_trace(endpoint->link),
+	    endpoint->links->broker->conf->trace_every);
+	return 0;
 }
 
 int

@@ -82,6 +82,15 @@ links_bridge_output(struct links *links, unsigned bridge)
 	return &links->endpoints[bridge + 1]->output;
 }
 
+/* Where what goes to a bridge is noted; NULL: it has no memory now. */
+static inline struct ring_trace *
+links_bridge_trace(struct links *links, unsigned bridge)
+{
+	struct ring_link *link = links->endpoints[bridge + 1]->link;
+
+	return link == NULL ? NULL : ring_link_trace(link);
+}
+
 static inline void
 links_count(struct links *links, enum counter counter, uint64_t n)
 {

@@ -195,6 +195,8 @@ make_identity_and_link(struct httpd *httpd)
 	httpd->identity = identity_new(&wiring_identity, httpd);
 	httpd->link = link_new(httpd->conf->run_dir, httpd->loop, &wiring_link,
 	    httpd, httpd->counters, random_seed());
+	if (httpd->link != NULL)
+		link_set_trace_every(httpd->link, httpd->conf->trace_every);
 	return httpd->identity != NULL && httpd->link != NULL;
 }
 

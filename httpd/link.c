@@ -205,6 +205,7 @@ on_attached(void *arg, struct ring_link *ring)
 	link->has_instance = true;
 	memcpy(link->instance, identity->instance, 16);
 	link->ring = ring;
+	ring_trace_set_every(ring_link_trace(ring), link->trace_every);
 	link->dirty = 0;
 	link->read_count = 0;
 	link->asks = 0;
@@ -355,6 +356,12 @@ void
 link_start(struct link *link)
 {
 	connect_now(link);
+}
+
+void
+link_set_trace_every(struct link *link, uint64_t every)
+{
+	link->trace_every = every;
 }
 
 bool

@@ -72,10 +72,16 @@ uint64_t link_epoch(const struct link *link);
 /* Ask for a set's lane; answered by an event. */
 void link_open_lane(struct link *link, const char *set);
 
-/* 0; -EAGAIN: no room or credit; -EMSGSIZE; -ENOTCONN. */
+/* Trace one message in `every`, from the next attach on; 0: none. */
+void link_set_trace_every(struct link *link, uint64_t every);
+
+/*
+ * A message that was read from its socket at `read_ns`.
+ * 0; -EAGAIN: no room or credit; -EMSGSIZE; -ENOTCONN.
+ */
 int link_put_message(struct link *link, uint32_t ring_lane,
     const struct record_message *message, uint64_t identity,
-    uint64_t correlation);
+    uint64_t correlation, uint64_t read_ns);
 
 /* As above; -EAGAIN also when too many questions are under way. */
 int link_put_auth(struct link *link, uint32_t ring_lane,

@@ -45,41 +45,63 @@ claim(struct link *link, uint32_t ring_lane, size_t length, void **out_place)
 	return -ENOTCONN;
 }
 
+/* The record to put; of a kind, with its length, by whom and for what. */
 static void
-finish(struct link *link, uint32_t ring_lane, enum record_kind kind,
-    size_t length, uint64_t identity, uint64_t correlation)
+finish(struct link *link, uint32_t ring_lane, const struct ring_record *fields)
 {
 	struct ring_producer *producer =
 	    ring_link_producer(link->ring, ring_lane);
-	struct ring_record record = {
-		.length = (uint32_t)length,
-		.kind = (uint8_t)kind,
-		.correlation = correlation,
-		.identity = identity,
-		.time_ns = loop_now_ns(link->loop),
-		.source_lane = (uint16_t)ring_lane,
-		.source_link = ring_link_identity(link->ring)->link,
-		.source_sequence = ring_producer_sequence(producer) + 1,
-	};
+	struct ring_record record = *fields;
 
+	record.time_ns = loop_now_ns(link->loop);
+	record.source_lane = (uint16_t)ring_lane;
+	record.source_link = ring_link_identity(link->ring)->link;
+	record.source_sequence = ring_producer_sequence(producer) + 1;
 	ring_put(producer, &record);
 	link->dirty |= UINT32_C(1) << ring_lane;
+	ring_trace_note_record(
+	    ring_link_trace(link->ring), &record, RING_TRACE_PUT);
+}
+
+/* The message at hand is one to be traced: when it came, and from now on. */
+static void
+begin_trace(struct link *link, uint32_t ring_lane, uint64_t read_ns,
+    struct ring_record *record)
+{
+	const struct ring_trace_id id = {
+		.link = ring_link_identity(link->ring)->link,
+		.lane = (uint16_t)ring_lane,
+		.sequence = ring_producer_sequence(
+				ring_link_producer(link->ring, ring_lane)) +
+		    1,
+	};
+
+	record->flags |= RING_TRACED;
+	ring_trace_note(
+	    ring_link_trace(link->ring), &id, RING_TRACE_READ, read_ns);
 }
 
 int
 link_put_message(struct link *link, uint32_t ring_lane,
     const struct record_message *message, uint64_t identity,
-    uint64_t correlation)
+    uint64_t correlation, uint64_t read_ns)
 {
-	size_t length = record_message_size(message);
+	struct ring_record record = {
+		.length = (uint32_t)record_message_size(message),
+		.kind = RECORD_MESSAGE,
+		.identity = identity,
+		.correlation = correlation,
+	};
 	void *place;
 	int err;
 
-	err = claim(link, ring_lane, length, &place);
+	err = claim(link, ring_lane, record_message_size(message), &place);
 	if (err != 0)
 		return err;
 	record_message_write(message, place);
-	finish(link, ring_lane, RECORD_MESSAGE, length, identity, correlation);
+	if (ring_trace_is_due(ring_link_trace(link->ring)))
+		begin_trace(link, ring_lane, read_ns, &record);
+	finish(link, ring_lane, &record);
 	return 0;
 }
 
@@ -87,17 +109,21 @@ int
 link_put_auth(struct link *link, uint32_t ring_lane,
     const struct record_auth *auth, uint64_t correlation)
 {
-	size_t length = record_auth_size(auth);
+	const struct ring_record record = {
+		.length = (uint32_t)record_auth_size(auth),
+		.kind = RECORD_AUTH,
+		.correlation = correlation,
+	};
 	void *place;
 	int err;
 
 	if (link->ring != NULL && link->asks >= link->asks_max)
 		return -EAGAIN;
-	err = claim(link, ring_lane, length, &place);
+	err = claim(link, ring_lane, record_auth_size(auth), &place);
 	if (err != 0)
 		return err;
 	record_auth_write(auth, place);
-	finish(link, ring_lane, RECORD_AUTH, length, 0, correlation);
+	finish(link, ring_lane, &record);
 	link->asks++;
 	return 0;
 }
@@ -162,6 +188,8 @@ take_record(
 		return false;
 	if (record->kind == RECORD_RECEIPT) {
 		stats_increment(link->counters, COUNT_receipts);
+		ring_trace_note_record(
+		    ring_link_trace(link->ring), record, RING_TRACE_ANSWERED);
 		link->events->receipt(
 		    link->context, record->correlation, &answer);
 		return true;

@@ -196,6 +196,16 @@ hold_room(const struct pending *pending, uint32_t lane, size_t length)
 	    pending->config.max_held_bytes - pending->held_bytes;
 }
 
+/* When the message was given to us: in this turn, or when it was held. */
+static uint64_t
+read_ns(
+    const struct pending *pending, const struct entry *entry, uint64_t now_ns)
+{
+	return entry->state == HELD
+	    ? entry->deadline_ns - pending->config.stall_timeout_ns
+	    : now_ns;
+}
+
 /* Into the lane, if it takes it.  Returns as ops.put(). */
 static int
 try_put(struct pending *pending, uint32_t number, uint32_t lane,
@@ -209,8 +219,9 @@ try_put(struct pending *pending, uint32_t number, uint32_t lane,
 	if (!receipt_room(pending, lane))
 		return -EAGAIN;
 	entry->correlation = correlation_of(pending, number);
-	err = pending->ops->put(pending->context, lane, message,
-	    entry->identity, entry->correlation);
+	err =
+	    pending->ops->put(pending->context, lane, message, entry->identity,
+		entry->correlation, read_ns(pending, entry, now_ns));
 	if (err != 0)
 		return err;
 

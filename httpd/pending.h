@@ -54,12 +54,13 @@ struct pending_outcome {
 
 struct pending_ops {
 	/*
-	 * Put a message into a lane, uncommitted.  0; -EAGAIN: not now;
-	 * -EMSGSIZE: never; -ENOTCONN: there is no broker.
+	 * Put a message, which was read at `read_ns`, into a lane,
+	 * uncommitted.  0; -EAGAIN: not now; -EMSGSIZE: never; -ENOTCONN:
+	 * there is no broker.
 	 */
 	int (*put)(void *context, uint32_t lane,
 	    const struct record_message *message, uint64_t identity,
-	    uint64_t correlation);
+	    uint64_t correlation, uint64_t read_ns);
 	/* Would put() of a body of `length` bytes succeed?  No side effect. */
 	bool (*has_room)(void *context, uint32_t lane, size_t length);
 	/* Nobody waits for this lane any more. */

@@ -14,7 +14,7 @@
 /* Lanes are slots to pending and rings to link. */
 static int
 put(void *context, uint32_t slot, const struct record_message *message,
-    uint64_t identity, uint64_t correlation)
+    uint64_t identity, uint64_t correlation, uint64_t read_ns)
 {
 	struct httpd *httpd = context;
 	struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
@@ -26,8 +26,8 @@ put(void *context, uint32_t slot, const struct record_message *message,
 	}
 	if (lane->state != LANES_OPEN)
 		return -EAGAIN;
-	err = link_put_message(
-	    httpd->link, lane->ring_lane, message, identity, correlation);
+	err = link_put_message(httpd->link, lane->ring_lane, message, identity,
+	    correlation, read_ns);
 	if (err == 0)
 		lane->messages++;
 	return err;

@@ -67,6 +67,7 @@ static struct conf_rule conf_rules[] = {
 };
 static char name[] = "cloud";
 static struct conf_bridge conf;
+static uint32_t flags; /* of the records that are put */
 
 static int
 fake_send(struct remote *remote, const struct remote_message *message,
@@ -148,6 +149,7 @@ setup(void)
 {
 	size_t bad;
 
+	flags = 0;
 	sent_count = 0;
 	send_result = 0;
 	remote_max_qos = 2;
@@ -211,8 +213,9 @@ put_message(const char *topic, unsigned number, uint32_t expiry_s,
 		.properties = properties,
 		.payload = slice_of(&number, sizeof(number)),
 	};
-	struct ring_record record = { .kind = RECORD_MESSAGE,
-		.time_ns = now_ns };
+	struct ring_record record = {
+		.kind = RECORD_MESSAGE, .time_ns = now_ns, .flags = flags
+	};
 	void *place;
 
 	record.length = (uint32_t)record_message_size(&message);
@@ -269,6 +272,34 @@ START_TEST(releases_a_record_only_when_the_remote_has_it)
 	work();
 	ck_assert_uint_eq(ring_producer_used_bytes(producer), 0);
 	ck_assert_uint_eq(totals().delivered, 1);
+}
+END_TEST
+
+START_TEST(notes_when_a_traced_message_is_sent_and_acknowledged)
+{
+	static struct ring_trace_area area;
+	struct ring_trace trace;
+	static const enum ring_trace_stage stages[] = { RING_TRACE_SENT,
+		RING_TRACE_SENT, RING_TRACE_ACKED };
+
+	memset(&area, 0, sizeof(area));
+	ring_trace_init(&trace, &area);
+	forward_set_trace(&forward, &trace);
+	begin();
+	put("one/a", 1);
+	flags = RING_TRACED;
+	put("one/a", 2);
+	work();
+	settle(0, REMOTE_TOOK);
+	ck_assert_uint_eq(area.written, 1);
+	settle(1, REMOTE_LATER);
+	ck_assert_uint_eq(area.written, 1);
+	now_ns += 2 * SECOND;
+	work();
+	settle(1, REMOTE_TOOK);
+	ck_assert_uint_eq(area.written, 3);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(area.entry[i].place & 0xffff, stages[i]);
 }
 END_TEST
 
@@ -622,6 +653,8 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, releases_a_record_only_when_the_remote_has_it);
+	tcase_add_test(
+	    tc, notes_when_a_traced_message_is_sent_and_acknowledged);
 	tcase_add_test(tc, maps_topic_and_qos_and_adds_the_trail);
 	tcase_add_test(tc, sends_no_more_than_the_window);
 	tcase_add_test(

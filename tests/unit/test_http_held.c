@@ -19,13 +19,14 @@ static int error; /* of put() */
 
 static int
 put(void *context, uint32_t lane, const struct record_message *message,
-    uint64_t identity, uint64_t correlation)
+    uint64_t identity, uint64_t correlation, uint64_t read_ns)
 {
 	(void)context;
 	(void)lane;
 	(void)message;
 	(void)identity;
 	(void)correlation;
+	(void)read_ns;
 	return error;
 }
 

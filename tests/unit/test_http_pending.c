@@ -18,6 +18,7 @@ struct world {
 	uint32_t reroute_to;
 	uint64_t put[4096]; /* correlations in the order of their put */
 	unsigned puts;
+	uint64_t read_ns; /* of the last one */
 	unsigned outcomes[8];
 	unsigned settled;
 	uint32_t last_index;
@@ -26,7 +27,7 @@ struct world {
 
 static int
 put(void *context, uint32_t lane, const struct record_message *message,
-    uint64_t identity, uint64_t correlation)
+    uint64_t identity, uint64_t correlation, uint64_t read_ns)
 {
 	struct world *world = context;
 
@@ -38,6 +39,7 @@ put(void *context, uint32_t lane, const struct record_message *message,
 		return -EAGAIN;
 	world->room[lane]--;
 	world->put[world->puts++] = correlation;
+	world->read_ns = read_ns;
 	return 0;
 }
 
@@ -150,6 +152,23 @@ START_TEST(holds_without_credit_and_refuses_after_the_stall_timeout)
 	ck_assert_uint_eq(world.outcomes[PENDING_NO_CREDIT], 1);
 	ck_assert_uint_eq(world.unstalled, 1);
 	ck_assert_uint_eq(pending_held(world.pending), 0);
+	pending_free(world.pending);
+}
+END_TEST
+
+START_TEST(says_when_a_message_was_read_also_if_it_was_held)
+{
+	struct world world;
+
+	setup_size(&world, 16, 16);
+	world.room[0] = 1;
+	send(&world, 0, 0, 3 * MS);
+	ck_assert_uint_eq(world.read_ns, 3 * MS);
+	send(&world, 1, 0, 5 * MS);
+	world.room[1] = 1;
+	pending_turn(world.pending, 9 * MS);
+	ck_assert_uint_eq(world.puts, 2);
+	ck_assert_uint_eq(world.read_ns, 5 * MS);
 	pending_free(world.pending);
 }
 END_TEST
@@ -424,6 +443,7 @@ main(void)
 	tcase_add_test(tc, answers_only_on_the_receipt);
 	tcase_add_test(
 	    tc, holds_without_credit_and_refuses_after_the_stall_timeout);
+	tcase_add_test(tc, says_when_a_message_was_read_also_if_it_was_held);
 	tcase_add_test(tc, lets_nobody_pass_those_who_wait_in_the_same_lane);
 	tcase_add_test(tc, lets_other_lanes_go_on);
 	tcase_add_test(

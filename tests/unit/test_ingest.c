@@ -244,6 +244,35 @@ START_TEST(puts_a_topic_into_the_lane_of_its_set)
 }
 END_TEST
 
+START_TEST(marks_and_notes_one_message_in_n)
+{
+	static struct ring_trace_event events[RING_TRACE_ENTRIES];
+	struct ring_trace_state state;
+	struct ring_record record;
+	const void *payload;
+
+	ring_trace_set_every(ring_link_trace(endpoint), 2);
+	receive("plant/a", 1, 1);
+	receive("plant/a", 1, 2);
+	work();
+	ck_assert_int_eq(ring_peek(plant, &record, &payload), 1);
+	ck_assert_uint_eq(record.flags, RING_TRACED);
+	ring_next(plant);
+	ck_assert_int_eq(ring_peek(plant, &record, &payload), 1);
+	ck_assert_uint_eq(record.flags, 0);
+
+	ck_assert_int_eq(ring_trace_read(endpoint_fd, events, &state), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_uint_eq(events[i].id.link, identity.link);
+		ck_assert_uint_eq(events[i].id.lane, LANE_PLANT);
+		ck_assert_uint_eq(events[i].id.sequence, 1);
+	}
+	ck_assert_int_eq(events[0].stage, RING_TRACE_READ);
+	ck_assert_uint_eq(events[0].time_ns, CLOCK_SECOND_NS);
+	ck_assert_int_eq(events[1].stage, RING_TRACE_PUT);
+}
+END_TEST
+
 START_TEST(withholds_acknowledgements_while_a_lane_is_full)
 {
 	uint16_t last = fill_plant(1) - 1;
@@ -429,6 +458,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, acknowledges_what_is_committed);
 	tcase_add_test(tc, puts_a_topic_into_the_lane_of_its_set);
+	tcase_add_test(tc, marks_and_notes_one_message_in_n);
 	tcase_add_test(tc, withholds_acknowledgements_while_a_lane_is_full);
 	tcase_add_test(
 	    tc, lets_other_lanes_pass_a_full_one_but_answers_in_order);
