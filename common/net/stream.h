@@ -57,9 +57,18 @@ struct stream_callbacks {
 	 * is closed already (stream_close() again is harmless).
 	 */
 	void (*on_closed)(struct stream *stream, int reason);
-	/* All pending bytes left, after a write did not go out at once. */
+	/*
+	 * All pending bytes left, after they were too many for the socket or
+	 * had reached STREAM_DRAIN_MARK: who held back for them, goes on.
+	 */
 	void (*on_drained)(struct stream *stream);
 };
+
+/*
+ * Who stops writing because of stream_pending() or stream_room() must do so
+ * at this many pending bytes or more, or on_drained may not come.
+ */
+#define STREAM_DRAIN_MARK (64u << 10)
 
 /* Embed it by value; its fields are private to stream*.c, but for owner. */
 struct stream {

@@ -112,6 +112,9 @@ stream_flush(struct stream *stream)
 	bool was_waiting = (stream->interest & EV_WRITE) != 0;
 	int err;
 
+	/* The socket may take all of it at once: that is news, too. */
+	if (stream->pending >= STREAM_DRAIN_MARK)
+		stream->was_full = true;
 	if (stream->pending > 0 && !stream->full) {
 		err = send_pending(stream);
 		if (err != 0)

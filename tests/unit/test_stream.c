@@ -225,6 +225,25 @@ START_TEST(arms_writing_only_while_the_socket_is_full)
 }
 END_TEST
 
+/* Else who held back at a mark would wait for ever. */
+START_TEST(tells_that_much_has_left_though_the_socket_took_it_at_once)
+{
+	static const uint8_t bytes[STREAM_DRAIN_MARK];
+
+	ck_assert_int_eq(setsockopt(stream_fd(&stream), SOL_SOCKET, SO_SNDBUF,
+			     &(int){ 4 * STREAM_DRAIN_MARK }, sizeof(int)),
+	    0);
+	ck_assert_int_eq(stream_write(&stream, bytes, sizeof(bytes) - 1), 0);
+	turn();
+	ck_assert_uint_eq(stream_pending(&stream), 0);
+	ck_assert_uint_eq(drained, 0);
+	ck_assert_int_eq(stream_write(&stream, bytes, sizeof(bytes)), 0);
+	turn();
+	ck_assert_uint_eq(stream_pending(&stream), 0);
+	ck_assert_uint_eq(drained, 1);
+}
+END_TEST
+
 START_TEST(encodes_in_place)
 {
 	char bytes[8];
@@ -457,6 +476,8 @@ main(void)
 	tcase_add_test(tc, writes_all_or_nothing_at_its_limit);
 	tcase_add_test(tc, writes_all_or_nothing_without_chunks);
 	tcase_add_test(tc, arms_writing_only_while_the_socket_is_full);
+	tcase_add_test(
+	    tc, tells_that_much_has_left_though_the_socket_took_it_at_once);
 	tcase_add_test(tc, encodes_in_place);
 	tcase_add_test(tc, gives_nothing_while_paused);
 	tcase_add_test(tc, reports_the_end_after_the_last_bytes);
