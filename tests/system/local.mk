@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%D%/test_broker_killed.py \
 	%D%/test_deliveries.py \
 	%D%/test_flood.py \
+	%D%/test_growth.py \
 	%D%/test_held_publisher.py \
 	%D%/test_http_api.py \
 	%D%/test_mosquitto_clients.py \
