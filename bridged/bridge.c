@@ -342,6 +342,8 @@ tell(struct bridge *bridge)
 {
 	struct ring_link *ring_link = link_ring(bridge->link);
 
+	report_up(&bridge->report, bridge->forward.is_up,
+	    loop_now_ns(bridge->loop));
 	report_flow(&bridge->report, bridge->forward.socket_is_full,
 	    bridge->forward.not_before_ns);
 	report_post(&bridge->report,

@@ -53,6 +53,15 @@ report_flow(struct report *report, bool is_full, uint64_t later_ns)
 	report->is_news = true;
 }
 
+void
+report_up(struct report *report, bool is_up, uint64_t now_ns)
+{
+	if (is_up == (report->down_ns == 0))
+		return;
+	report->down_ns = is_up ? 0 : now_ns;
+	report->is_news = true;
+}
+
 static void
 add_time(struct board_text *text, const char *key, uint64_t at_ns)
 {
@@ -78,6 +87,7 @@ report_post(struct report *report, struct board *board)
 	    conf->host, (unsigned)conf->port);
 	board_text_line(&text, "state %s", report->state);
 	add_time(&text, "since", report->since_ns);
+	add_time(&text, "down", report->down_ns);
 	add_time(&text, "retry", report->retry_ns);
 	if (report->is_full)
 		board_text_line(&text, "full 1");

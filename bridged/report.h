@@ -10,6 +10,7 @@
  *	remote HOST:PORT
  *	state connected			as bridge.c names its states
  *	since NS			CLOCK_MONOTONIC, when that began
+ *	down NS				it is not connected since then
  *	retry NS			when it tries again; only while waiting
  *	full 1				its socket takes no more
  *	later NS			it asked to be left alone until then
@@ -33,6 +34,7 @@ struct report {
 	const struct conf_bridge *conf;
 	const char *state; /* constant */
 	uint64_t since_ns;
+	uint64_t down_ns;  /* 0: connected */
 	uint64_t retry_ns; /* 0: none is due */
 	uint64_t later_ns; /* likewise */
 	uint64_t error_ns; /* likewise */
@@ -51,6 +53,9 @@ void report_error(struct report *report, const char *why, uint64_t now_ns);
 
 /* What forward knows; `later_ns` as its not_before_ns. */
 void report_flow(struct report *report, bool is_full, uint64_t later_ns);
+
+/* Whether there is a connection; call it each turn, before the post. */
+void report_up(struct report *report, bool is_up, uint64_t now_ns);
 
 /* Once a turn: write what is news.  `board` is NULL while detached. */
 void report_post(struct report *report, struct board *board);

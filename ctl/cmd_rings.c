@@ -69,8 +69,8 @@ view_to_json(const struct ring_view *v)
 	return json_pack(
 	    "{s:s, s:s, s:s, s:s, s:s,"
 	    " s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-	    " s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-	    " s:I, s:I, s:s?}",
+	    " s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+	    " s:I, s:I, s:I, s:s?}",
 	    "name", v->name, "from", v->from, "to", v->to, "lane", v->lane,
 	    "state", ring_state_name(v->state), "capacity",
 	    (json_int_t)v->capacity, "max_capacity",
@@ -83,11 +83,13 @@ view_to_json(const struct ring_view *v)
 	    (json_int_t)v->credit_granted, "credit_used",
 	    (json_int_t)v->credit_used, "stalls", (json_int_t)v->stalls,
 	    "stalled_ms", (json_int_t)(v->stalled_ns / MS), "grows",
-	    (json_int_t)v->grows, "shrinks", (json_int_t)v->shrinks, "wakeups",
+	    (json_int_t)v->grows, "shrinks", (json_int_t)v->shrinks,
+	    "grow_failures", (json_int_t)v->grow_failures, "wakeups",
 	    (json_int_t)v->wakeups, "refused", (json_int_t)v->refused,
 	    "dropped", (json_int_t)(v->dropped + v->offered_dropped), "dead",
 	    (json_int_t)v->dead, "in_flight", (json_int_t)v->in_flight,
-	    "producer_pid", (json_int_t)v->producer_pid, "consumer_pid",
+	    "window", (json_int_t)v->window, "producer_pid",
+	    (json_int_t)v->producer_pid, "consumer_pid",
 	    (json_int_t)v->consumer_pid, "held_by",
 	    v->held_by[0] != '\0' ? v->held_by : NULL);
 }
@@ -164,6 +166,20 @@ add_row(struct table *table, const struct ring_view *v,
 		v->held_by[0] != '\0' ? v->held_by : "–" });
 }
 
+/* What to ask `weirctl why` for; the bridge of a lane if it has one. */
+static const char *
+culprit(const struct ring_view *v)
+{
+	static const char bridge[] = "bridge ";
+
+	if (strcmp(v->from, "broker") == 0)
+		return v->to;
+	/* As ring_inspect words it: the bridge that holds this lane. */
+	if (strncmp(v->held_by, bridge, sizeof(bridge) - 1) == 0)
+		return v->held_by + sizeof(bridge) - 1;
+	return v->from;
+}
+
 static void
 print_sum(const struct ring_views *views)
 {
@@ -174,16 +190,15 @@ print_sum(const struct ring_views *views)
 		const struct ring_view *v = &views->view[i];
 
 		if (v->state == RING_BLOCKED && blocked++ == 0)
-			first = v->name;
+			first = culprit(v);
 		gone += v->state == RING_PEER_DEAD || v->state == RING_DETACHED;
 	}
 	if (blocked != 0)
-		printf(
-		    "%zu blocked (%s). Next: weirctl status\n", blocked, first);
+		printf("%zu blocked. Next: weirctl why %s\n", blocked, first);
 	if (gone != 0)
 		printf("%zu with a process gone; what is committed in them is "
-		       "kept.\n",
-		    gone);
+		       "kept.%s\n",
+		    gone, blocked != 0 ? "" : " Next: weirctl why");
 	if (views->unreadable != 0)
 		printf("%zu processes could not be looked into: run as root "
 		       "to see all.\n",

@@ -12,6 +12,7 @@ ctl_weirctl_SOURCES = \
 	%D%/cmd_run.c \
 	%D%/cmd_status.c \
 	%D%/cmd_sub.c \
+	%D%/cmd_why.c \
 	%D%/ctl.h \
 	%D%/log_relay.c \
 	%D%/log_relay.h \
@@ -33,7 +34,13 @@ ctl_weirctl_SOURCES = \
 	%D%/supervisor.c \
 	%D%/supervisor.h \
 	%D%/table.c \
-	%D%/table.h
+	%D%/table.h \
+	%D%/why.c \
+	%D%/why.h \
+	%D%/why_board.c \
+	%D%/why_board.h \
+	%D%/why_text.c \
+	%D%/why_text.h
 
 ctl_weirctl_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' \
 	$(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)

@@ -21,6 +21,8 @@
 const struct ctl_verb ctl_verbs[] = {
 	{ "rings", "show every ring, also of dead processes", cmd_rings,
 	    &cmd_rings_options },
+	{ "why", "say what holds up a bridge or a ring, and what to do",
+	    cmd_why, &cmd_why_options },
 	{ "status", "show the broker, its bridges and their memory", cmd_status,
 	    &cmd_status_options },
 	{ "run", "start all programs in the foreground and keep them running",

@@ -15,6 +15,7 @@
 
 /* Who waits for one lane. */
 struct waiting {
+	const void *owner; /* of the message before */
 	uint32_t clients;
 	unsigned names;
 	bool has_more;
@@ -26,8 +27,13 @@ add_owner(void *context, const void *owner)
 {
 	struct waiting *waiting = context;
 	char name[NAME_SIZE];
-	const char *client = publisher_client(owner);
+	const char *client;
 
+	/* The messages of one request mostly follow each other. */
+	if (owner == waiting->owner)
+		return;
+	waiting->owner = owner;
+	client = publisher_client(owner);
 	waiting->clients++;
 	board_word(client, strlen(client), name, sizeof(name));
 	for (unsigned i = 0; i < waiting->names; i++)
@@ -45,10 +51,12 @@ add_lane(struct board_text *text, const struct pending *pending,
 {
 	struct waiting waiting = { 0 };
 
-	pending_each_owner(pending, slot, HELD_LOOKED_AT, add_owner, &waiting);
+	pending_each_waiting(
+	    pending, slot, HELD_LOOKED_AT, add_owner, &waiting);
 	board_text_line(text, "held %s %u %u %s%s%s%s%s%s",
 	    lane->set[0] == '\0' ? "-" : lane->set,
-	    (unsigned)pending_lane_held(pending, slot),
+	    (unsigned)(pending_lane_held(pending, slot) +
+		pending_lane_outstanding(pending, slot)),
 	    (unsigned)waiting.clients, waiting.name[0],
 	    waiting.names > 1 ? "," : "", waiting.name[1],
 	    waiting.names > 2 ? "," : "", waiting.name[2],
@@ -67,7 +75,8 @@ held_post(
 	board_text_line(
 	    &text, "committed %u", (unsigned)pending_outstanding(pending));
 	for (uint32_t slot = 0; slot < lanes_count(lanes); slot++) {
-		if (pending_lane_held(pending, slot) != 0)
+		if (pending_lane_held(pending, slot) != 0 ||
+		    pending_lane_outstanding(pending, slot) != 0)
 			add_lane(&text, pending, lanes_get(lanes, slot), slot);
 	}
 	board_text_post(&text, board);

@@ -6,10 +6,12 @@
  * Goes to the board of httpd's side of its link (common/base/board.h):
  *
  *	committed N			messages that wait for a receipt
- *	held SET N CLIENTS NAME,...	a lane without credit; SET "-": none
+ *	held SET N CLIENTS NAME,...	a lane that somebody waits for
  *
- * CLIENTS are counted among the first HELD_LOOKED_AT messages; of their names
- * HELD_NAMES are given, and a "+" if there are more.
+ * SET is "-" for the lane of no set.  N are the messages that wait for credit
+ * or, committed, for their receipt; CLIENTS is the number of requests they
+ * are in, among the first HELD_LOOKED_AT messages; of the accounts HELD_NAMES
+ * are named, and a "+" says that there are more.
  */
 
 #ifndef WEIR_HTTPD_HELD_H

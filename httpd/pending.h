@@ -135,13 +135,16 @@ uint32_t pending_outstanding(const struct pending *pending);
 uint32_t pending_lane_held(const struct pending *pending, uint32_t lane);
 
 /*
- * Whose messages a lane holds: calls `each` for each of the owners in turn,
- * once for messages of one owner that follow each other, and looks at no
- * more than `most` messages.
+ * Whose messages wait for a lane: calls `each` with the owner of each message
+ * that is held, then of each that is committed and has no receipt.  It looks
+ * at no more than `most` of both.
  */
-void pending_each_owner(const struct pending *pending, uint32_t lane,
+void pending_each_waiting(const struct pending *pending, uint32_t lane,
     uint32_t most, void (*each)(void *context, const void *owner),
     void *context);
+
+/* Messages of a lane that are committed and have no receipt. */
+uint32_t pending_lane_outstanding(const struct pending *pending, uint32_t lane);
 
 /* Messages ever held. */
 uint64_t pending_held_total(const struct pending *pending);

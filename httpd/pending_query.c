@@ -30,17 +30,34 @@ pending_held_total(const struct pending *pending)
 	return pending->held_total;
 }
 
-void
-pending_each_owner(const struct pending *pending, uint32_t lane, uint32_t most,
-    void (*each)(void *context, const void *owner), void *context)
+uint32_t
+pending_lane_outstanding(const struct pending *pending, uint32_t lane)
 {
-	uint32_t number = pending->held[lane].first;
-	const void *last = NULL;
+	return pending->lane_outstanding[lane];
+}
 
-	for (; number != NONE && most > 0; most--) {
-		if (pending->entry[number].owner != last)
-			each(context, pending->entry[number].owner);
-		last = pending->entry[number].owner;
-		number = pending->entry[number].next;
+/* Returns how many more may be looked at. */
+static uint32_t
+walk(const struct pending *pending, const struct list *list, uint32_t lane,
+    uint32_t most, void (*each)(void *context, const void *owner),
+    void *context)
+{
+	const struct entry *entry;
+
+	for (uint32_t number = list->first; number != NONE && most > 0;
+	     number = entry->next, most--) {
+		entry = &pending->entry[number];
+		if (entry->lane == lane)
+			each(context, entry->owner);
 	}
+	return most;
+}
+
+void
+pending_each_waiting(const struct pending *pending, uint32_t lane,
+    uint32_t most, void (*each)(void *context, const void *owner),
+    void *context)
+{
+	most = walk(pending, &pending->held[lane], lane, most, each, context);
+	walk(pending, &pending->committed, lane, most, each, context);
 }

@@ -333,14 +333,25 @@ fill_process_hold(const struct subject *s, struct ring_view *view)
 	const struct ring_party *consumer = s->at.consumer;
 	const char *word;
 
-	if (consumer == NULL || view->state == RING_IDLE)
+	if (consumer == NULL || (view->used == 0 && !view->is_stalled))
 		return;
-	if (consumer->life == RING_STOPPED)
+	switch (consumer->life) {
+	case RING_ABSENT:
+		word = "is not attached";
+		break;
+	case RING_STOPPED:
 		word = "is stopped";
-	else if (consumer->life == RING_HUNG)
+		break;
+	case RING_HUNG:
 		word = "hangs";
-	else
+		break;
+	case RING_DEAD:
+		word = "is dead";
+		break;
+	case RING_ALIVE:
+	default:
 		return;
+	}
 	snprintf(view->held_by, sizeof(view->held_by), "%s%s %s",
 	    consumer->role == RING_ROLE_BRIDGE ? "bridge " : "", view->to,
 	    word);

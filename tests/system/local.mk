@@ -16,4 +16,5 @@ EXTRA_DIST += \
 	%D%/test_sessions.py \
 	%D%/test_systemd.sh \
 	%D%/systemd_in_box.sh \
+	%D%/test_why_top.py \
 	%D%/weir.py

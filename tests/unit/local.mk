@@ -63,6 +63,7 @@ unit_tests = \
 	test_token_bucket \
 	test_topic \
 	test_utf8 \
+	test_why \
 	test_wire
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -301,6 +302,12 @@ test_topic_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
 test_utf8_SOURCES  = %D%/test_utf8.c
 test_utf8_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_utf8_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_why_SOURCES  = %D%/test_why.c ctl/table.c ctl/why.c ctl/why_board.c \
+	ctl/why_text.c
+test_why_CPPFLAGS = $(UNIT_CPPFLAGS) $(SMARTCOLS_CFLAGS)
+test_why_LDADD    = libring.a libshm.a libbase.a $(SMARTCOLS_LIBS) \
+	$(CHECK_LIBS)
 
 test_wire_SOURCES  = %D%/test_wire.c
 test_wire_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -110,7 +110,7 @@ START_TEST(says_that_nobody_is_held)
 	ck_assert_str_eq(text(), "committed 0\n");
 	error = 0;
 	publish(LANES_PLAIN, "admin", 2);
-	ck_assert_str_eq(text(), "committed 2\n");
+	ck_assert_str_eq(text(), "committed 2\nheld - 2 1 admin\n");
 }
 END_TEST
 
@@ -125,6 +125,21 @@ START_TEST(says_whose_messages_wait_for_which_lane)
 	ck_assert_str_eq(text(),
 	    "committed 0\nheld - 1 1 plain\nheld cloud 5 3 "
 	    "meter-gw,admin\n");
+}
+END_TEST
+
+START_TEST(who_waits_for_a_receipt_is_held_too)
+{
+	uint32_t cloud = lane_of("cloud");
+
+	error = 0;
+	publish(LANES_PLAIN, "plain", 1);
+	publish(cloud, "meter-gw", 2);
+	error = -EAGAIN;
+	publish(cloud, "admin", 1);
+	ck_assert_str_eq(text(),
+	    "committed 3\nheld - 1 1 plain\nheld cloud 3 2 "
+	    "admin,meter-gw\n");
 }
 END_TEST
 
@@ -150,6 +165,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, says_that_nobody_is_held);
 	tcase_add_test(tc, says_whose_messages_wait_for_which_lane);
+	tcase_add_test(tc, who_waits_for_a_receipt_is_held_too);
 	tcase_add_test(tc, names_no_more_than_a_few);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

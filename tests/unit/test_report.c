@@ -77,6 +77,28 @@ START_TEST(says_what_went_wrong_and_when_it_tries_again)
 }
 END_TEST
 
+START_TEST(says_since_when_it_is_away)
+{
+	struct board board = { 0 };
+	struct report report;
+
+	report_init(&report, &conf);
+	report_up(&report, false, 10);
+	report_up(&report, false, 20);
+	report_post(&report, &board);
+	ck_assert_str_eq(
+	    text_of(&board), "remote 10.0.0.9:1884\nstate starting\ndown 10\n");
+	report_up(&report, true, 30);
+	report_post(&report, &board);
+	ck_assert_str_eq(
+	    text_of(&board), "remote 10.0.0.9:1884\nstate starting\n");
+	report_up(&report, false, 40);
+	report_post(&report, &board);
+	ck_assert_str_eq(
+	    text_of(&board), "remote 10.0.0.9:1884\nstate starting\ndown 40\n");
+}
+END_TEST
+
 START_TEST(says_what_the_flow_waits_for)
 {
 	struct board board = { 0 };
@@ -143,6 +165,7 @@ main(void)
 	tcase_add_test(tc, says_who_the_remote_is_and_since_when);
 	tcase_add_test(tc, brackets_an_address_of_ipv6);
 	tcase_add_test(tc, says_what_went_wrong_and_when_it_tries_again);
+	tcase_add_test(tc, says_since_when_it_is_away);
 	tcase_add_test(tc, says_what_the_flow_waits_for);
 	tcase_add_test(tc, writes_only_what_is_news);
 	tcase_add_test(tc, a_long_reason_is_cut);
