@@ -8,8 +8,10 @@
 
 #include "broker/bridge_port_links.h"
 #include "broker/links_control.h"
+#include "broker/links_credit.h"
 #include "broker/links_egress.h"
 #include "broker/links_ingress.h"
+#include "broker/links_memory.h"
 #include "broker/links_private.h"
 #include "broker/links_store.h"
 #include "broker/worker.h"
@@ -36,9 +38,10 @@
 /* ---- a round ------------------------------------------------------------ */
 
 /*
- * Bridges' rings first, then receipts, then tails: whatever dies in between,
- * nothing is answered that is not in the rings, and nothing is given back
- * that is not answered.
+ * Bridges' rings first, each with the word what is in it (ring_forward.h),
+ * then receipts, then tails: whatever dies in between, nothing is answered
+ * that is not in the rings, nothing is given back that is not answered, and
+ * the next life skips the rings that have a record already.
  */
 static void
 settle(struct links *links)
@@ -50,7 +53,7 @@ settle(struct links *links)
 	{
 		if (endpoint->role != RING_ROLE_BRIDGE)
 			continue;
-		if (ring_commit(endpoint->output.producer, now_ns))
+		if (links_output_commit(&endpoint->output, now_ns))
 			endpoint->is_touched = true;
 	}
 	/* Before who is told of its commit can come with the next one. */
@@ -59,17 +62,17 @@ settle(struct links *links)
 	EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->role == RING_ROLE_HTTPD &&
-		    ring_commit(endpoint->output.producer, now_ns))
+		    links_output_commit(&endpoint->output, now_ns))
 			endpoint->is_touched = true;
 	}
 	EACH_ENDPOINT(links, endpoint)
 	{
-		if (links_ingress_release(endpoint))
+		if (links_credit_release(endpoint))
 			endpoint->is_touched = true;
 	}
 	EACH_ENDPOINT(links, endpoint)
 	{
-		if (links_ingress_grant(endpoint))
+		if (links_credit_grant(endpoint))
 			endpoint->is_touched = true;
 	}
 	EACH_ENDPOINT(links, endpoint)
@@ -91,6 +94,26 @@ flush_answers(struct links *links)
 	return moved;
 }
 
+/* After settle(): all that was put anywhere in this round is committed. */
+static bool
+give_up_faulty(struct links *links)
+{
+	struct links_endpoint *endpoint;
+	const char *fault;
+	bool any = false;
+
+	EACH_ENDPOINT(links, endpoint)
+	{
+		fault = endpoint->fault;
+		if (fault == NULL)
+			continue;
+		endpoint->fault = NULL;
+		links_endpoint_poison(endpoint, fault);
+		any = true;
+	}
+	return any;
+}
+
 /* Lanes and ports take turns in going first. */
 static bool
 run_round(struct links *links)
@@ -106,6 +129,7 @@ run_round(struct links *links)
 		moved |= links_egress_round(links);
 	}
 	settle(links);
+	moved |= give_up_faulty(links);
 	return moved;
 }
 
@@ -442,6 +466,10 @@ links_new(struct broker *broker)
 		    "all rings? weirctl status prints what they take\"",
 		    log_quote(strerror(-err)));
 		goto fail;
+	}
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		if (links->endpoints[i] != NULL)
+			links_memory_forget_fresh(links->endpoints[i]);
 	}
 	links_store_clear(&links->store);
 	return links;

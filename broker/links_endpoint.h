@@ -49,11 +49,13 @@ struct links_lane {
 	int fd;           /* its memfd, to be granted read-write */
 	uint64_t set;     /* the bridges it is for */
 	int64_t deficit;  /* bytes it may still take in this round */
+	uint64_t charged; /* position up to which it paid for its turns */
 	uint64_t granted; /* position */
 	size_t largest;   /* payload bytes of its largest record so far */
 
 	/* The head record, once it was looked at and could not be taken. */
 	bool is_known;
+	bool is_begun; /* a bridge has it already: it is not refused */
 	bool waits_for_memory;
 	uint64_t needs; /* the reliable bridges it goes to */
 	size_t body_length;
@@ -85,6 +87,7 @@ struct links_endpoint {
 	struct bell_fds bells; /* to_broker and to_endpoint_wait */
 
 	struct ring_link *link;
+	const char *fault; /* found in this round: poisoned at its end */
 	struct links_salvage *salvage; /* of links given up, to go first */
 	struct links_lane lanes[RING_LANES];
 	uint32_t lane_count; /* opened ever in this life of the memory */

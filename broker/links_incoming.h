@@ -31,8 +31,9 @@ struct links_incoming {
 	struct ring_record record;
 	struct record_message message;
 	enum mqtt_reason reason; /* an error: it goes nowhere */
-	uint64_t reliable;       /* bridges that must have it */
+	uint64_t reliable;       /* bridges that must have it yet */
 	uint64_t droppable;      /* bridges that may lose it */
+	uint64_t held;           /* bridges that have it already */
 	unsigned receivers;
 	bool may_queue; /* nothing of this lane was taken in this turn */
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/links_auth.h"
+#include "broker/links_credit.h"
 #include "broker/links_egress.h"
 #include "broker/links_incoming.h"
 #include "broker/links_private.h"
@@ -20,6 +21,25 @@ wants_receipts(const struct links_endpoint *endpoint)
 
 /* ---- where does it go? ----------------------------------------------- */
 
+/*
+ * Those of `bridges` that a former life of the broker gave this record to,
+ * or one behind it.
+ */
+static uint64_t
+already_in(const struct links_incoming *in, uint64_t bridges)
+{
+	uint64_t held = 0;
+
+	for (uint64_t left = bridges; left != 0; left &= left - 1) {
+		if (links_output_has(links_bridge_output(in->links,
+					 (unsigned)__builtin_ctzll(left)),
+			in->endpoint->id, in->lane->geometry.lane,
+			in->record.sequence))
+			held |= left & -left;
+	}
+	return held;
+}
+
 static void
 find_destinations(struct links_incoming *in)
 {
@@ -34,6 +54,9 @@ find_destinations(struct links_incoming *in)
 	in->reliable = wanted & in->lane->set & all_reliable;
 	in->reliable =
 	    links_egress_fitting(in->links, in->reliable, in->record.length);
+	in->held = already_in(in, in->reliable | in->droppable);
+	in->reliable &= ~in->held;
+	in->droppable &= ~in->held;
 }
 
 static uint64_t
@@ -49,6 +72,13 @@ without_room(
 			lacking |= left & -left;
 	}
 	return lacking;
+}
+
+/* What some bridge has already cannot be refused to its publisher. */
+static bool
+may_be_refused(const struct links_incoming *in)
+{
+	return in->held == 0 || !wants_receipts(in->endpoint);
 }
 
 /* Leave the record where it is; the lane waits for these. */
@@ -69,6 +99,7 @@ wait_for_room(struct links_incoming *in, uint64_t lacking)
 				       (unsigned)__builtin_ctzll(lacking)),
 		    links->now_ns, who);
 	in->lane->is_known = true;
+	in->lane->is_begun = !may_be_refused(in);
 	in->lane->needs = in->reliable;
 	in->lane->body_length = in->record.length;
 }
@@ -94,6 +125,7 @@ static void
 put_to_bridge(struct links_incoming *in, unsigned bridge)
 {
 	struct links *links = in->links;
+	struct links_output *output = links_bridge_output(links, bridge);
 	const struct ring_record record = {
 		.kind = RECORD_MESSAGE,
 		.source_link = in->endpoint->id,
@@ -105,10 +137,11 @@ put_to_bridge(struct links_incoming *in, unsigned bridge)
 	};
 	void *body;
 
-	body = links_output_claim(
-	    links_bridge_output(links, bridge), in->record.length);
+	body = links_output_claim(output, in->record.length);
 	memcpy(body, links->scratch, in->record.length);
-	links_output_put(links_bridge_output(links, bridge), &record);
+	links_output_put(output, &record);
+	ring_forward_note(output->forward, record.source_link,
+	    record.source_lane, record.source_sequence);
 	ring_trace_note_record(
 	    links_bridge_trace(links, bridge), &record, RING_TRACE_ROUTED);
 }
@@ -127,8 +160,8 @@ put_to_bridges(struct links_incoming *in)
 			in->links, bridge, in->record.length))
 			put_to_bridge(in, bridge);
 	}
-	in->receivers +=
-	    (unsigned)__builtin_popcountll(in->reliable | in->droppable);
+	in->receivers += (unsigned)__builtin_popcountll(
+	    in->reliable | in->droppable | in->held);
 }
 
 static uint64_t
@@ -238,7 +271,9 @@ place(struct links_incoming *in)
 
 	lacking =
 	    without_room(links, in->reliable, in->record.length, in->lane);
-	rejecting = bridge_table_rejecting(links->broker->bridges, lacking);
+	rejecting = may_be_refused(in)
+	    ? bridge_table_rejecting(links->broker->bridges, lacking)
+	    : 0;
 	if (rejecting != 0 && wants_receipts(in->endpoint)) {
 		in->reason = MQTT_QUOTA_EXCEEDED;
 		links_egress_refused(links, rejecting);
@@ -303,7 +338,8 @@ still_waits(struct links *links, struct links_endpoint *endpoint,
 		return true;
 	lacking = without_room(links, lane->needs, lane->body_length, lane);
 	return lacking != 0 &&
-	    bridge_table_rejecting(links->broker->bridges, lacking) == 0;
+	    (lane->is_begun ||
+		bridge_table_rejecting(links->broker->bridges, lacking) == 0);
 }
 
 /* A lane that was served in its last turn may get in line now. */
@@ -356,7 +392,56 @@ take(struct links_incoming *in, const void *payload)
 	return false;
 }
 
-/* One turn of one lane.  Returns true if it moved, or would have. */
+/* A blocked head lets others go first, or gets in line for its one output. */
+static void
+wait_on(struct links *links, struct links_endpoint *endpoint,
+    struct links_lane *lane, bool is_first)
+{
+	if (lane->waits_for_memory || !has_receipt_room(endpoint))
+		step_aside(links, lane);
+	else if (is_first)
+		get_in_line(links, lane);
+}
+
+/* Look at the head record, `payload`.  Returns false if it stays. */
+static bool
+serve_record(struct links_incoming *in, const void *payload, bool is_first)
+{
+	struct links_lane *lane = in->lane;
+
+	if (still_waits(in->links, in->endpoint, lane)) {
+		wait_on(in->links, in->endpoint, lane, is_first);
+		return false;
+	}
+	in->may_queue = is_first;
+	lane->waits_for_memory = false;
+	if (in->record.length > lane->largest)
+		lane->largest = in->record.length;
+	in->reason = MQTT_SUCCESS;
+	in->receivers = 0;
+	return take(in, payload);
+}
+
+static uint64_t
+position_of(const struct links_lane *lane)
+{
+	return RING_POSITION(ring_consumer_cursor(lane->consumer));
+}
+
+/* What the lane has moved since it was charged last, by whoever looked. */
+static void
+charge(struct links_lane *lane)
+{
+	lane->deficit -= (int64_t)(position_of(lane) - lane->charged);
+	lane->charged = position_of(lane);
+}
+
+/*
+ * One turn of one lane: LINKS_TURN_RECORDS headers and LINKS_TURN_BYTES.  What
+ * the last record takes beyond is owed in the next turn.  PADs and SWITCHes
+ * count like records, or a peer could have the thread walk them for ever.
+ * Returns true if it moved, or would have.
+ */
 static bool
 serve_lane(struct links *links, struct links_endpoint *endpoint,
     struct links_lane *lane)
@@ -366,40 +451,27 @@ serve_lane(struct links *links, struct links_endpoint *endpoint,
 		.endpoint = endpoint,
 		.lane = lane,
 	};
+	uint64_t steps = ring_consumer_steps(lane->consumer);
+	uint64_t begin = position_of(lane);
 	const void *payload;
-	unsigned taken;
-	int got;
+	bool is_first = true;
 
+	charge(lane);
 	lane->deficit += LINKS_TURN_BYTES;
 	if (lane->deficit > LINKS_TURN_BYTES)
 		lane->deficit = LINKS_TURN_BYTES;
-	for (taken = 0; taken < LINKS_TURN_RECORDS; taken++) {
-		got = ring_peek(lane->consumer, &in.record, &payload);
-		if (got != 1)
-			break;
-		if (lane->deficit <= 0)
-			return true; /* it had more than its share before */
-		if (still_waits(links, endpoint, lane)) {
-			if (lane->waits_for_memory ||
-			    !has_receipt_room(endpoint))
-				step_aside(links, lane);
-			else if (taken == 0)
-				get_in_line(links, lane);
-			break;
-		}
-		in.may_queue = taken == 0;
-		lane->waits_for_memory = false;
-		if (in.record.length > lane->largest)
-			lane->largest = in.record.length;
-		lane->deficit -= (int64_t)ring_record_size(in.record.length);
-		in.reason = MQTT_SUCCESS;
-		in.receivers = 0;
-		if (!take(&in, payload))
-			break;
+	if (lane->deficit <= 0)
+		return ring_consumer_pending_bytes(lane->consumer) != 0;
+	while (lane->deficit > 0 &&
+	    ring_consumer_steps(lane->consumer) - steps < LINKS_TURN_RECORDS &&
+	    ring_peek(lane->consumer, &in.record, &payload) == 1 &&
+	    serve_record(&in, payload, is_first)) {
+		is_first = false;
+		charge(lane);
 	}
 	if (in.reason == MQTT_PROTOCOL_ERROR)
-		links_endpoint_poison(endpoint, "a record of an unknown kind");
-	return taken > 0;
+		endpoint->fault = "a record of an unknown kind";
+	return position_of(lane) != begin;
 }
 
 static bool
@@ -410,15 +482,13 @@ serve_endpoint(struct links *links, struct links_endpoint *endpoint)
 	const char *fault;
 
 	first = (uint32_t)(links->turns % (count == 0 ? 1 : count));
-	for (uint32_t i = 0; i < count && endpoint->lane_count == count; i++)
+	for (uint32_t i = 0; i < count && endpoint->fault == NULL; i++)
 		moved |= serve_lane(
 		    links, endpoint, &endpoint->lanes[(first + i) % count]);
 
 	fault = endpoint->link == NULL ? NULL : ring_link_fault(endpoint->link);
-	if (fault != NULL) {
-		links_endpoint_poison(endpoint, fault);
-		moved = true;
-	}
+	if (fault != NULL)
+		endpoint->fault = fault;
 	return moved;
 }
 
@@ -439,93 +509,6 @@ links_ingress_round(struct links *links)
 	return moved;
 }
 
-/* ---- tails and credit ---------------------------------------------------- */
-
-bool
-links_ingress_release(struct links_endpoint *endpoint)
-{
-	struct links_lane *lane;
-	bool moved = false;
-
-	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
-		lane = &endpoint->lanes[i];
-		/* Also when only padding was stepped over. */
-		moved |= ring_release(lane->consumer,
-		    ring_consumer_cursor(lane->consumer), &lane->outcome,
-		    endpoint->links->now_ns);
-		lane->outcome = (struct ring_outcome){ 0 };
-	}
-	return moved;
-}
-
-/* What the destinations of a lane have free. */
-static uint64_t
-budget(struct links *links, const struct links_lane *lane)
-{
-	uint64_t least = ring_consumer_capacity(lane->consumer), margin, room;
-	struct ring_producer *producer;
-
-	if (links->is_draining)
-		return 0;
-	/* Sets that share a lane wait for each other anyway. */
-	if (lane->set == 0 || lane->geometry.name[0] == '*')
-		return least;
-	for (uint64_t left = lane->set; left != 0; left &= left - 1) {
-		producer =
-		    links_bridge_output(links, (unsigned)__builtin_ctzll(left))
-			->producer;
-		room = producer == NULL
-		    ? 0
-		    : ring_producer_free_bytes(producer, lane->largest);
-		if (room < least)
-			least = room;
-	}
-	/*
-	 * A record may begin below the limit and end beyond it: without this
-	 * margin the last one would wait in the lane, committed, for as long
-	 * as its bridge stands still.
-	 */
-	margin = ring_record_size(lane->largest);
-	return least > margin ? least - margin : 0;
-}
-
-/* Credit is given in steps, or at once to a producer that may wait for it. */
-static bool
-grant_is_due(
-    struct links *links, struct links_lane *lane, uint64_t *out_position)
-{
-	uint64_t cursor, position, step;
-
-	cursor = RING_POSITION(ring_consumer_cursor(lane->consumer));
-	position = cursor + budget(links, lane);
-	if (position <= lane->granted)
-		return false;
-	step = (UINT64_C(1) << lane->geometry.min_shift) / 16;
-	if (position - lane->granted < step &&
-	    lane->granted >
-		cursor + ring_consumer_pending_bytes(lane->consumer))
-		return false;
-	*out_position = position;
-	return true;
-}
-
-bool
-links_ingress_grant(struct links_endpoint *endpoint)
-{
-	struct links_lane *lane;
-	uint64_t position;
-	bool moved = false;
-
-	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
-		lane = &endpoint->lanes[i];
-		if (!grant_is_due(endpoint->links, lane, &position))
-			continue;
-		moved |= ring_grant(lane->consumer, position);
-		lane->granted = position;
-	}
-	return moved;
-}
-
 /* ---- before sleep ------------------------------------------------------- */
 
 static bool
@@ -538,7 +521,7 @@ lane_can_move(struct links *links, struct links_endpoint *endpoint,
 	    !still_waits(links, endpoint, lane))
 		return true;
 	return ring_consumer_is_poisoned(lane->consumer) ||
-	    grant_is_due(links, lane, &position);
+	    links_credit_is_due(links, lane, &position);
 }
 
 bool

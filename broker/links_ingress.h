@@ -10,8 +10,8 @@
  *
  *	links_ingress_round()	take and write into outputs, uncommitted
  *	... commit the bridges' outputs, then the receipts ...
- *	links_ingress_release()	tails
- *	links_ingress_grant()	credit
+ *	links_credit_release()	tails
+ *	links_credit_grant()	credit
  */
 
 #ifndef WEIR_BROKER_LINKS_INGRESS_H
@@ -24,12 +24,6 @@ struct links_endpoint;
 
 /* One bounded turn for each lane.  Returns true if anything moved. */
 bool links_ingress_round(struct links *links);
-
-/* Give back what was taken; true if a tail moved (the peer may sleep). */
-bool links_ingress_release(struct links_endpoint *endpoint);
-
-/* Extend the credit of each lane that is due; true if a limit moved. */
-bool links_ingress_grant(struct links_endpoint *endpoint);
 
 /* The recheck before sleep: would a turn move or grant anything? */
 bool links_ingress_can_move(struct links *links);

@@ -47,6 +47,20 @@ geometry_of(
 	return geometry;
 }
 
+/* What the output has already: before anything is put into it. */
+static int
+use_forward(struct links_endpoint *endpoint)
+{
+	struct links_output *output = &endpoint->output;
+
+	if (endpoint->role != RING_ROLE_BRIDGE)
+		return 0;
+	output->forward =
+	    ring_forward_new(ring_link_forwarded(endpoint->link, 0),
+		ring_producer_next_head(output->producer));
+	return output->forward == NULL ? -ENOMEM : 0;
+}
+
 /* Takes the lane memfd `fd` in use; it stays the caller's. */
 static int
 use_output(struct links_endpoint *endpoint,
@@ -58,6 +72,9 @@ use_output(struct links_endpoint *endpoint,
 	output->geometry = *geometry;
 	err = ring_link_add_producer(
 	    endpoint->link, &output->geometry, fd, &output->producer);
+	if (err != 0)
+		return err;
+	err = use_forward(endpoint);
 	if (err != 0)
 		return err;
 	output->fd = memfd_reopen_read_only(fd);
@@ -124,6 +141,7 @@ use_lane(struct links_endpoint *endpoint,
 		return err;
 	lane->fd = fd;
 	lane->set = set;
+	lane->charged = RING_POSITION(ring_consumer_cursor(lane->consumer));
 	return (int)endpoint->lane_count++;
 }
 
@@ -185,6 +203,8 @@ links_memory_release(struct links_endpoint *endpoint)
 	close_fd(&endpoint->output.fd);
 	endpoint->output.producer = NULL;
 	endpoint->output.waiter = NULL;
+	ring_forward_free(endpoint->output.forward);
+	endpoint->output.forward = NULL;
 	for (uint32_t i = 0; i < RING_LANES; i++) {
 		if (endpoint->lanes[i].consumer != NULL)
 			close_fd(&endpoint->lanes[i].fd);
@@ -285,14 +305,67 @@ attach(
 	return 0;
 }
 
+/*
+ * The lanes of a link count from 1 again.  After its old memory is forgotten,
+ * which must never meet outputs that do not know what they have of it, and
+ * before there is new memory, which must never meet those that do.
+ */
+static void
+forget_forwarded(struct links_endpoint *endpoint)
+{
+	struct links *links = endpoint->links;
+	struct ring_forward *forward;
+
+	for (uint32_t i = 0; i < RING_LINKS; i++) {
+		forward = links->endpoints[i] == NULL
+		    ? NULL
+		    : links->endpoints[i]->output.forward;
+		if (forward != NULL)
+			ring_forward_forget(forward, endpoint->id);
+	}
+}
+
+void
+links_memory_forget_fresh(struct links_endpoint *endpoint)
+{
+	struct links *links = endpoint->links;
+	struct ring_forward *forward;
+
+	if (endpoint->link == NULL)
+		return;
+	for (uint32_t i = 0; i < RING_LINKS; i++) {
+		forward = links->endpoints[i] == NULL
+		    ? NULL
+		    : links->endpoints[i]->output.forward;
+		for (uint32_t lane = 0; forward != NULL && lane < RING_LANES;
+		     lane++) {
+			if (ring_link_is_fresh(endpoint->link, lane))
+				ring_forward_forget_lane(
+				    forward, endpoint->id, lane);
+		}
+	}
+}
+
+/* The new output knows what the old one had: that is on its way into it. */
+static void
+carry_forward(struct links_endpoint *endpoint, struct ring_forward *old)
+{
+	if (old != NULL && endpoint->output.forward != NULL)
+		ring_forward_carry(endpoint->output.forward, old);
+	ring_forward_free(old);
+}
+
 int
 links_memory_rebuild(struct links_endpoint *endpoint)
 {
+	struct ring_forward *had = endpoint->output.forward;
 	int err;
 
 	keep_what_counts(endpoint);
 	forget_waiters(endpoint);
+	endpoint->output.forward = NULL;
 	links_memory_give_up(endpoint);
+	forget_forwarded(endpoint);
 	err = ring_link_create(
 	    &endpoint->identity, &endpoint->own_fd, &endpoint->peer_fd);
 	if (err != 0)
@@ -308,11 +381,13 @@ links_memory_rebuild(struct links_endpoint *endpoint)
 	err = make_lane(endpoint, "", 0);
 	if (err < 0)
 		goto fail;
+	carry_forward(endpoint, had);
 	endpoint->output.waiter = endpoint->salvage;
 	endpoint->state = LINKS_ABSENT;
 	return 0;
 
 fail:
+	ring_forward_free(had);
 	links_memory_give_up(endpoint);
 	endpoint->state = LINKS_POISONED;
 	return err;

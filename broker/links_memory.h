@@ -33,6 +33,12 @@ int links_memory_adopt(
 int links_memory_open_lane(
     struct links_endpoint *endpoint, const char *set, const char **out_reason);
 
+/*
+ * At the start, when all outputs are there: what they say of lanes that
+ * nothing was ever put into is about memory that is gone.
+ */
+void links_memory_forget_fresh(struct links_endpoint *endpoint);
+
 /* Unmap and close; a supervisor may go on keeping it. */
 void links_memory_release(struct links_endpoint *endpoint);
 

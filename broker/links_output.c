@@ -46,3 +46,22 @@ links_output_put(struct links_output *output, const struct ring_record *record)
 	output->waiter = NULL;
 	output->lacking_since_ns = 0;
 }
+
+bool
+links_output_has(const struct links_output *output, uint32_t link,
+    uint32_t lane, uint64_t sequence)
+{
+	return output->forward != NULL &&
+	    ring_forward_has(output->forward, link, lane, sequence);
+}
+
+bool
+links_output_commit(struct links_output *output, uint64_t now_ns)
+{
+	if (output->producer == NULL)
+		return false;
+	if (output->forward != NULL)
+		ring_forward_fill(
+		    output->forward, ring_producer_next_head(output->producer));
+	return ring_commit(output->producer, now_ns);
+}

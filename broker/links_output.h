@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/ring/ring_forward.h"
 #include "common/ring/ring_link.h"
 
 /* The lane from the broker to the endpoint; its one writer is links. */
@@ -22,6 +23,7 @@ struct links_output {
 	struct ring_producer *producer;
 	struct ring_lane_geometry geometry;
 	int fd; /* its memfd, reopened read-only to be granted */
+	struct ring_forward *forward; /* what is in it; NULL: receipts only */
 
 	/*
 	 * Who waits for room in this output and nothing else.  Others let
@@ -58,5 +60,15 @@ void links_output_lacks(
 void *links_output_claim(struct links_output *output, size_t length);
 void links_output_put(
     struct links_output *output, const struct ring_record *record);
+
+/* Is that record of an ingress lane in it already? */
+bool links_output_has(const struct links_output *output, uint32_t link,
+    uint32_t lane, uint64_t sequence);
+
+/*
+ * Commit, and with it the word which records are in it.  Returns true when
+ * there was something to commit.
+ */
+bool links_output_commit(struct links_output *output, uint64_t now_ns);
 
 #endif

@@ -10,6 +10,7 @@
  *	links_output.c    the lane to an endpoint
  *	links_ingress.c   records from endpoints
  *	links_incoming.c  one record, checked
+ *	links_credit.c    space and credit given back to endpoints
  *	links_salvage.c   records of links that were given up
  *	links_connection.c  one connection to the socket
  *	links_egress.c    messages from workers, overflow, episodes
@@ -101,7 +102,8 @@ links_count(struct links *links, enum counter counter, uint64_t n)
 static inline bool
 links_endpoint_is_usable(const struct links_endpoint *endpoint)
 {
-	return endpoint != NULL && endpoint->state != LINKS_POISONED;
+	return endpoint != NULL && endpoint->state != LINKS_POISONED &&
+	    endpoint->fault == NULL;
 }
 
 #endif

@@ -49,6 +49,8 @@ libbroker_a_SOURCES = \
 	%D%/links_connection.h \
 	%D%/links_control.c \
 	%D%/links_control.h \
+	%D%/links_credit.c \
+	%D%/links_credit.h \
 	%D%/links_egress.c \
 	%D%/links_egress.h \
 	%D%/links_endpoint.c \

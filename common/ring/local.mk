@@ -11,6 +11,8 @@ libring_a_SOURCES = \
 	%D%/ring_control_ask.c \
 	%D%/ring_control_io.c \
 	%D%/ring_endpoint.c \
+	%D%/ring_forward.c \
+	%D%/ring_forward.h \
 	%D%/ring_inspect.c \
 	%D%/ring_inspect.h \
 	%D%/ring_inspect_lane.c \
@@ -20,8 +22,10 @@ libring_a_SOURCES = \
 	%D%/ring_layout.h \
 	%D%/ring_link.c \
 	%D%/ring_link.h \
+	%D%/ring_link_lanes.c \
 	%D%/ring_link_memory.c \
 	%D%/ring_link_memory.h \
+	%D%/ring_link_private.h \
 	%D%/ring_producer.c \
 	%D%/ring_producer.h \
 	%D%/ring_producer_attach.c \

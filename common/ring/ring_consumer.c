@@ -32,6 +32,7 @@ struct ring_consumer {
 	struct ring_record record; /* private copy of the one peeked at */
 	bool is_peeked;
 
+	uint64_t steps;    /* over records, PADs and SWITCHes, ever */
 	uint64_t sequence; /* of the last record stepped over */
 	bool has_sequence; /* false: unknown after an attach */
 	uint64_t limit;
@@ -256,8 +257,15 @@ ring_peek(struct ring_consumer *consumer, struct ring_record *out_record,
 			return 1;
 		}
 		c->read = after;
+		c->steps++;
 	}
 	return 0;
+}
+
+uint64_t
+ring_consumer_steps(const struct ring_consumer *consumer)
+{
+	return consumer->steps;
 }
 
 uint64_t
@@ -269,6 +277,7 @@ ring_next(struct ring_consumer *consumer)
 	c->is_peeked = false;
 	c->read.position += ring_record_size(c->record.length);
 	c->finished = c->read;
+	c->steps++;
 	c->sequence = c->record.sequence;
 	c->has_sequence = true;
 	c->read_bytes += c->record.length;

@@ -63,6 +63,12 @@ int ring_peek(struct ring_consumer *consumer, struct ring_record *out_record,
     const void **out_payload);
 
 /*
+ * Headers that ring_peek() went by, ever: PADs and SWITCHes too.  For owners
+ * that give each lane its turn.
+ */
+uint64_t ring_consumer_steps(const struct ring_consumer *consumer);
+
+/*
  * Step over the record peeked at.  Returns the position word after it, to be
  * given to ring_release() when it is finished.
  */

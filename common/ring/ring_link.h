@@ -133,6 +133,19 @@ struct board *ring_link_board(struct ring_link *link);
 /* Where this side notes sampled messages; it samples none at first. */
 struct ring_trace *ring_link_trace(struct ring_link *link);
 
+/*
+ * For ring_forward.h: what is in lane `lane` of those this side produces, by
+ * source.  Memory is set aside for lane 0 alone.
+ */
+struct ring_forwarded *ring_link_forwarded(
+    struct ring_link *link, uint32_t lane);
+
+/*
+ * True if nothing was ever put into this lane of the peer's, open or not: its
+ * next record is the first of this memory.
+ */
+bool ring_link_is_fresh(const struct ring_link *link, uint32_t lane);
+
 /* After commits, releases or grants: wake the peer if it sleeps. */
 void ring_link_wake(struct ring_link *link);
 

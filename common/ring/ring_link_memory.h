@@ -3,9 +3,9 @@
 /*
  * ring_link_memory - make and check the memory of a link.
  *
- * Used by ring_link.c alone.  What is in a memfd that somebody handed over is
- * copied out of the mapping once and the copy is checked; only what is named
- * here is trusted afterwards.
+ * Used by the files of ring_link alone.  What is in a memfd that somebody
+ * handed over is copied out of the mapping once and the copy is checked; only
+ * what is named here is trusted afterwards.
  */
 
 #ifndef WEIR_COMMON_RING_RING_LINK_MEMORY_H

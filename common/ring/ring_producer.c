@@ -237,7 +237,8 @@ ring_commit(struct ring_producer *producer, uint64_t now_ns)
 	struct ring_sequence_slot *slot = &own->sequence[p->next_slot];
 	uint64_t word = RING_WORD(p->position, p->regions.class);
 
-	if (p->position == p->committed || p->fault != NULL)
+	/* What was put is whole, also when the peer is at fault since. */
+	if (p->position == p->committed)
 		return false;
 	/*
 	 * The slot becomes true at the head stored below; relaxed, because
@@ -262,6 +263,12 @@ ring_commit(struct ring_producer *producer, uint64_t now_ns)
 	if (p->committed - p->tail > p->noted)
 		ring_producer_note_fill(p);
 	return true;
+}
+
+uint64_t
+ring_producer_next_head(const struct ring_producer *producer)
+{
+	return RING_WORD(producer->position, producer->regions.class);
 }
 
 void

@@ -95,10 +95,17 @@ enum ring_shortage ring_producer_shortage(const struct ring_producer *producer);
 void ring_put(struct ring_producer *producer, const struct ring_record *record);
 
 /*
- * Make all records put since the last commit visible.  `now_ns` is the
- * loop's clock.  Returns true when there was something to commit.
+ * Make all records put since the last commit visible, also in a lane that is
+ * poisoned since.  `now_ns` is the loop's clock.  Returns true when there was
+ * something to commit.
  */
 bool ring_commit(struct ring_producer *producer, uint64_t now_ns);
+
+/*
+ * The head that the next ring_commit() stores: the last one when nothing was
+ * put since.
+ */
+uint64_t ring_producer_next_head(const struct ring_producer *producer);
 
 /* Forget what was put and not committed (all or nothing over several lanes). */
 void ring_abort(struct ring_producer *producer);

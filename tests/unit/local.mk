@@ -1,7 +1,7 @@
 # tests/unit/ - one program a module; link order is the reverse of the layers.
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
-EXTRA_DIST += %D%/unit.h
+EXTRA_DIST += %D%/unit.h %D%/links_box.h
 
 if HAVE_CHECK
 unit_tests = \
@@ -30,6 +30,8 @@ unit_tests = \
 	test_ingest \
 	test_lane \
 	test_links \
+	test_links_handover \
+	test_links_turns \
 	test_log \
 	test_loop \
 	test_mailbox \
@@ -48,6 +50,7 @@ unit_tests = \
 	test_retain \
 	test_ring \
 	test_ring_control \
+	test_ring_forward \
 	test_ring_growth \
 	test_ring_inspect \
 	test_ring_inspect_party \
@@ -168,6 +171,14 @@ test_links_SOURCES  = %D%/test_links.c
 test_links_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_links_handover_SOURCES  = %D%/test_links_handover.c
+test_links_handover_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_links_handover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_links_turns_SOURCES  = %D%/test_links_turns.c
+test_links_turns_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_links_turns_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
 test_log_SOURCES  = %D%/test_log.c
 test_log_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_log_LDADD    = libbase.a $(CHECK_LIBS)
@@ -243,6 +254,10 @@ test_ring_growth_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_report_SOURCES  = %D%/test_report.c
 test_report_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_report_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_ring_forward_SOURCES  = %D%/test_ring_forward.c
+test_ring_forward_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_forward_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_ring_inspect_SOURCES  = %D%/test_ring_inspect.c
 test_ring_inspect_CPPFLAGS = $(UNIT_CPPFLAGS)

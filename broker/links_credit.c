@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/links_credit.h"
+
+#include "broker/links_private.h"
+
+bool
+links_credit_release(struct links_endpoint *endpoint)
+{
+	struct links_lane *lane;
+	bool moved = false;
+
+	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
+		lane = &endpoint->lanes[i];
+		/* Also when only padding was stepped over. */
+		moved |= ring_release(lane->consumer,
+		    ring_consumer_cursor(lane->consumer), &lane->outcome,
+		    endpoint->links->now_ns);
+		lane->outcome = (struct ring_outcome){ 0 };
+	}
+	return moved;
+}
+
+/* What the destinations of a lane have free. */
+static uint64_t
+budget(struct links *links, const struct links_lane *lane)
+{
+	uint64_t least = ring_consumer_capacity(lane->consumer), margin, room;
+	struct ring_producer *producer;
+
+	if (links->is_draining)
+		return 0;
+	/* Sets that share a lane wait for each other anyway. */
+	if (lane->set == 0 || lane->geometry.name[0] == '*')
+		return least;
+	for (uint64_t left = lane->set; left != 0; left &= left - 1) {
+		producer =
+		    links_bridge_output(links, (unsigned)__builtin_ctzll(left))
+			->producer;
+		room = producer == NULL
+		    ? 0
+		    : ring_producer_free_bytes(producer, lane->largest);
+		if (room < least)
+			least = room;
+	}
+	/*
+	 * A record may begin below the limit and end beyond it: without this
+	 * margin the last one would wait in the lane, committed, for as long
+	 * as its bridge stands still.
+	 */
+	margin = ring_record_size(lane->largest);
+	return least > margin ? least - margin : 0;
+}
+
+/* Credit is given in steps, or at once to a producer that may wait for it. */
+bool
+links_credit_is_due(
+    struct links *links, struct links_lane *lane, uint64_t *out_position)
+{
+	uint64_t cursor, position, step;
+
+	cursor = RING_POSITION(ring_consumer_cursor(lane->consumer));
+	position = cursor + budget(links, lane);
+	if (position <= lane->granted)
+		return false;
+	step = (UINT64_C(1) << lane->geometry.min_shift) / 16;
+	if (position - lane->granted < step &&
+	    lane->granted >
+		cursor + ring_consumer_pending_bytes(lane->consumer))
+		return false;
+	*out_position = position;
+	return true;
+}
+
+bool
+links_credit_grant(struct links_endpoint *endpoint)
+{
+	struct links_lane *lane;
+	uint64_t position;
+	bool moved = false;
+
+	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
+		lane = &endpoint->lanes[i];
+		if (!links_credit_is_due(endpoint->links, lane, &position))
+			continue;
+		moved |= ring_grant(lane->consumer, position);
+		lane->granted = position;
+	}
+	return moved;
+}
