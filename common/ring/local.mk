@@ -10,6 +10,12 @@ libring_a_SOURCES = \
 	%D%/ring_control.h \
 	%D%/ring_control_ask.c \
 	%D%/ring_control_io.c \
+	%D%/ring_dump.c \
+	%D%/ring_dump.h \
+	%D%/ring_dump_lane.c \
+	%D%/ring_dump_lane.h \
+	%D%/ring_dump_search.c \
+	%D%/ring_dump_search.h \
 	%D%/ring_endpoint.c \
 	%D%/ring_forward.c \
 	%D%/ring_forward.h \

@@ -50,6 +50,7 @@ unit_tests = \
 	test_retain \
 	test_ring \
 	test_ring_control \
+	test_ring_dump \
 	test_ring_forward \
 	test_ring_growth \
 	test_ring_inspect \
@@ -258,6 +259,10 @@ test_report_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_ring_forward_SOURCES  = %D%/test_ring_forward.c
 test_ring_forward_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_forward_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_ring_dump_SOURCES  = %D%/test_ring_dump.c
+test_ring_dump_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_dump_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 
 test_ring_inspect_SOURCES  = %D%/test_ring_inspect.c
 test_ring_inspect_CPPFLAGS = $(UNIT_CPPFLAGS)
