@@ -10,7 +10,7 @@
 
 #include "common/base/board.h"
 #include "common/base/utf8.h"
-#include "httpd/base64.h"
+#include "common/base/base64.h"
 
 #define WAYS 4u
 #define SETS 256u

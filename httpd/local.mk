@@ -4,8 +4,6 @@
 noinst_LIBRARIES += libhttpd.a
 
 libhttpd_a_SOURCES = \
-	%D%/base64.c \
-	%D%/base64.h \
 	%D%/connection.c \
 	%D%/connection.h \
 	%D%/connection_input.c \

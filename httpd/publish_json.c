@@ -9,7 +9,7 @@
 
 #include "common/base/utf8.h"
 #include "common/msg/topic.h"
-#include "httpd/base64.h"
+#include "common/base/base64.h"
 
 /* A property of MQTT is a string of at most so many bytes. */
 #define STRING_MAX 65535u

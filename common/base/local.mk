@@ -3,6 +3,8 @@
 noinst_LIBRARIES += libbase.a
 
 libbase_a_SOURCES = \
+	%D%/base64.c \
+	%D%/base64.h \
 	%D%/board.c \
 	%D%/board.h \
 	%D%/bug.c \

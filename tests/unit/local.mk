@@ -7,6 +7,7 @@ if HAVE_CHECK
 unit_tests = \
 	test_auth \
 	test_backoff \
+	test_base64 \
 	test_bell \
 	test_board \
 	test_bridge_port \
@@ -79,6 +80,10 @@ test_auth_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_backoff_SOURCES  = %D%/test_backoff.c
 test_backoff_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_backoff_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_base64_SOURCES  = %D%/test_base64.c
+test_base64_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_base64_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_bell_SOURCES  = %D%/test_bell.c
 test_bell_CPPFLAGS = $(UNIT_CPPFLAGS)

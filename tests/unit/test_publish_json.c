@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "httpd/base64.h"
 #include "tests/unit/unit.h"
 
 static struct publish_scratch scratch;
@@ -286,29 +285,6 @@ START_TEST(refuses_empty_and_oversized_batches)
 }
 END_TEST
 
-START_TEST(base64_is_strict)
-{
-	static const char *const bad[] = { "a", "ab", "abc",
-		"a===", "====", "ab=c", "QQ=a",
-		"Q Q=", "QR==", "QUJ=", "_-8=" };
-	uint8_t out[16];
-	size_t length;
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_msg(base64_decode(slice_of_string(bad[i]), out, 16,
-				  &length) == -EINVAL,
-		    "%s", bad[i]);
-	ck_assert_int_eq(
-	    base64_decode(slice_of_string("QUJD"), out, 3, &length), 0);
-	ck_assert_uint_eq(length, 3);
-	ck_assert_mem_eq(out, "ABC", 3);
-	ck_assert_int_eq(
-	    base64_decode(slice_of_string("QUJD"), out, 2, &length), -ENOSPC);
-	ck_assert_int_eq(base64_decode(slice_of("", 0), out, 0, &length), 0);
-	ck_assert_uint_eq(length, 0);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -328,7 +304,6 @@ main(void)
 	tcase_add_test(tc, survives_deep_nesting);
 	tcase_add_test(tc, reads_a_batch_message_by_message);
 	tcase_add_test(tc, refuses_empty_and_oversized_batches);
-	tcase_add_test(tc, base64_is_strict);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "httpd/base64.h"
+#include "common/base/base64.h"
 
 #include <errno.h>
 
@@ -50,4 +50,29 @@ base64_decode(struct slice text, uint8_t *out, size_t size, size_t *out_length)
 		return -EINVAL;
 	*out_length = written;
 	return 0;
+}
+
+char *
+base64_encode(struct slice bytes, char *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *at = out;
+	uint32_t bits;
+	size_t here;
+
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		here = bytes.len - i < 3 ? bytes.len - i : 3;
+		bits = (uint32_t)bytes.data[i] << 16;
+		if (here > 1)
+			bits |= (uint32_t)bytes.data[i + 1] << 8;
+		if (here > 2)
+			bits |= bytes.data[i + 2];
+		*at++ = digits[bits >> 18];
+		*at++ = digits[bits >> 12 & 63];
+		*at++ = here > 1 ? digits[bits >> 6 & 63] : '=';
+		*at++ = here > 2 ? digits[bits & 63] : '=';
+	}
+	*at = '\0';
+	return out;
 }
