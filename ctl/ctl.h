@@ -40,6 +40,7 @@ int ctl_load(const struct ctl *ctl, const char *path, struct conf **out_conf);
 int ctl_need(const struct ctl *ctl, const char *path, struct conf **out_conf);
 
 extern const struct options cmd_rings_options;
+extern const struct options cmd_top_options;
 extern const struct options cmd_why_options;
 extern const struct options cmd_status_options;
 extern const struct options cmd_run_options;
@@ -47,6 +48,7 @@ extern const struct options cmd_pub_options;
 extern const struct options cmd_sub_options;
 
 int cmd_rings(const struct ctl *ctl, int argc, char **argv);
+int cmd_top(const struct ctl *ctl, int argc, char **argv);
 int cmd_why(const struct ctl *ctl, int argc, char **argv);
 int cmd_status(const struct ctl *ctl, int argc, char **argv);
 int cmd_run(const struct ctl *ctl, int argc, char **argv);

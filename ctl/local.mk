@@ -12,6 +12,7 @@ ctl_weirctl_SOURCES = \
 	%D%/cmd_run.c \
 	%D%/cmd_status.c \
 	%D%/cmd_sub.c \
+	%D%/cmd_top.c \
 	%D%/cmd_why.c \
 	%D%/ctl.h \
 	%D%/log_relay.c \
@@ -35,6 +36,10 @@ ctl_weirctl_SOURCES = \
 	%D%/supervisor.h \
 	%D%/table.c \
 	%D%/table.h \
+	%D%/top_model.c \
+	%D%/top_model.h \
+	%D%/top_screen.c \
+	%D%/top_screen.h \
 	%D%/why.c \
 	%D%/why.h \
 	%D%/why_board.c \
@@ -46,7 +51,8 @@ ctl_weirctl_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' \
 	$(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
 ctl_weirctl_LDADD = libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
 	libring.a libstats.a libshm.a libbase.a \
-	$(CONFIG_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
+	$(CONFIG_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS) \
+	$(SMARTCOLS_LIBS) \
 	$(SYSTEMD_LIBS) $(SECCOMP_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions

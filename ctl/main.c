@@ -21,6 +21,8 @@
 const struct ctl_verb ctl_verbs[] = {
 	{ "rings", "show every ring, also of dead processes", cmd_rings,
 	    &cmd_rings_options },
+	{ "top", "watch the rings, their rates and their last minute", cmd_top,
+	    &cmd_top_options },
 	{ "why", "say what holds up a bridge or a ring, and what to do",
 	    cmd_why, &cmd_why_options },
 	{ "status", "show the broker, its bridges and their memory", cmd_status,

@@ -1,15 +1,25 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 
-"""`weirctl why` names whoever holds things up, whatever is stopped or dead.
+"""`weirctl why` and `weirctl top`, whatever is stopped or dead.
 
 Two bridges to one remote; `cloud` is in trouble in one way after another,
 `plant` is asked about beside it.
 """
 
+import contextlib
+import csv
+import fcntl
 import json
+import os
+import pty
+import re
+import select
 import signal
+import struct
 import subprocess
+import termios
+import time
 
 import weir
 
@@ -38,6 +48,70 @@ class Answer:
 
     def __str__(self):
         return "exit %d\n%s" % (self.code, self.text)
+
+
+def top(suite, *arguments):
+    """The rows of `weirctl top --batch --count 1`."""
+    text = suite.ctl("top", "--batch", "--count", "1", *arguments)
+    return list(csv.DictReader(text.splitlines()))
+
+
+def wait_top(suite, name, states, held_by):
+    """Until top shows the ring in one of the states, held by that."""
+
+    def is_it():
+        rows = [row for row in top(suite) if row["name"] == name]
+        return len(rows) == 1 and (
+            rows[0]["state"] in states.split() and held_by in rows[0]["held_by"]
+        )
+
+    weir.wait_for("%s is %s, held by %s" % (name, states, held_by), is_it)
+
+
+class Screen:
+    """`weirctl top` in a terminal of its own."""
+
+    def __init__(self, suite, term):
+        self.seen = ""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            env = dict(os.environ, TERM=term, LC_ALL="C.UTF-8")
+            env[weir.MARK] = suite.box.mark
+            words = ["weirctl", "top", "-c", suite.config, "-i", "100ms"]
+            os.execve(weir.program("weirctl"), words, env)
+        self.resize(24, 100)
+
+    def resize(self, lines, columns):
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, size)
+
+    def press(self, keys):
+        self.seen = ""
+        os.write(self.fd, keys.encode())
+
+    def shows(self, text, seconds=20):
+        deadline = time.monotonic() + seconds
+        while text not in self.seen:
+            weir.expect(
+                time.monotonic() < deadline, "no %r in %r" % (text, self.seen)
+            )
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.seen += os.read(self.fd, 65536).decode(errors="replace")
+
+    def wait_end(self):
+        """Its exit status; what it still writes is read away."""
+
+        def ended():
+            if select.select([self.fd], [], [], 0)[0]:
+                with contextlib.suppress(OSError):
+                    os.read(self.fd, 65536)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            return (status,) if pid else None
+
+        return weir.wait_for("top ends", ended)[0]
+
+    def close(self):
+        os.close(self.fd)
 
 
 def wait_trouble(suite, name, kind, **fields):
@@ -111,6 +185,15 @@ def check_stalled_remote(tap, suite, remote):
         answer = Answer(suite, "clouds")
         weir.expect(answer.code == 64, answer)
         weir.expect("broker→cloud" in answer.text, answer)
+    with tap.case("top shows the same, the worst first"):
+        wait_top(suite, "broker→cloud", "blocked", "remote: ")
+        wait_top(suite, "httpd→broker/cloud", "blocked", "bridge cloud")
+        rows = top(suite, "--sort", "state")
+        weir.expect(rows[0]["state"] == "blocked", rows)
+        rows = top(suite, "--filter", "plant")
+        weir.expect(
+            {row["name"] for row in rows} == {"broker→plant", "plant→broker"}, rows
+        )
     with tap.case("weirctl rings says what to ask next"):
         weir.wait_for(
             "the closing line",
@@ -134,6 +217,12 @@ def check_stopped(tap, suite, name, pid, process):
             weir.expect(
                 trouble["next"][0]["command"] == "kill -CONT %d" % pid, trouble
             )
+        if process != "weir-broker":
+            with tap.case("top shows who holds the ring: %s" % process):
+                wait_top(suite, "broker→cloud", "blocked", "bridge cloud is stopped")
+        else:
+            with tap.case("top works while the broker is stopped"):
+                wait_top(suite, "broker→cloud", "blocked", "remote: ")
     finally:
         weir.kill(pid, signal.SIGCONT)
 
@@ -148,6 +237,11 @@ def check_killed(tap, suite, name, pid, process):
                 suite, name, "process", process=process, process_state="dead", pid=pid
             )
             weir.expect("is dead" in trouble["sentence"], trouble)
+        with tap.case("top shows the rings of a killed %s" % process):
+            lane = "broker→" + name
+            held = "" if process == "weir-broker" else "bridge cloud is dead"
+            # Who notices that the broker is gone detaches.
+            wait_top(suite, lane, "peer_dead detached", held)
     finally:
         weir.kill(suite.child.pid, signal.SIGCONT)
 
@@ -170,11 +264,49 @@ def check_away(tap, suite, remote):
         wait_no_trouble(suite)
 
 
+def check_screen(tap, suite):
+    for term in ("xterm", "vt100"):
+        screen = Screen(suite, term)
+        try:
+            with tap.case("top follows its keys on a %s" % term):
+                screen.shows("broker→cloud")
+                screen.shows("q quit")
+                coloured = re.search(r"\x1b\[(\d+;)*3[0-7]m", screen.seen)
+                weir.expect(bool(coloured) == (term == "xterm"), screen.seen)
+                for keys, answer in (("p", "PAUSED"), ("h", "Keys"), ("hp/none", "No ring")):
+                    screen.press(keys)
+                    screen.shows(answer)
+                screen.press("\x1b")
+                screen.shows("broker→plant")
+            with tap.case("top survives any size on a %s" % term):
+                for size in ((1, 1), (3, 20), (12, 60), (50, 200)):
+                    screen.press("")
+                    screen.resize(*size)
+                    if size[1] >= 60:
+                        screen.shows("broker→cloud")
+            with tap.case("top ends with q on a %s" % term):
+                screen.press("q")
+                weir.expect(screen.wait_end() == 0, "its exit")
+        finally:
+            screen.close()
+
+
 def check(tap, suite, remote):
     with tap.case("at first nothing is blocked"):
         wait_no_trouble(suite)
         answer = Answer(suite)
         weir.expect(answer.text.startswith("nothing is blocked.\n"), answer)
+
+    with tap.case("top prints its columns once, and as many looks as wanted"):
+        lines = suite.ctl("top", "--batch", "-n", "3", "-i", "100ms").splitlines()
+        weir.expect(
+            lines[0] == "time,name,state,used,capacity,max_capacity,high_water,"
+            "in_per_s,out_per_s,lag_ms,held_by",
+            lines[0],
+        )
+        weir.expect(sum(",broker→cloud," in line for line in lines) == 3, lines)
+        weir.expect(sum(line.startswith("time,") for line in lines) == 1, lines)
+    check_screen(tap, suite)
 
     remote.stop()
     publisher = suite.mqtt("plc7")

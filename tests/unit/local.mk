@@ -66,6 +66,7 @@ unit_tests = \
 	test_subscription_tree \
 	test_supervisor \
 	test_token_bucket \
+	test_top_model \
 	test_topic \
 	test_utf8 \
 	test_why \
@@ -319,6 +320,10 @@ test_supervisor_LDADD    = libnet.a libbase.a $(EVENT_LIBS) $(SYSTEMD_LIBS) \
 test_token_bucket_SOURCES  = %D%/test_token_bucket.c
 test_token_bucket_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_token_bucket_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_top_model_SOURCES  = %D%/test_top_model.c ctl/top_model.c
+test_top_model_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_top_model_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 
 test_topic_SOURCES  = %D%/test_topic.c
 test_topic_CPPFLAGS = $(UNIT_CPPFLAGS)
