@@ -18,6 +18,12 @@ dist_check_SCRIPTS += \
 TESTS += $(dist_check_SCRIPTS)
 EXTRA_DIST += \
 	%D%/arch/layers \
+	%D%/model/growth.pml \
+	%D%/model/handback.pml \
+	%D%/model/handover.pml \
+	%D%/model/lanes.pml \
+	%D%/model/reopen.pml \
+	%D%/model/run_models.sh \
 	%D%/tools/fresh-machine \
 	%D%/tools/install-packages \
 	%D%/tools/packages \
