@@ -262,6 +262,30 @@ check_bridge_times(struct conf_reader *reader, config_setting_t *at,
 		    "retry_min is above retry_max");
 }
 
+static bool
+has_qos_2(const struct conf_rule *rules, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (rules[i].qos == 2)
+			return true;
+	return false;
+}
+
+/* Exactly once needs a remote that remembers; MQTT 3.1.1 has no expiry. */
+static void
+check_bridge_session(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_bridge *bridge)
+{
+	if (bridge->session_expiry_ns == 0 &&
+	    bridge->protocol == CONF_PROTOCOL_5_0 &&
+	    (has_qos_2(bridge->forward, bridge->forward_count) ||
+		has_qos_2(bridge->receive, bridge->receive_count)))
+		conf_mistake(reader, at_key(at, "session_expiry"),
+		    "session_expiry is 0, and a rule has qos 2, which needs a "
+		    "session at the remote; allowed: a time, as \"1h\", or "
+		    "rules of qos 0 and 1");
+}
+
 static void
 check_bridge(struct conf_reader *reader, config_setting_t *at,
     struct conf_bridge *bridge)
@@ -271,6 +295,7 @@ check_bridge(struct conf_reader *reader, config_setting_t *at,
 	check_bridge_name(reader, at, bridge->name);
 	check_url(reader, at, bridge);
 	check_bridge_times(reader, at, bridge);
+	check_bridge_session(reader, at, bridge);
 	if (bridge->type != NULL && strcmp(bridge->type, "mqtt") != 0)
 		conf_mistake(reader, at_key(at, "type"),
 		    "type is \"%s\"; allowed: mqtt", bridge->type);

@@ -259,6 +259,24 @@ with_filter(const char *filter)
 }
 
 /* [MQTT-4.7.1-2] [MQTT-4.7.1-3] */
+START_TEST(wants_a_session_for_qos_2)
+{
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://h\";\n"
+		"session_expiry = \"0s\";\n"
+		"forward = ( { filter = \"x\"; qos = 2; } ); } );",
+	    2, "needs a session at the remote");
+	refused("bridges = ( { name = \"a\"; url = \"mqtt://h\";\n"
+		"session_expiry = \"0s\";\n"
+		"receive = ( { filter = \"x\"; qos = 2; } ); } );",
+	    2, "needs a session at the remote");
+	ck_assert_int_eq(
+	    load("bridges = ( { name = \"a\"; url = \"mqtt://h\"; "
+		 "session_expiry = \"0s\"; forward = ( { filter = \"x\"; "
+		 "qos = 1; } ); } );"),
+	    0);
+}
+END_TEST
+
 START_TEST(checks_topic_filters)
 {
 	static const char *const good[] = { "#", "+", "a/+/b", "/", "a//#",
@@ -418,6 +436,7 @@ main(void)
 	tcase_add_test(tc, says_what_is_not_in_this_version);
 	tcase_add_test(tc, finds_two_bridges_of_one_name);
 	tcase_add_test(tc, checks_what_a_bridge_says);
+	tcase_add_test(tc, wants_a_session_for_qos_2);
 	tcase_add_test(tc, checks_topic_filters);
 	tcase_add_test(tc, reports_all_mistakes_at_once);
 	tcase_add_test(tc, places_mistakes_inside_includes);
