@@ -3,6 +3,7 @@
 #include "bridged/bridge.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,6 +16,7 @@
 #include "bridged/mapping.h"
 #include "bridged/remote.h"
 #include "bridged/report.h"
+#include "bridged/session.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -23,11 +25,6 @@
 
 /* A connection that lasted this long was a good one. */
 #define STABLE_NS (10 * CLOCK_SECOND_NS)
-
-/* Bytes of received messages that wait for the broker, roughly. */
-#define RECEIVE_BYTES (4u << 20)
-#define RECEIVE_LEAST 8
-#define RECEIVE_MOST 256
 
 /* Beside the record's own body: fixed header, identifier, trail. */
 #define PACKET_EXTRA 256
@@ -54,14 +51,13 @@ struct bridge {
 	struct forward forward;
 	struct ingest ingest;
 	struct report report; /* for weirctl */
+	struct session session;
 	struct backoff backoff;
 	struct loop_timer retry; /* of the remote */
 	struct loop_timer later; /* the remote asked to wait */
 	struct stats *stats;
 	struct stats_block *counters;
 	char self[REMOTE_WEIR_ID_SIZE];
-	uint8_t instance[16]; /* of the last broker; for ids_are_new */
-	bool ids_are_new;
 };
 
 static const struct stats_row counter_rows[] = {
@@ -106,8 +102,7 @@ static void
 connect_remote(struct bridge *bridge)
 {
 	enter(bridge, BRIDGE_CONNECTING);
-	bridge->kind->open(bridge->remote, bridge->self, bridge->ids_are_new);
-	bridge->ids_are_new = false;
+	bridge->kind->open(bridge->remote, bridge->self);
 }
 
 static void
@@ -128,6 +123,14 @@ on_later(void *arg)
 /* ---- the remote ----------------------------------------------------- */
 
 static void
+on_connecting(void *arg)
+{
+	struct bridge *bridge = arg;
+
+	session_connecting(&bridge->session);
+}
+
+static void
 on_up(void *arg, const struct remote_limits *limits)
 {
 	struct bridge *bridge = arg;
@@ -135,13 +138,13 @@ on_up(void *arg, const struct remote_limits *limits)
 	backoff_connected(&bridge->backoff, loop_now_ns(bridge->loop));
 	stats_increment(bridge->counters, BRIDGED_connects);
 	forward_up(&bridge->forward, limits);
-	ingest_up(&bridge->ingest, limits->weir_id);
 	enter(bridge, BRIDGE_UP);
 	log_info("bridge_connected",
 	    "bridge=%s url=%s session_present=%d window=%zu weir=%s",
 	    bridge->conf->name, log_quote(bridge->conf->url),
 	    limits->session_present, limits->window,
 	    limits->weir_id[0] == '\0' ? "no" : log_quote(limits->weir_id));
+	session_up(&bridge->session, limits);
 }
 
 static void
@@ -162,6 +165,7 @@ schedule_retry(struct bridge *bridge, enum remote_trouble trouble)
 static void
 forget_remote(struct bridge *bridge)
 {
+	session_down(&bridge->session);
 	forward_down(&bridge->forward);
 	ingest_down(&bridge->ingest);
 	backoff_lost(&bridge->backoff, loop_now_ns(bridge->loop));
@@ -193,6 +197,31 @@ on_settled(void *arg, uint16_t id, enum remote_verdict verdict, const char *why)
 	forward_settled(&bridge->forward, id, verdict, why, now_ns);
 }
 
+static bool
+on_kept(void *arg, uint16_t id)
+{
+	struct bridge *bridge = arg;
+
+	return forward_kept(&bridge->forward, id);
+}
+
+static void
+on_ended(void *arg, uint16_t id)
+{
+	struct bridge *bridge = arg;
+
+	(void)id;
+	forward_ended(&bridge->forward);
+}
+
+static bool
+on_forgotten(void *arg, uint16_t id)
+{
+	struct bridge *bridge = arg;
+
+	return session_forgotten(&bridge->session, id);
+}
+
 static void
 on_received(void *arg, const struct remote_message *message)
 {
@@ -210,26 +239,18 @@ on_writable(void *arg)
 }
 
 static const struct remote_callbacks remote_callbacks = {
+	.connecting = on_connecting,
 	.up = on_up,
 	.down = on_down,
 	.settled = on_settled,
+	.kept = on_kept,
+	.ended = on_ended,
 	.received = on_received,
+	.forgotten = on_forgotten,
 	.writable = on_writable,
 };
 
 /* ---- the broker ----------------------------------------------------- */
-
-static void
-write_hex(const uint8_t *bytes, size_t count, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < count; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	out[2 * count] = '\0';
-}
 
 static struct ring_consumer *
 the_consumer(struct ring_link *ring_link)
@@ -249,20 +270,18 @@ on_attached(void *arg, struct ring_link *ring_link)
 {
 	struct bridge *bridge = arg;
 	const struct ring_link_identity *identity;
-	struct ring_consumer *consumer = the_consumer(ring_link);
-	bool is_resumed = ring_link_epoch(ring_link) > 1;
 
 	identity = ring_link_identity(ring_link);
-	write_hex(identity->instance, sizeof(identity->instance), bridge->self);
-	/* Identifiers follow the ring's sequences: a new ring, new ones. */
-	if (!is_resumed)
-		bridge->ids_are_new = true;
+	for (size_t i = 0; i < sizeof(identity->instance); i++)
+		snprintf(
+		    bridge->self + 2 * i, 3, "%02x", identity->instance[i]);
 	log_info("broker_attached", "bridge=%s link=%u epoch=%llu",
 	    bridge->conf->name, (unsigned)identity->link,
 	    (unsigned long long)ring_link_epoch(ring_link));
 	ring_trace_set_every(ring_link_trace(ring_link),
 	    service_conf(bridge->service)->trace_every);
-	forward_attach(&bridge->forward, consumer, bridge->self, is_resumed);
+	session_attached(&bridge->session, ring_link);
+	forward_attach(&bridge->forward, the_consumer(ring_link), bridge->self);
 	forward_set_trace(&bridge->forward, ring_link_trace(ring_link));
 	ingest_attach(&bridge->ingest, ring_link, bridge->self);
 	if (bridge->state == BRIDGE_DETACHED)
@@ -282,59 +301,11 @@ on_lost(void *arg, const char *reason)
 	forget_remote(bridge);
 	forward_detach(&bridge->forward);
 	ingest_detach(&bridge->ingest);
+	session_detached(&bridge->session);
 	if (bridge->state == BRIDGE_DRAINING)
 		service_stop(bridge->service, EXIT_OK);
 	else
 		enter(bridge, BRIDGE_DETACHED);
-}
-
-static void
-on_lane_opened(void *arg, const char *set, uint32_t lane)
-{
-	struct bridge *bridge = arg;
-
-	log_debug("lane_opened", "bridge=%s lane=%u set=%s", bridge->conf->name,
-	    (unsigned)lane, log_quote(set));
-	lane_table_opened(bridge->ingest.lanes, set, lane);
-}
-
-static void
-on_lane_refused(void *arg, const char *set, const char *text)
-{
-	struct bridge *bridge = arg;
-
-	log_warning("lane_refused", "bridge=%s set=%s reason=%s",
-	    bridge->conf->name, log_quote(set), log_quote(text));
-	lane_table_refused(bridge->ingest.lanes, set);
-}
-
-static void
-on_filters_begin(void *arg)
-{
-	struct bridge *bridge = arg;
-
-	lane_table_begin(bridge->ingest.lanes);
-}
-
-static void
-on_filter(void *arg, const char *name, const char *filter, size_t filter_length)
-{
-	struct bridge *bridge = arg;
-
-	/* What is wrong with it is reported at the end of the list. */
-	(void)lane_table_add(bridge->ingest.lanes, name, filter, filter_length);
-}
-
-static void
-on_filters_end(void *arg)
-{
-	struct bridge *bridge = arg;
-	int err;
-
-	err = lane_table_end(bridge->ingest.lanes);
-	if (err != 0)
-		log_error("filters_refused", "bridge=%s error=%s",
-		    bridge->conf->name, log_quote(strerror(-err)));
 }
 
 static void
@@ -361,14 +332,23 @@ finish_drain(struct bridge *bridge)
 }
 
 static void
+poison(struct bridge *bridge, const char *fault)
+{
+	log_error("link_poisoned", "bridge=%s reason=%s", bridge->conf->name,
+	    log_quote(fault));
+	link_poison(bridge->link, fault);
+}
+
+static void
 work(void *arg, struct link_turn *turn)
 {
 	struct bridge *bridge = arg;
 	struct forward *forward = &bridge->forward;
 	uint64_t now_ns = loop_now_ns(bridge->loop);
-	const char *fault = NULL;
+	const char *fault;
 
 	turn->is_news = ingest_work(&bridge->ingest, now_ns);
+	fault = bridge->ingest.fault;
 	switch (forward_work(forward, now_ns, &fault)) {
 	case FORWARD_AGAIN:
 		turn->again = true;
@@ -378,12 +358,12 @@ work(void *arg, struct link_turn *turn)
 		    &bridge->later, forward_wait_ns(forward, now_ns));
 		break;
 	case FORWARD_POISONED:
-		log_error("link_poisoned", "bridge=%s reason=%s",
-		    bridge->conf->name, log_quote(fault));
-		link_poison(bridge->link, fault);
-		return;
 	case FORWARD_DONE:
 		break;
+	}
+	if (fault != NULL) {
+		poison(bridge, fault);
+		return;
 	}
 	if (forward->has_moved)
 		turn->is_news = true;
@@ -406,11 +386,6 @@ is_movable(void *arg)
 static const struct link_callbacks link_callbacks = {
 	.attached = on_attached,
 	.lost = on_lost,
-	.lane_opened = on_lane_opened,
-	.lane_refused = on_lane_refused,
-	.filters_begin = on_filters_begin,
-	.filter = on_filter,
-	.filters_end = on_filters_end,
 	.work = work,
 	.is_movable = is_movable,
 };
@@ -457,17 +432,6 @@ find_kind(const char *type)
 	return NULL;
 }
 
-/* How many received messages we let wait for acknowledgement. */
-static size_t
-receive_maximum(size_t max_packet)
-{
-	size_t count = RECEIVE_BYTES / max_packet;
-
-	if (count < RECEIVE_LEAST)
-		return RECEIVE_LEAST;
-	return count > RECEIVE_MOST ? RECEIVE_MOST : count;
-}
-
 static int
 remote_init(struct bridge *bridge, size_t max_packet)
 {
@@ -476,7 +440,7 @@ remote_init(struct bridge *bridge, size_t max_packet)
 		.receive = &bridge->receive_rules,
 		.loop = bridge->loop,
 		.max_packet = max_packet,
-		.max_pending = receive_maximum(max_packet),
+		.max_pending = ingest_window(max_packet),
 		.callbacks = &remote_callbacks,
 		.arg = bridge,
 	};
@@ -515,14 +479,20 @@ parts_init(struct bridge *bridge)
 	if (bridge->link == NULL)
 		return -ENOMEM;
 	err = remote_init(bridge, max_record + PACKET_EXTRA);
-	if (err == 0)
-		err = forward_init(&bridge->forward, conf,
-		    &bridge->forward_rules, bridge->kind, bridge->remote,
-		    bridge->counters, max_record, now_ns);
+	if (err != 0)
+		return err;
+	session_init(&bridge->session, conf, bridge->kind, bridge->remote,
+	    &bridge->ingest, bridge->loop);
+	err = forward_init(&bridge->forward, conf, &bridge->forward_rules,
+	    bridge->kind, bridge->remote, &bridge->session.notes,
+	    bridge->counters, max_record, now_ns);
 	if (err == 0)
 		err = ingest_init(&bridge->ingest, conf->name,
 		    &bridge->receive_rules, bridge->kind, bridge->remote,
-		    bridge->counters, open_lane, bridge);
+		    &bridge->session.notes, bridge->counters, open_lane,
+		    bridge);
+	if (err == 0)
+		link_set_lanes(bridge->link, bridge->ingest.lanes);
 	return err;
 }
 
@@ -567,6 +537,7 @@ bridge_free(struct bridge *bridge)
 	loop_timer_stop(&bridge->later);
 	if (bridge->remote != NULL)
 		bridge->kind->close(bridge->remote);
+	session_fini(&bridge->session);
 	forward_fini(&bridge->forward);
 	ingest_fini(&bridge->ingest);
 	link_free(bridge->link);

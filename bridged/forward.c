@@ -3,16 +3,10 @@
 #include "bridged/forward.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bridged/counters.h"
-#include "bridged/trail.h"
 #include "common/base/clock.h"
-#include "common/base/log.h"
-#include "common/msg/record.h"
-#include "common/msg/topic.h"
 
 /* Records of one turn; then the loop looks at its sockets again. */
 #define TURN_RECORDS 64
@@ -20,70 +14,61 @@
 /* After "quota exceeded". */
 #define RETRY_NS CLOCK_SECOND_NS
 
-/* Log lines of dead letters: a second, and at once. */
-#define DEAD_RATE 5
-#define DEAD_BURST 20
-
-/* What is to be done with a record. */
-enum plan {
-	PLAN_SEND,
-	PLAN_DROP,
-	PLAN_BURY,
-	PLAN_POISON
-};
+static bool
+has_qos_2(const struct mapping *rules)
+{
+	for (size_t i = 0; i < rules->count; i++)
+		if (rules->rules[i].qos == 2)
+			return true;
+	return false;
+}
 
 int
 forward_init(struct forward *forward, const struct conf_bridge *conf,
     const struct mapping *rules, const struct remote_kind *kind,
-    struct remote *remote, struct stats_block *counters, size_t max_record,
-    uint64_t now_ns)
+    struct remote *remote, struct notes *notes, struct stats_block *counters,
+    size_t max_record, uint64_t now_ns)
 {
 	size_t window = conf->max_inflight;
 	int err;
 
 	*forward = (struct forward){
 		.conf = conf,
-		.rules = rules,
 		.kind = kind,
 		.remote = remote,
+		.notes = notes,
 		.counters = counters,
-		.body_size = max_record,
+		.has_qos_2 = has_qos_2(rules),
 	};
+	forward->claims =
+	    (struct claims){ .notes = notes, .kind = kind, .remote = remote };
 	err = inflight_init(
 	    &forward->inflight, window < INFLIGHT_MAX ? window : INFLIGHT_MAX);
+	if (err == 0)
+		err = outgoing_init(&forward->outgoing, conf->name, rules,
+		    counters, max_record, now_ns);
 	if (err != 0)
-		return err;
-	token_bucket_init(&forward->dead_lines, DEAD_RATE, DEAD_BURST, now_ns);
-	forward->body = malloc(max_record + 1);
-	forward->properties =
-	    malloc(max_record + TRAIL_SIZE(REMOTE_WEIR_ID_SIZE) + 4);
-	forward->topic = malloc(TOPIC_MAX_BYTES);
-	if (forward->body == NULL || forward->properties == NULL ||
-	    forward->topic == NULL) {
 		forward_fini(forward);
-		return -ENOMEM;
-	}
-	return 0;
+	return err;
 }
 
 void
 forward_fini(struct forward *forward)
 {
 	inflight_fini(&forward->inflight);
-	free(forward->body);
-	free(forward->properties);
-	free(forward->topic);
+	outgoing_fini(&forward->outgoing);
 	*forward = (struct forward){ 0 };
 }
 
 void
-forward_attach(struct forward *forward, struct ring_consumer *ring,
-    const char *self, bool is_resumed)
+forward_attach(
+    struct forward *forward, struct ring_consumer *ring, const char *self)
 {
 	inflight_clear(&forward->inflight);
 	forward->ring = ring;
-	forward->maybe_sent = is_resumed ? forward->inflight.size / 2 : 0;
-	snprintf(forward->self, sizeof(forward->self), "%s", self);
+	forward->may_have_lost =
+	    forward->conf->overflow == CONF_OVERFLOW_DROP_OLDEST;
+	forward->outgoing.self = self;
 }
 
 void
@@ -100,24 +85,67 @@ forward_set_trace(struct forward *forward, struct ring_trace *trace)
 	forward->trace = trace;
 }
 
+/* The sequence of the first record that has not been read; 0: none. */
+static uint64_t
+unread_sequence(struct forward *forward)
+{
+	struct ring_record record;
+	const void *payload;
+
+	if (ring_peek(forward->ring, &record, &payload) != 1)
+		return 0;
+	return record.sequence;
+}
+
+/*
+ * "drop_oldest" gives records back while they are under way, and so loses
+ * them with the process.  What the remote remembers of them must not stand
+ * in the way of the next records with the same identifiers.
+ */
+static void
+end_lost(struct forward *forward)
+{
+	uint64_t last = notes_published(forward->notes);
+	uint64_t first = last > INFLIGHT_MAX ? last - INFLIGHT_MAX + 1 : 1;
+	uint64_t unread = unread_sequence(forward);
+
+	forward->may_have_lost = false;
+	if (unread != 0 && unread <= last)
+		last = unread - 1;
+	if (first <= last)
+		claims_end_lost(&forward->claims, first, last);
+}
+
 void
 forward_up(struct forward *forward, const struct remote_limits *limits)
 {
 	forward->limits = *limits;
+	forward->outgoing.limits = &forward->limits;
 	forward->is_up = true;
 	forward->socket_is_full = false;
 	forward->not_before_ns = 0;
-	if (!limits->session_present) {
-		/* A new session: nothing of ours was ever sent in it. */
-		inflight_forget_sent(&forward->inflight);
-		forward->maybe_sent = 0;
+	if (limits->session_present) {
+		forward->sent_before = notes_published(forward->notes);
+		if (forward->may_have_lost && forward->has_qos_2 &&
+		    limits->max_qos == 2)
+			end_lost(forward);
+		return;
 	}
+	/* A new session: nothing of ours was ever sent in it. */
+	inflight_forget_sent(&forward->inflight);
+	forward->sent_before = 0;
+	forward->may_have_lost = false;
+	notes_claim_all(forward->notes);
 }
 
 void
 forward_down(struct forward *forward)
 {
+	if (forward->is_up && forward->claims.is_busy &&
+	    !forward->claims.is_noted)
+		forward->may_have_lost = true;
 	forward->is_up = false;
+	claims_down(&forward->claims);
 	inflight_resend_all(&forward->inflight);
 }
 
@@ -139,109 +167,6 @@ forward_in_flight(const struct forward *forward)
 	return forward->inflight.unsettled - forward->inflight.unsent;
 }
 
-/* Take the body out of the ring, once, then look at the copy alone. */
-static bool
-copy_body(struct forward *forward, const struct ring_record *record,
-    const void *payload, struct record_message *out_message)
-{
-	if (record->kind != RECORD_MESSAGE ||
-	    record->length > forward->body_size)
-		return false;
-	memcpy(forward->body, payload, record->length);
-	return record_message_parse(
-		   forward->body, record->length, out_message) == 0;
-}
-
-static void
-bury(struct forward *forward, struct slice topic, const char *why,
-    uint64_t now_ns)
-{
-	stats_increment(forward->counters, BRIDGED_dead);
-	if (token_bucket_take(&forward->dead_lines, 1, now_ns) == 0)
-		log_warning("bridge_message_dead",
-		    "bridge=%s topic=%s reason=%s", forward->conf->name,
-		    log_quote_n(topic.data, topic.len), log_quote(why));
-}
-
-/* Seconds left of the message's life, 0 when it is over. */
-static uint32_t
-expiry_left(const struct record_message *message,
-    const struct ring_record *record, uint64_t now_ns)
-{
-	uint64_t age_s;
-
-	if (message->expiry_s == RECORD_NEVER_EXPIRES)
-		return REMOTE_NEVER_EXPIRES;
-	age_s = now_ns <= record->time_ns
-	    ? 0
-	    : (now_ns - record->time_ns) / CLOCK_SECOND_NS;
-	return age_s >= message->expiry_s ? 0
-					  : message->expiry_s - (uint32_t)age_s;
-}
-
-/* Whether it may go at all; what was sent before has passed this already. */
-static enum plan
-examine(struct forward *forward, const struct record_message *message,
-    uint32_t expiry_s)
-{
-	if (expiry_s == 0) {
-		stats_increment(forward->counters, BRIDGED_expired);
-		return PLAN_DROP;
-	}
-	if (trail_contains(message->properties, forward->limits.weir_id)) {
-		stats_increment(forward->counters, BRIDGED_loops);
-		return PLAN_DROP;
-	}
-	return PLAN_SEND;
-}
-
-/*
- * Make of a record what the remote is to get.  The slices lie in the
- * forward's own buffers, until the next record.
- */
-static enum plan
-translate(struct forward *forward, const struct inflight_entry *entry,
-    uint64_t now_ns, struct remote_message *out)
-{
-	const struct mapping_rule *rule;
-	struct record_message message;
-	size_t len;
-	enum plan plan;
-
-	if (!copy_body(forward, &entry->record, entry->payload, &message))
-		return PLAN_POISON;
-	if (!topic_name_is_valid(message.topic) ||
-	    !trail_is_sound(message.properties, forward->properties)) {
-		bury(forward, message.topic, "malformed", now_ns);
-		return PLAN_BURY;
-	}
-	rule = mapping_find(forward->rules, message.topic);
-	if (rule == NULL) {
-		stats_increment(forward->counters, BRIDGED_unmatched);
-		return PLAN_DROP;
-	}
-	*out = (struct remote_message){
-		.id = inflight_id(entry->sequence),
-		.qos = rule->qos,
-		.retain = message.retain,
-		.dup = entry->maybe_sent,
-		.expiry_s = expiry_left(&message, &entry->record, now_ns),
-		.payload = message.payload,
-	};
-	plan = entry->maybe_sent ? PLAN_SEND
-				 : examine(forward, &message, out->expiry_s);
-	if (plan != PLAN_SEND)
-		return plan;
-	if (mapping_topic(rule, message.topic, forward->topic, TOPIC_MAX_BYTES,
-		&out->topic) != 0) {
-		bury(forward, message.topic, "topic too long", now_ns);
-		return PLAN_BURY;
-	}
-	len = trail_add(message.properties, forward->self, forward->properties);
-	out->properties = slice_of(forward->properties, len);
-	return PLAN_SEND;
-}
-
 static void
 count_sent(struct forward *forward, const struct inflight_entry *entry)
 {
@@ -250,37 +175,72 @@ count_sent(struct forward *forward, const struct inflight_entry *entry)
 		stats_increment(forward->counters, BRIDGED_resent);
 }
 
-/* Returns false when nothing more can be sent now. */
-static bool
+/* Returns -EAGAIN, whatever stands in the way. */
+static int
+cannot_send(struct forward *forward, int err)
+{
+	if (err == -EAGAIN)
+		forward->socket_is_full = true;
+	return -EAGAIN;
+}
+
+static int
 send_entry(struct forward *forward, struct inflight_entry *entry,
     const struct remote_message *message, uint64_t now_ns)
 {
-	uint8_t qos;
 	int err;
 
-	err = forward->kind->send(forward->remote, message, &qos);
-	switch (err) {
-	case 0:
-		count_sent(forward, entry);
-		ring_trace_note_record(
-		    forward->trace, &entry->record, RING_TRACE_SENT);
-		inflight_sent(&forward->inflight, entry);
-		/* [MQTT-4.3.1-1] QoS 0 is not acknowledged: written is done */
-		if (qos == 0)
-			inflight_settle(
-			    &forward->inflight, entry, INFLIGHT_DELIVERED);
-		return true;
-	case -EMSGSIZE:
-		bury(forward, message->topic,
+	notes_publishing(forward->notes, entry->sequence);
+	err = forward->kind->send(forward->remote, message);
+	if (err == -EMSGSIZE) {
+		outgoing_bury(&forward->outgoing, message->topic,
 		    "larger than the remote's Maximum Packet Size", now_ns);
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
-		return true;
-	case -EAGAIN:
-		forward->socket_is_full = true;
-		return false;
-	default:
-		return false;
+		return 0;
 	}
+	if (err != 0)
+		return cannot_send(forward, err);
+	count_sent(forward, entry);
+	ring_trace_note_record(forward->trace, &entry->record, RING_TRACE_SENT);
+	inflight_sent(&forward->inflight, entry);
+	/* [MQTT-4.3.1-1] QoS 0 is not acknowledged: written is done */
+	if (message->qos == 0)
+		inflight_settle(&forward->inflight, entry, INFLIGHT_DELIVERED);
+	return 0;
+}
+
+/*
+ * The remote has the message by its PUBREC.  What is left is to release the
+ * identifier, or nothing: a remote that forgot the session has the message
+ * all the same [MQTT-4.3.3-9].
+ */
+static int
+send_release(struct forward *forward, struct inflight_entry *entry)
+{
+	int err;
+
+	if (!forward->limits.session_present) {
+		inflight_settle(&forward->inflight, entry, INFLIGHT_DELIVERED);
+		return 0;
+	}
+	err = forward->kind->release(
+	    forward->remote, inflight_id(entry->sequence));
+	if (err != 0)
+		return cannot_send(forward, err);
+	stats_increment(forward->counters, BRIDGED_released);
+	inflight_sent(&forward->inflight, entry);
+	return 0;
+}
+
+/* The identifier must be ours before a QoS 2 message goes out under it. */
+static int
+send_message(struct forward *forward, struct inflight_entry *entry,
+    const struct remote_message *message, uint64_t now_ns)
+{
+	if (message->qos < 2 || claims_has(&forward->claims, entry->sequence))
+		return send_entry(forward, entry, message, now_ns);
+	claims_begin(&forward->claims, entry->sequence);
+	return cannot_send(forward, claims_work(&forward->claims));
 }
 
 /* Returns -EAGAIN when nothing more can be sent now, -EPROTO for poison. */
@@ -289,17 +249,19 @@ process(struct forward *forward, struct inflight_entry *entry, uint64_t now_ns)
 {
 	struct remote_message message;
 
-	switch (translate(forward, entry, now_ns, &message)) {
-	case PLAN_DROP:
+	if (notes_is_kept(forward->notes, entry->sequence))
+		return send_release(forward, entry);
+	switch (
+	    outgoing_translate(&forward->outgoing, entry, now_ns, &message)) {
+	case OUTGOING_DROP:
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DROPPED);
 		return 0;
-	case PLAN_BURY:
+	case OUTGOING_BURY:
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
 		return 0;
-	case PLAN_SEND:
-		return send_entry(forward, entry, &message, now_ns) ? 0
-								    : -EAGAIN;
-	case PLAN_POISON:
+	case OUTGOING_SEND:
+		return send_message(forward, entry, &message, now_ns);
+	case OUTGOING_POISON:
 		break;
 	}
 	return -EPROTO;
@@ -309,7 +271,8 @@ static bool
 may_send(const struct forward *forward, uint64_t now_ns)
 {
 	return forward->is_up && !forward->socket_is_full &&
-	    now_ns >= forward->not_before_ns;
+	    !forward->claims.is_busy && now_ns >= forward->not_before_ns &&
+	    forward_in_flight(forward) < forward->limits.window;
 }
 
 /*
@@ -336,6 +299,19 @@ skip_dropped(struct forward *forward)
 	return 0;
 }
 
+/*
+ * May that record be read?  What "drop_oldest" has copied out of the ring is
+ * no more than the ring itself would hold.
+ */
+static bool
+has_room(const struct forward *forward, const struct ring_record *record)
+{
+	return inflight_has_room(&forward->inflight, forward->limits.window,
+		   record->sequence) &&
+	    forward->inflight.copied_bytes + record->length <=
+	    ring_consumer_capacity(forward->ring);
+}
+
 /* The next record that is to be sent; NULL and *out_err when there is none. */
 static struct inflight_entry *
 next_entry(struct forward *forward, int *out_err)
@@ -357,15 +333,11 @@ next_entry(struct forward *forward, int *out_err)
 		return NULL;
 	}
 	if (ring_consumer_should_drop(forward->ring) ||
-	    !inflight_has_room(
-		&forward->inflight, forward->limits.window, record.sequence))
+	    !has_room(forward, &record))
 		return NULL;
 	entry = inflight_push(
 	    &forward->inflight, &record, payload, ring_next(forward->ring));
-	if (forward->maybe_sent != 0) {
-		forward->maybe_sent--;
-		entry->maybe_sent = true;
-	}
+	entry->maybe_sent = entry->sequence <= forward->sent_before;
 	return entry;
 }
 
@@ -390,6 +362,15 @@ send_some(struct forward *forward, uint64_t now_ns)
 	return handled;
 }
 
+/* What was begun under a full socket. */
+static void
+continue_claims(struct forward *forward)
+{
+	if (forward->is_up && !forward->socket_is_full &&
+	    claims_work(&forward->claims) == -EAGAIN)
+		forward->socket_is_full = true;
+}
+
 static void
 release(struct forward *forward, uint64_t now_ns)
 {
@@ -412,7 +393,7 @@ release(struct forward *forward, uint64_t now_ns)
 	    ring_release(forward->ring, word, NULL, now_ns))
 		forward->has_moved = true;
 
-	/* The ring's own size is the bound on what we hold. */
+	/* The ring's largest size is the bound on what waits for us. */
 	if (ring_grant(forward->ring,
 		RING_POSITION(ring_consumer_cursor(forward->ring)) +
 		    ring_consumer_capacity(forward->ring)))
@@ -443,6 +424,7 @@ forward_work(struct forward *forward, uint64_t now_ns, const char **out_fault)
 	if (forward->ring == NULL)
 		return FORWARD_DONE;
 	before = ring_consumer_cursor(forward->ring);
+	continue_claims(forward);
 	err = skip_dropped(forward);
 	handled = err < 0 ? err : send_some(forward, now_ns);
 	if (handled < 0) {
@@ -478,8 +460,7 @@ forward_is_movable(struct forward *forward, uint64_t now_ns)
 	if (ring_consumer_should_drop(forward->ring))
 		return true;
 	return may_send(forward, now_ns) && !forward->is_draining &&
-	    inflight_has_room(
-		&forward->inflight, forward->limits.window, record.sequence);
+	    has_room(forward, &record);
 }
 
 uint64_t
@@ -490,15 +471,45 @@ forward_wait_ns(const struct forward *forward, uint64_t now_ns)
 	    : forward->not_before_ns - now_ns;
 }
 
-/* The topic, for the log; the ring still has the record. */
-static struct slice
-topic_of(struct forward *forward, const struct inflight_entry *entry)
+/*
+ * The unfinished record with that identifier, among those that may have been
+ * sent: in flight, or still to be read again.  Returns false: there is none.
+ */
+static bool
+find_sent(struct forward *forward, uint16_t id, uint64_t *out_sequence)
 {
-	struct record_message message;
+	struct inflight *inflight = &forward->inflight;
+	struct inflight_entry *entry = inflight_find(inflight, id);
+	uint64_t first, sequence;
 
-	if (!copy_body(forward, &entry->record, entry->payload, &message))
-		return slice_of(NULL, 0);
-	return message.topic;
+	if (entry != NULL) {
+		*out_sequence = entry->sequence;
+		return entry->state == INFLIGHT_SENT || entry->maybe_sent;
+	}
+	first = forward->ring == NULL ? 0 : unread_sequence(forward);
+	if (first == 0 || id == 0 || id > INFLIGHT_IDS)
+		return false;
+	sequence = inflight_sequence(first, id);
+	*out_sequence = sequence;
+	return sequence <= forward->sent_before &&
+	    sequence - first < INFLIGHT_MAX;
+}
+
+bool
+forward_kept(struct forward *forward, uint16_t id)
+{
+	uint64_t sequence;
+
+	if (!find_sent(forward, id, &sequence))
+		return false;
+	notes_keep(forward->notes, sequence);
+	return true;
+}
+
+void
+forward_ended(struct forward *forward)
+{
+	claims_ended(&forward->claims);
 }
 
 void
@@ -516,7 +527,8 @@ forward_settled(struct forward *forward, uint16_t id,
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DELIVERED);
 		break;
 	case REMOTE_REFUSED:
-		bury(forward, topic_of(forward, entry), why, now_ns);
+		outgoing_bury(&forward->outgoing,
+		    outgoing_topic(&forward->outgoing, entry), why, now_ns);
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
 		break;
 	case REMOTE_LATER:

@@ -6,7 +6,12 @@
  * Records are read ahead of what is released, up to the remote's window, and
  * a record is given back to the ring only when the remote has it, refuses it
  * for good, or a named policy drops it.  The ring is thus the only queue:
- * what is unacknowledged when this process dies is read again by the next.
+ * what is unacknowledged when this process dies is read again by the next,
+ * and the notes tell that one which of it the remote has already (QoS 2).
+ *
+ * Credit: a record may begin up to the ring's largest size beyond what was
+ * read.  While the remote stalls, no more is read than its window takes, so
+ * the ring grows to its maximum and then its writer waits.
  *
  * All work with the ring is done in forward_work(), once a turn; settled()
  * and the others only note what happened.  The loop's thread.
@@ -19,10 +24,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bridged/claims.h"
 #include "bridged/inflight.h"
 #include "bridged/mapping.h"
+#include "bridged/notes.h"
+#include "bridged/outgoing.h"
 #include "bridged/remote.h"
-#include "common/base/token_bucket.h"
 #include "common/conf/conf.h"
 #include "common/ring/ring_consumer.h"
 #include "common/ring/ring_trace.h"
@@ -30,27 +37,25 @@
 
 struct forward {
 	const struct conf_bridge *conf;
-	const struct mapping *rules;
 	const struct remote_kind *kind;
 	struct remote *remote;
 	struct stats_block *counters;
 	struct inflight inflight;
+	struct claims claims;
+	struct outgoing outgoing;
+	struct notes *notes;        /* open while attached */
 	struct ring_consumer *ring; /* NULL: not attached */
 	struct ring_trace *trace;   /* NULL: what is sampled is not noted */
 	struct remote_limits limits;
-	char self[REMOTE_WEIR_ID_SIZE]; /* our broker's instance */
+	bool has_qos_2; /* a rule has */
 	bool is_up;
-	bool is_draining;    /* send nothing new */
-	bool socket_is_full; /* until writable() */
-	bool has_read;       /* the last forward_work() took or skipped some */
-	bool has_moved;      /* the last forward_work() released or granted */
-	size_t maybe_sent;   /* records that a former life may have sent */
-	uint64_t not_before_ns;         /* the remote asked to wait; 0: no */
-	struct token_bucket dead_lines; /* log lines of dead letters */
-	uint8_t *body;                  /* private copy of the record at hand */
-	size_t body_size;
-	uint8_t *properties; /* the same, with the trail */
-	uint8_t *topic;      /* mapped */
+	bool is_draining;     /* send nothing new */
+	bool socket_is_full;  /* until writable() */
+	bool has_read;        /* the last forward_work() took or skipped some */
+	bool has_moved;       /* the last forward_work() released or granted */
+	bool may_have_lost;   /* a former life released what was under way */
+	uint64_t sent_before; /* sequence up to which copies go out */
+	uint64_t not_before_ns; /* the remote asked to wait; 0: no */
 };
 
 /* What forward_work() found. */
@@ -63,20 +68,21 @@ enum forward_result {
 
 /*
  * `max_record` is the largest body on the ring.  Returns 0 or -ENOMEM.
- * Everything passed in must outlive it.
+ * Everything passed in must outlive it; `notes` need be open only while a
+ * ring is attached.
  */
 int forward_init(struct forward *forward, const struct conf_bridge *conf,
     const struct mapping *rules, const struct remote_kind *kind,
-    struct remote *remote, struct stats_block *counters, size_t max_record,
-    uint64_t now_ns);
+    struct remote *remote, struct notes *notes, struct stats_block *counters,
+    size_t max_record, uint64_t now_ns);
 void forward_fini(struct forward *forward);
 
 /*
- * The ring of broker `self` is there.  `is_resumed`: another process worked
- * on it before us, and may have sent what is in it.
+ * The ring of broker `self` is there, and the notes that belong to it.  The
+ * text must stay until forward_detach().
  */
-void forward_attach(struct forward *forward, struct ring_consumer *ring,
-    const char *self, bool is_resumed);
+void forward_attach(
+    struct forward *forward, struct ring_consumer *ring, const char *self);
 void forward_detach(struct forward *forward);
 
 /* Where it notes sampled messages from now on, until it is detached. */
@@ -85,6 +91,15 @@ void forward_set_trace(struct forward *forward, struct ring_trace *trace);
 void forward_up(struct forward *forward, const struct remote_limits *limits);
 void forward_down(struct forward *forward);
 void forward_writable(struct forward *forward);
+
+/*
+ * PUBREC: the remote has the message.  Returns false when none of ours, and
+ * unfinished, has that identifier.
+ */
+bool forward_kept(struct forward *forward, uint16_t id);
+
+/* See remote.h. */
+void forward_ended(struct forward *forward);
 void forward_settled(struct forward *forward, uint16_t id,
     enum remote_verdict verdict, const char *why, uint64_t now_ns);
 

@@ -36,8 +36,10 @@ inflight_fini(struct inflight *inflight)
 }
 
 static void
-drop_copy(struct inflight_entry *entry)
+drop_copy(struct inflight *inflight, struct inflight_entry *entry)
 {
+	if (entry->copy != NULL)
+		inflight->copied_bytes -= entry->record.length;
 	free(entry->copy);
 	entry->copy = NULL;
 	entry->payload = NULL;
@@ -47,7 +49,7 @@ void
 inflight_clear(struct inflight *inflight)
 {
 	for (size_t i = 0; i < inflight->count; i++)
-		drop_copy(at(inflight, i));
+		drop_copy(inflight, at(inflight, i));
 	inflight->first = 0;
 	inflight->count = 0;
 	inflight->unsettled = 0;
@@ -74,9 +76,9 @@ inflight_has_room(
 	    inflight->count + 1 >= inflight->size)
 		return false;
 
-	/* Its identifier may not be that of a record still under way. */
+	/* Its place in the notes may not be that of one still under way. */
 	oldest = oldest_unsettled(inflight);
-	return oldest == NULL || sequence - oldest->sequence < INFLIGHT_IDS;
+	return oldest == NULL || sequence - oldest->sequence < INFLIGHT_MAX;
 }
 
 static struct inflight_entry *
@@ -177,7 +179,7 @@ inflight_settle(struct inflight *inflight, struct inflight_entry *entry,
 	inflight->unsettled--;
 	entry->state = INFLIGHT_SETTLED;
 	count_fate(&entry->outcome, fate);
-	drop_copy(entry);
+	drop_copy(inflight, entry);
 }
 
 void
@@ -210,13 +212,12 @@ inflight_id(uint64_t sequence)
 	return (uint16_t)(1 + sequence % INFLIGHT_IDS);
 }
 
-/* The only sequence from `oldest` on, less than one round, with that id. */
-static uint64_t
-sequence_of(uint64_t oldest, uint16_t id)
+uint64_t
+inflight_sequence(uint64_t from, uint16_t id)
 {
-	uint64_t base = inflight_id(oldest);
+	uint64_t base = inflight_id(from);
 
-	return oldest + (id + INFLIGHT_IDS - base) % INFLIGHT_IDS;
+	return from + (id + INFLIGHT_IDS - base) % INFLIGHT_IDS;
 }
 
 struct inflight_entry *
@@ -228,7 +229,7 @@ inflight_find(struct inflight *inflight, uint16_t id)
 
 	if (oldest == NULL || id == 0 || id > INFLIGHT_IDS)
 		return NULL;
-	sequence = sequence_of(oldest->sequence, id);
+	sequence = inflight_sequence(oldest->sequence, id);
 
 	/* Sequences grow along the queue, merged entries included. */
 	while (low < high) {
@@ -283,6 +284,7 @@ inflight_copy_out(struct inflight *inflight, uint64_t *out_word)
 			return -ENOMEM;
 		memcpy(entry->copy, entry->payload, entry->record.length);
 		entry->payload = entry->copy;
+		inflight->copied_bytes += entry->record.length;
 	}
 	*out_word = word;
 	return 0;

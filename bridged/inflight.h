@@ -36,8 +36,8 @@
 /* Identifiers 1 to this are for records; 65,535 is kept for requests. */
 #define INFLIGHT_IDS 65534u
 
-/* Largest window. */
-#define INFLIGHT_MAX 32767u
+/* Largest window, and sequences from its oldest record to its newest. */
+#define INFLIGHT_MAX 4096u
 
 enum inflight_state {
 	INFLIGHT_READY,
@@ -67,8 +67,9 @@ struct inflight {
 	size_t size;
 	size_t first;
 	size_t count;
-	size_t unsettled; /* entries that are READY or SENT */
-	size_t unsent;    /* entries that are READY */
+	size_t unsettled;      /* entries that are READY or SENT */
+	size_t unsent;         /* entries that are READY */
+	uint64_t copied_bytes; /* of records on the heap */
 };
 
 /* Room for `max_window` <= INFLIGHT_MAX records.  Returns 0 or -ENOMEM. */
@@ -108,6 +109,9 @@ void inflight_forget_sent(struct inflight *inflight);
 
 /* The packet identifier of a record, 1..INFLIGHT_IDS. */
 uint16_t inflight_id(uint64_t sequence);
+
+/* The only sequence from `from` on, less than one round, with that one. */
+uint64_t inflight_sequence(uint64_t from, uint16_t id);
 
 /* The unsettled entry with that identifier, or NULL. */
 struct inflight_entry *inflight_find(struct inflight *inflight, uint16_t id);

@@ -12,6 +12,13 @@
 #include "common/msg/record.h"
 #include "common/msg/topic.h"
 
+/* Bytes of received messages that wait for the broker, roughly. */
+#define WINDOW_BYTES (4u << 20)
+#define WINDOW_LEAST 8
+#define WINDOW_MOST 256
+
+_Static_assert(WINDOW_MOST <= NOTES_TAKEN / 2, "all of them can be noted");
+
 enum item_state {
 	ITEM_WAITS,    /* for its lane, or for room in it */
 	ITEM_WRITTEN,  /* in the lane, not yet committed */
@@ -24,6 +31,8 @@ struct ingest_item {
 	enum item_state state;
 	uint16_t id;
 	uint8_t qos;
+	uint32_t lane; /* once it is written, as what follows */
+	size_t note;   /* where a QoS 2 message is noted */
 	uint64_t received_ns;
 	size_t topic_len;
 	size_t body_len;
@@ -41,16 +50,27 @@ match(
 	    slice_of(filter, filter_len), slice_of(topic, topic_len));
 }
 
+size_t
+ingest_window(size_t max_packet)
+{
+	size_t count = WINDOW_BYTES / max_packet;
+
+	if (count < WINDOW_LEAST)
+		return WINDOW_LEAST;
+	return count > WINDOW_MOST ? WINDOW_MOST : count;
+}
+
 int
 ingest_init(struct ingest *ingest, const char *name,
     const struct mapping *rules, const struct remote_kind *kind,
-    struct remote *remote, struct stats_block *counters,
+    struct remote *remote, struct notes *notes, struct stats_block *counters,
     void (*open_lane)(void *arg, const char *set), void *arg)
 {
 	*ingest = (struct ingest){
 		.rules = rules,
 		.kind = kind,
 		.remote = remote,
+		.notes = notes,
 		.counters = counters,
 		.open_lane = open_lane,
 		.arg = arg,
@@ -96,6 +116,7 @@ void
 ingest_attach(struct ingest *ingest, struct ring_link *link, const char *self)
 {
 	ingest->link = link;
+	ingest->fault = NULL;
 	snprintf(ingest->self, sizeof(ingest->self), "%s", self);
 }
 
@@ -106,10 +127,24 @@ ingest_detach(struct ingest *ingest)
 	lane_table_reset(ingest->lanes);
 }
 
-void
-ingest_up(struct ingest *ingest, const char *weir_id)
+bool
+ingest_up(struct ingest *ingest, const struct remote_limits *limits)
 {
-	snprintf(ingest->origin, sizeof(ingest->origin), "%s", weir_id);
+	size_t at = 0;
+	uint16_t id;
+
+	snprintf(ingest->origin, sizeof(ingest->origin), "%s", limits->weir_id);
+	if (notes_connected(ingest->notes, limits->session_present))
+		return true;
+	while ((id = notes_next_taken(ingest->notes, &at)) != 0)
+		ingest->kind->remind(ingest->remote, id);
+	return false;
+}
+
+bool
+ingest_forgotten(struct ingest *ingest, uint16_t id)
+{
+	return notes_release(ingest->notes, id);
 }
 
 void
@@ -254,7 +289,10 @@ ingest_received(struct ingest *ingest, const struct remote_message *message,
 	struct record_message record;
 
 	stats_increment(ingest->counters, BRIDGED_received);
-	if (trail_contains(message->properties, ingest->self)) {
+	if (message->qos == 2 && notes_is_taken(ingest->notes, message->id)) {
+		stats_increment(ingest->counters, BRIDGED_received_copies);
+		settle_at_once(ingest, message, ITEM_ACCEPTED);
+	} else if (trail_contains(message->properties, ingest->self)) {
 		stats_increment(ingest->counters, BRIDGED_loops);
 		settle_at_once(ingest, message, ITEM_ACCEPTED);
 	} else if (!translate(ingest, message, &record)) {
@@ -267,7 +305,8 @@ ingest_received(struct ingest *ingest, const struct remote_message *message,
 
 /* The lane's producer when it is open; asks for it when it is not. */
 static struct ring_producer *
-lane_of(struct ingest *ingest, const struct ingest_item *item)
+lane_of(
+    struct ingest *ingest, const struct ingest_item *item, uint32_t *out_lane)
 {
 	struct lane_choice choice;
 
@@ -277,6 +316,7 @@ lane_of(struct ingest *ingest, const struct ingest_item *item)
 		ingest->open_lane(ingest->arg, choice.set);
 	if (choice.state != LANE_IS_OPEN)
 		return NULL;
+	*out_lane = choice.lane;
 	return ring_link_producer(ingest->link, choice.lane);
 }
 
@@ -294,49 +334,67 @@ change_state(
 
 /* The item is written next, and is one to be traced from here on. */
 static void
-begin_trace(struct ingest *ingest, const struct ring_producer *lane,
-    const struct ingest_item *item, struct ring_record *record)
+begin_trace(struct ingest *ingest, const struct ring_producer *producer,
+    uint32_t lane, const struct ingest_item *item, struct ring_record *record)
 {
-	struct lane_choice choice;
 	struct ring_trace_id id;
 
-	lane_table_choose(
-	    ingest->lanes, item->body + TOPIC_OFFSET, item->topic_len, &choice);
 	record->flags |= RING_TRACED;
 	record->source_link = ring_link_identity(ingest->link)->link;
-	record->source_lane = (uint16_t)choice.lane;
-	record->source_sequence = ring_producer_sequence(lane) + 1;
+	record->source_lane = (uint16_t)lane;
+	record->source_sequence = ring_producer_sequence(producer) + 1;
 	id = ring_trace_id_of(record);
 	ring_trace_note(ring_link_trace(ingest->link), &id, RING_TRACE_READ,
 	    item->received_ns);
 }
 
-/* Returns false when the lane has no room for it now. */
-static bool
-write_item(
-    struct ingest *ingest, struct ring_producer *lane, struct ingest_item *item)
+/*
+ * Finish the record.  A QoS 2 message is noted before the commit that makes
+ * the note true.
+ */
+static void
+put_item(struct ingest *ingest, struct ring_producer *producer, uint32_t lane,
+    struct ingest_item *item)
 {
 	struct ring_record record = {
 		.length = (uint32_t)item->body_len,
 		.kind = RECORD_MESSAGE,
 		.time_ns = item->received_ns,
 	};
+
+	if (ring_trace_is_due(ring_link_trace(ingest->link)))
+		begin_trace(ingest, producer, lane, item, &record);
+	ring_put(producer, &record);
+	ring_trace_note_record(
+	    ring_link_trace(ingest->link), &record, RING_TRACE_PUT);
+	item->lane = lane;
+	if (item->qos == 2)
+		item->note = notes_take(ingest->notes, item->id, lane,
+		    ring_producer_sequence(producer));
+	change_state(ingest, item, ITEM_WRITTEN);
+}
+
+/* Returns false when the lane has no room for it now. */
+static bool
+write_item(struct ingest *ingest, struct ring_producer *producer, uint32_t lane,
+    struct ingest_item *item)
+{
 	void *place;
 
-	switch (ring_claim(lane, item->body_len, &place)) {
+	if (item->qos == 2 && !notes_has_room(ingest->notes))
+		return false;
+	switch (ring_claim(producer, item->body_len, &place)) {
 	case 0:
 		memcpy(place, item->body, item->body_len);
-		if (ring_trace_is_due(ring_link_trace(ingest->link)))
-			begin_trace(ingest, lane, item, &record);
-		ring_put(lane, &record);
-		ring_trace_note_record(
-		    ring_link_trace(ingest->link), &record, RING_TRACE_PUT);
-		change_state(ingest, item, ITEM_WRITTEN);
+		put_item(ingest, producer, lane, item);
 		return true;
 	case -EMSGSIZE:
 		stats_increment(ingest->counters, BRIDGED_received_refused);
 		change_state(ingest, item, ITEM_REFUSED);
 		return true;
+	case -EPROTO:
+		ingest->fault = ring_producer_fault(producer);
+		return false;
 	default:
 		return false;
 	}
@@ -361,38 +419,55 @@ static void
 write_all(struct ingest *ingest)
 {
 	struct full_lanes full = { .count = 0 };
-	struct ring_producer *lane;
+	struct ring_producer *producer;
+	uint32_t lane;
 
 	for (struct ingest_item *item = ingest->first;
 	     item != NULL && ingest->waiting != 0; item = item->next) {
 		if (item->state != ITEM_WAITS)
 			continue;
-		lane = lane_of(ingest, item);
-		if (lane == NULL || is_full(&full, lane))
+		producer = lane_of(ingest, item, &lane);
+		if (producer == NULL || is_full(&full, producer))
 			continue;
-		if (!write_item(ingest, lane, item))
-			full.lanes[full.count++] = lane;
+		if (!write_item(ingest, producer, lane, item))
+			full.lanes[full.count++] = producer;
 	}
 }
 
+static void
+accept_item(struct ingest *ingest, struct ingest_item *item)
+{
+	stats_increment(ingest->counters, BRIDGED_received_committed);
+	if (item->qos == 2)
+		notes_confirm(ingest->notes, item->note);
+	item->state = ITEM_ACCEPTED;
+}
+
+/*
+ * Commit all lanes.  Without a fault nothing that was put is left uncommitted
+ * then; what a poisoned lane did not take stays as it is, the link is at its
+ * end.  Returns true when there was something to commit.
+ */
 static bool
 commit_all(struct ingest *ingest, uint64_t now_ns)
 {
-	struct ring_producer *lane;
+	struct ring_producer *producer;
+	uint32_t sound = 0;
 	bool any = false;
 
-	for (uint32_t i = 0; i < RING_LANES; i++) {
-		lane = ring_link_producer(ingest->link, i);
-		if (lane != NULL && ring_commit(lane, now_ns))
+	for (uint32_t lane = 0; lane < RING_LANES; lane++) {
+		producer = ring_link_producer(ingest->link, lane);
+		if (producer == NULL)
+			continue;
+		if (ring_commit(producer, now_ns))
 			any = true;
+		if (!ring_producer_is_poisoned(producer))
+			sound |= UINT32_C(1) << lane;
 	}
-	for (struct ingest_item *item = ingest->first; any && item != NULL;
+	for (struct ingest_item *item = ingest->first; item != NULL;
 	     item = item->next)
-		if (item->state == ITEM_WRITTEN) {
-			stats_increment(
-			    ingest->counters, BRIDGED_received_committed);
-			item->state = ITEM_ACCEPTED;
-		}
+		if (item->state == ITEM_WRITTEN && (sound >> item->lane & 1))
+			accept_item(ingest, item);
 	return any;
 }
 
@@ -442,10 +517,20 @@ ingest_work(struct ingest *ingest, uint64_t now_ns)
 	return any;
 }
 
+static bool
+has_room(const struct ingest *ingest, struct ring_producer *producer,
+    const struct ingest_item *item)
+{
+	return (item->qos != 2 || notes_has_room(ingest->notes)) &&
+	    ring_producer_has_room(producer, item->body_len);
+}
+
 bool
 ingest_is_movable(struct ingest *ingest)
 {
-	struct ring_producer *lane;
+	struct full_lanes full = { .count = 0 };
+	struct ring_producer *producer;
+	uint32_t lane;
 
 	if (ingest->link == NULL || ingest->waiting == 0)
 		return false;
@@ -453,10 +538,12 @@ ingest_is_movable(struct ingest *ingest)
 	     item = item->next) {
 		if (item->state != ITEM_WAITS)
 			continue;
-		lane = lane_of(ingest, item);
-		if (lane != NULL &&
-		    ring_producer_has_room(lane, item->body_len))
+		producer = lane_of(ingest, item, &lane);
+		if (producer == NULL || is_full(&full, producer))
+			continue;
+		if (has_room(ingest, producer, item))
 			return true;
+		full.lanes[full.count++] = producer;
 	}
 	return false;
 }

@@ -10,6 +10,10 @@
  * when the queue is full is dropped and counted; what is acknowledged is
  * bounded by the remote's interface (max_pending of remote.h).
  *
+ * A QoS 2 message enters its lane once: its identifier is in the notes from
+ * before the commit until the remote's PUBREL, also over our own death.  A
+ * copy that comes in between is acknowledged and goes no further.
+ *
  * All work with rings is done in ingest_work(), once a turn.  The loop's
  * thread.
  */
@@ -22,6 +26,7 @@
 #include <stdint.h>
 
 #include "bridged/mapping.h"
+#include "bridged/notes.h"
 #include "bridged/remote.h"
 #include "common/ring/lane.h"
 #include "common/ring/ring_link.h"
@@ -36,9 +41,11 @@ struct ingest {
 	const struct mapping *rules;
 	const struct remote_kind *kind;
 	struct remote *remote;
+	struct notes *notes; /* open while attached */
 	struct stats_block *counters;
 	struct lane_table *lanes;
 	struct ring_link *link; /* NULL: not attached */
+	const char *fault;      /* of the broker's memory, once one is found */
 	char self[REMOTE_WEIR_ID_SIZE];
 	char origin[REMOTE_WEIR_ID_SIZE]; /* the remote, if it is a Weir */
 	struct ingest_item *first;
@@ -51,10 +58,13 @@ struct ingest {
 	void *arg;
 };
 
+/* Messages that may wait for acknowledgement, when each has `max_packet`. */
+size_t ingest_window(size_t max_packet);
+
 /* Returns 0 or -ENOMEM.  Everything passed in must outlive it. */
 int ingest_init(struct ingest *ingest, const char *name,
     const struct mapping *rules, const struct remote_kind *kind,
-    struct remote *remote, struct stats_block *counters,
+    struct remote *remote, struct notes *notes, struct stats_block *counters,
     void (*open_lane)(void *arg, const char *set), void *arg);
 void ingest_fini(struct ingest *ingest);
 
@@ -65,8 +75,14 @@ void ingest_detach(struct ingest *ingest);
 /*
  * The remote is there.  If it is a Weir, its instance is added to the trail
  * of what it sends: else another bridge would carry it back to there.
+ * Returns true when it may be asked for messages.  False: it is being asked
+ * what it knows of the identifiers in the notes; a new session would use the
+ * same ones for new messages.  Then ingest_forgotten() ends that.
  */
-void ingest_up(struct ingest *ingest, const char *weir_id);
+bool ingest_up(struct ingest *ingest, const struct remote_limits *limits);
+
+/* PUBREL.  Returns false when no message was known by that identifier. */
+bool ingest_forgotten(struct ingest *ingest, uint16_t id);
 
 /* The remote is gone: it will send again what it has no answer for. */
 void ingest_down(struct ingest *ingest);

@@ -20,7 +20,9 @@ struct link {
 	struct loop *loop;
 	const struct link_callbacks *callbacks;
 	void *arg;
+	const char *name;
 	char *run_dir;
+	struct lane_table *lanes;
 	struct ring_endpoint *endpoint;
 	struct ring_link *ring; /* NULL: not attached */
 	struct loop_fd control;
@@ -114,6 +116,14 @@ on_beat(void *arg)
 	loop_timer_start(&link->beat, BEAT_NS);
 }
 
+static void
+tell_lane(struct link *link, const struct ring_lane_geometry *geometry)
+{
+	log_debug("lane_opened", "bridge=%s lane=%u set=%s", link->name,
+	    (unsigned)geometry->lane, log_quote(geometry->name));
+	lane_table_opened(link->lanes, geometry->name, geometry->lane);
+}
+
 /* Lanes of a former life, and those that are opened with the link. */
 static void
 tell_lanes(struct link *link)
@@ -123,8 +133,7 @@ tell_lanes(struct link *link)
 	for (uint32_t lane = 0; lane < RING_LANES; lane++) {
 		geometry = ring_link_producer_lane(link->ring, lane);
 		if (geometry != NULL)
-			link->callbacks->lane_opened(
-			    link->arg, geometry->name, lane);
+			tell_lane(link, geometry);
 	}
 }
 
@@ -154,8 +163,7 @@ on_lane_opened(void *context, enum ring_direction direction,
 	struct link *link = context;
 
 	if (direction == RING_TO_BROKER)
-		link->callbacks->lane_opened(
-		    link->arg, geometry->name, geometry->lane);
+		tell_lane(link, geometry);
 }
 
 static void
@@ -163,7 +171,9 @@ on_lane_refused(void *context, const char *set, const char *text)
 {
 	struct link *link = context;
 
-	link->callbacks->lane_refused(link->arg, set, text);
+	log_warning("lane_refused", "bridge=%s set=%s reason=%s", link->name,
+	    log_quote(set), log_quote(text));
+	lane_table_refused(link->lanes, set);
 }
 
 static void
@@ -171,7 +181,7 @@ on_filters_begin(void *context)
 {
 	struct link *link = context;
 
-	link->callbacks->filters_begin(link->arg);
+	lane_table_begin(link->lanes);
 }
 
 static void
@@ -180,16 +190,21 @@ on_filter(
 {
 	struct link *link = context;
 
-	link->callbacks->filter(link->arg, bridge, filter, filter_length);
+	/* What is wrong with it is reported at the end of the list. */
+	(void)lane_table_add(link->lanes, bridge, filter, filter_length);
 }
 
 static void
 on_filters_end(void *context, uint64_t version)
 {
 	struct link *link = context;
+	int err;
 
 	(void)version;
-	link->callbacks->filters_end(link->arg);
+	err = lane_table_end(link->lanes);
+	if (err != 0)
+		log_error("filters_refused", "bridge=%s error=%s", link->name,
+		    log_quote(strerror(-err)));
 }
 
 static void
@@ -313,6 +328,7 @@ link_new(struct loop *loop, const char *run_dir, const char *name,
 	link->loop = loop;
 	link->callbacks = callbacks;
 	link->arg = arg;
+	link->name = name;
 	link->retry_ns = RETRY_FIRST_NS;
 	link->run_dir = strdup(run_dir);
 	link->endpoint = ring_endpoint_new(
@@ -347,6 +363,12 @@ link_free(struct link *link)
 	ring_endpoint_free(link->endpoint);
 	free(link->run_dir);
 	free(link);
+}
+
+void
+link_set_lanes(struct link *link, struct lane_table *lanes)
+{
+	link->lanes = lanes;
 }
 
 struct ring_link *

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "common/net/loop.h"
+#include "common/ring/lane.h"
 #include "common/ring/ring_control.h"
 #include "common/ring/ring_link.h"
 
@@ -35,31 +36,27 @@ struct link_turn {
 };
 
 struct link_callbacks {
-	/*
-	 * Lanes that are open already are in the link; lane_opened() is
-	 * called for each of them next, as it is for those opened later.
-	 */
+	/* Its lanes that are open already are in the table next. */
 	void (*attached)(void *arg, struct ring_link *ring_link);
 	/* The link is gone after this call; `reason` may be NULL. */
 	void (*lost)(void *arg, const char *reason);
-	/* As in ring_control.h. */
-	void (*lane_opened)(void *arg, const char *set, uint32_t lane);
-	void (*lane_refused)(void *arg, const char *set, const char *text);
-	void (*filters_begin)(void *arg);
-	void (*filter)(void *arg, const char *bridge, const char *filter,
-	    size_t filter_len);
-	void (*filters_end)(void *arg);
 	/* Once a turn, also while detached. */
 	void (*work)(void *arg, struct link_turn *turn);
 	bool (*is_movable)(void *arg);
 };
 
-/* Starts to connect.  NULL without memory. */
+/*
+ * Starts to connect, from the loop's next turn; link_set_lanes() comes first.
+ * `name` must outlive it.  NULL without memory.
+ */
 struct link *link_new(struct loop *loop, const char *run_dir, const char *name,
     const struct link_callbacks *callbacks, void *arg);
 
 /* Accepts NULL. */
 void link_free(struct link *link);
+
+/* The table to be told of lanes and filters; it must outlive the link's use. */
+void link_set_lanes(struct link *link, struct lane_table *lanes);
 
 /* NULL while not attached. */
 struct ring_link *link_ring(struct link *link);

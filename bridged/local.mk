@@ -12,6 +12,8 @@ libbridged_a_SOURCES = \
 	%D%/backoff.h \
 	%D%/bridge.c \
 	%D%/bridge.h \
+	%D%/claims.c \
+	%D%/claims.h \
 	%D%/counters.def \
 	%D%/counters.h \
 	%D%/forward.c \
@@ -24,12 +26,20 @@ libbridged_a_SOURCES = \
 	%D%/link.h \
 	%D%/mapping.c \
 	%D%/mapping.h \
+	%D%/notes.c \
+	%D%/notes.h \
+	%D%/notes_layout.h \
+	%D%/outgoing.c \
+	%D%/outgoing.h \
 	%D%/remote.h \
 	%D%/remote_mqtt.c \
 	%D%/remote_mqtt.h \
 	%D%/remote_mqtt_input.c \
+	%D%/remote_mqtt_subscribe.c \
 	%D%/report.c \
 	%D%/report.h \
+	%D%/session.c \
+	%D%/session.h \
 	%D%/trail.c \
 	%D%/trail.h
 libbridged_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)

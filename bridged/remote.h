@@ -6,12 +6,20 @@
  * A kind of remote is a table of functions, struct remote_kind; a remote of
  * that kind is an opaque object.  All of it runs on the bridge's loop.
  *
- *	open    ->  up		connected, limits known
+ *	open    ->  connecting	the remote is about to hear from us
+ *		->  up		connected, limits known
  *		->  down	could not, or lost: closed already, open again
- *	send    ->  settled	the remote has it, or will never take it
+ *	send    ->  kept	QoS 2: the remote has it, and remembers that
+ *		->  settled	it is done with, or will never be taken
+ *	release ->  settled	QoS 2, kept before: the rest of the exchange
+ *	end     ->  ended	QoS 2: an exchange that nobody knows any more
+ *	receive			begin to be sent messages
  *	received -> acknowledge	once the message is safe
+ *		->  forgotten	QoS 2: the remote will not send it again
+ *	remind  ->  forgotten	QoS 2: as if acknowledged once more
  *
- * Callbacks come from the loop, never from inside one of the functions.
+ * Callbacks come from the loop, never from inside one of the functions;
+ * acknowledge, remind and receive may be called from inside a callback.
  */
 
 #ifndef WEIR_BRIDGED_REMOTE_H
@@ -37,7 +45,9 @@ struct remote;
 /* What the remote told about itself; valid until it is down. */
 struct remote_limits {
 	size_t window;        /* unacknowledged messages it takes */
+	uint8_t max_qos;      /* that it takes */
 	bool session_present; /* it remembers what was sent before */
+	bool keeps_session;   /* it will remember when we are away */
 	char weir_id[REMOTE_WEIR_ID_SIZE]; /* its instance, or "" */
 };
 
@@ -68,6 +78,8 @@ enum remote_trouble {
 };
 
 struct remote_callbacks {
+	void (*connecting)(void *arg);
+
 	void (*up)(void *arg, const struct remote_limits *limits);
 
 	/* `why` is text for the log: printable, quotes balanced. */
@@ -76,8 +88,21 @@ struct remote_callbacks {
 	void (*settled)(void *arg, uint16_t id, enum remote_verdict verdict,
 	    const char *why);
 
+	/*
+	 * The remote has the message of this identifier and is to be told, as
+	 * soon as this returns, that it may forget the identifier.  Returns
+	 * false when no message of ours has it.
+	 */
+	bool (*kept)(void *arg, uint16_t id);
+
+	/* Whatever the remote had under it, it has no more. */
+	void (*ended)(void *arg, uint16_t id);
+
 	/* `message` is valid during the call. */
 	void (*received)(void *arg, const struct remote_message *message);
+
+	/* The identifier is free; returns false when it was before. */
+	bool (*forgotten)(void *arg, uint16_t id);
 
 	/* The socket takes more again. */
 	void (*writable)(void *arg);
@@ -103,23 +128,30 @@ struct remote_kind {
 
 	/*
 	 * Start to connect; one up() or down() follows.  `self` is our own
-	 * instance.  With `ids_are_new` what the remote remembers of our
-	 * identifiers belongs to another life.
+	 * instance.
 	 */
-	void (*open)(struct remote *remote, const char *self, bool ids_are_new);
+	void (*open)(struct remote *remote, const char *self);
 
 	/*
 	 * Returns 0; -EAGAIN when the socket is full (writable() follows);
 	 * -EMSGSIZE when the remote does not take packets of that size,
-	 * -ENOTCONN when it is not up.  The QoS may be lowered to what the
-	 * remote has: *out_qos is what it was sent at.
+	 * -ENOTCONN when it is not up.
 	 */
-	int (*send)(struct remote *remote, const struct remote_message *message,
-	    uint8_t *out_qos);
+	int (*send)(
+	    struct remote *remote, const struct remote_message *message);
+
+	/* Returns as send(); the message itself is not sent. */
+	int (*release)(struct remote *remote, uint16_t id);
+	int (*end)(struct remote *remote, uint16_t id);
+
+	/* Once a connection. */
+	void (*receive)(struct remote *remote);
 
 	/* A message received at QoS 1 or 2 is safe, or refused for good. */
 	void (*acknowledge)(
 	    struct remote *remote, uint16_t id, uint8_t qos, bool accepted);
+
+	void (*remind)(struct remote *remote, uint16_t id);
 
 	/* Say good-bye and close; no callback follows. */
 	void (*close)(struct remote *remote);

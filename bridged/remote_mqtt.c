@@ -315,6 +315,7 @@ send_connect(struct remote *remote, const char *password)
 	size = mqtt_encode_connect(packet, size, &connect);
 	if (remote->version != MQTT_5 && remote->bridge_bit)
 		set_bridge_bit(packet);
+	remote->spec.callbacks->connecting(remote->spec.arg);
 	remote_mqtt_write(remote, packet, size);
 	explicit_bzero(packet, size);
 	free(packet);
@@ -359,17 +360,14 @@ on_connected(void *arg, int fd, const char *what)
 }
 
 static void
-mqtt_open(struct remote *remote, const char *self, bool ids_are_new)
+mqtt_open(struct remote *remote, const char *self)
 {
 	const struct conf_bridge *conf = remote->spec.conf;
 
 	BUG_ON(remote->state != REMOTE_IDLE);
 	snprintf(remote->self, sizeof(remote->self), "%s", self);
-	if (ids_are_new) {
-		remote->ids_are_new = true;
-		memset(remote->flows, 0, sizeof(remote->flows));
-		memset(remote->purged, 0, sizeof(remote->purged));
-	}
+	memset(remote->flows, 0, sizeof(remote->flows));
+	memset(remote->ending, 0, sizeof(remote->ending));
 	remote->ping_sent = false;
 	enter(remote, REMOTE_CONNECTING);
 	loop_timer_start(&remote->deadline, conf->connect_timeout_ns);
@@ -379,81 +377,20 @@ mqtt_open(struct remote *remote, const char *self, bool ids_are_new)
 		remote_mqtt_fail(remote, REMOTE_LOST, "out of memory");
 }
 
-/* All rules in one packet. */
-static void
-subscribe(struct remote *remote)
-{
-	const struct mapping *rules = remote->spec.receive;
-	struct mqtt_subscription *list;
-	uint8_t *packet = NULL;
-	size_t size = 0;
-
-	list = calloc(rules->count, sizeof(*list));
-	for (size_t i = 0; list != NULL && i < rules->count; i++)
-		list[i] = (struct mqtt_subscription){
-			.filter = slice_of_string(rules->rules[i].filter),
-			.qos = rules->rules[i].qos,
-			.no_local = true,
-			.retain_as_published = true,
-			.retain_handling = 1,
-		};
-	if (list != NULL)
-		size = mqtt_subscribe_size(
-		    list, rules->count, NULL, remote->version);
-	if (size != 0 && size <= remote->max_packet)
-		packet = malloc(size);
-	if (packet == NULL) {
-		remote_mqtt_fail(remote, REMOTE_DENIED,
-		    "the receive rules do not fit a SUBSCRIBE packet");
-	} else {
-		size = mqtt_encode_subscribe(packet, size,
-		    REMOTE_MQTT_SUBSCRIBE_ID, list, rules->count, NULL,
-		    remote->version);
-		remote_mqtt_write(remote, packet, size);
-	}
-	free(packet);
-	free(list);
-}
-
 void
 remote_mqtt_start(struct remote *remote)
 {
 	loop_timer_stop(&remote->deadline);
 	enter(remote, REMOTE_UP);
-	if (!remote->limits.session_present) {
-		memset(remote->flows, 0, sizeof(remote->flows));
-		memset(remote->taken, 0, sizeof(remote->taken));
-		remote->ids_are_new = false;
-	}
 	if (remote->keepalive_ns != 0)
 		loop_timer_start(&remote->tick, remote->keepalive_ns / 8);
-	if (remote->spec.receive->count != 0)
-		subscribe(remote);
-	if (remote->state == REMOTE_UP)
-		remote->spec.callbacks->up(remote->spec.arg, &remote->limits);
-}
-
-/*
- * What the remote remembers under this identifier may be an exchange of a
- * bridge whose ring is gone; it would take our message for a copy of that
- * one.  A PUBREL first ends the old exchange.
- */
-static void
-purge(struct remote *remote, uint16_t id)
-{
-	if (!remote->ids_are_new || remote_mqtt_bit(remote->purged, id)) {
-		remote->flows[id] = REMOTE_FLOW_PUBREC;
-		return;
-	}
-	remote_mqtt_set_bit(remote->purged, id, true);
-	remote->flows[id] = REMOTE_FLOW_PURGE;
-	remote_mqtt_write_ack(remote, MQTT_PUBREL, id, MQTT_SUCCESS);
+	remote->spec.callbacks->up(remote->spec.arg, &remote->limits);
 }
 
 static int
-write_publish(
-    struct remote *remote, const struct remote_message *message, uint8_t qos)
+write_publish(struct remote *remote, const struct remote_message *message)
 {
+	uint8_t qos = message->qos;
 	struct mqtt_publish_out publish = {
 		.dup = message->dup && qos != 0,
 		.retain = message->retain && remote->retain_available,
@@ -472,10 +409,9 @@ write_publish(
 		return -EMSGSIZE;
 	if (stream_room(&remote->stream) < size + MQTT_SMALL_PACKET_BYTES)
 		return -EAGAIN;
-	if (qos == 1)
-		remote->flows[message->id] = REMOTE_FLOW_PUBACK;
-	else if (qos == 2)
-		purge(remote, message->id);
+	if (qos != 0)
+		remote->flows[message->id] =
+		    qos == 1 ? REMOTE_FLOW_PUBACK : REMOTE_FLOW_PUBREC;
 	size = mqtt_encode_publish(remote->scratch, remote->spec.max_packet,
 	    &publish, remote->version, NULL);
 	remote_mqtt_write(remote, remote->scratch, size);
@@ -483,31 +419,52 @@ write_publish(
 }
 
 static int
-mqtt_send(struct remote *remote, const struct remote_message *message,
-    uint8_t *out_qos)
+mqtt_send(struct remote *remote, const struct remote_message *message)
 {
-	/* [MQTT-3.2.2-11] no QoS above the remote's Maximum QoS */
-	uint8_t qos =
-	    message->qos < remote->max_qos ? message->qos : remote->max_qos;
-	int err;
-
 	if (remote->state != REMOTE_UP)
 		return -ENOTCONN;
 	if (stream_pending(&remote->stream) >= PENDING_HIGH)
 		return -EAGAIN;
+	return write_publish(remote, message);
+}
 
-	/* [MQTT-4.4.0-1] after PUBREC only the PUBREL is sent again. */
-	if (qos == 2 && message->dup &&
-	    remote->flows[message->id] == REMOTE_FLOW_PUBCOMP) {
-		remote_mqtt_write_ack(
-		    remote, MQTT_PUBREL, message->id, MQTT_SUCCESS);
-		*out_qos = qos;
-		return 0;
-	}
-	err = write_publish(remote, message, qos);
+static int
+write_pubrel(struct remote *remote, uint16_t id)
+{
+	if (remote->state != REMOTE_UP)
+		return -ENOTCONN;
+	if (stream_pending(&remote->stream) >= PENDING_HIGH)
+		return -EAGAIN;
+	remote_mqtt_write_ack(remote, MQTT_PUBREL, id, MQTT_SUCCESS);
+	return remote->state == REMOTE_UP ? 0 : -ENOTCONN;
+}
+
+/* [MQTT-4.4.0-1] after PUBREC only the PUBREL is sent again. */
+static int
+mqtt_release(struct remote *remote, uint16_t id)
+{
+	int err = write_pubrel(remote, id);
+
 	if (err == 0)
-		*out_qos = qos;
+		remote->flows[id] = REMOTE_FLOW_PUBCOMP;
 	return err;
+}
+
+static int
+mqtt_end(struct remote *remote, uint16_t id)
+{
+	int err = write_pubrel(remote, id);
+
+	if (err == 0)
+		remote_mqtt_set_bit(remote->ending, id, true);
+	return err;
+}
+
+static void
+mqtt_remind(struct remote *remote, uint16_t id)
+{
+	if (remote->state == REMOTE_UP)
+		remote_mqtt_write_ack(remote, MQTT_PUBREC, id, MQTT_SUCCESS);
 }
 
 static void
@@ -515,14 +472,7 @@ mqtt_acknowledge(struct remote *remote, uint16_t id, uint8_t qos, bool accepted)
 {
 	enum mqtt_reason reason =
 	    accepted ? MQTT_SUCCESS : MQTT_IMPLEMENTATION_SPECIFIC_ERROR;
-	bool is_done = accepted || remote->version != MQTT_5;
 
-	/*
-	 * Also when the connection has gone meanwhile: sent again, it is
-	 * known [MQTT-4.3.3-10].  An error in PUBREC ends the exchange.
-	 */
-	if (qos == 2 && is_done)
-		remote_mqtt_set_bit(remote->taken, id, true);
 	if (remote->state != REMOTE_UP || !remote_mqtt_bit(remote->pending, id))
 		return;
 	remote_mqtt_set_bit(remote->pending, id, false);
@@ -594,6 +544,10 @@ const struct remote_kind remote_mqtt = {
 	.free = mqtt_free,
 	.open = mqtt_open,
 	.send = mqtt_send,
+	.release = mqtt_release,
+	.end = mqtt_end,
+	.receive = remote_mqtt_subscribe,
 	.acknowledge = mqtt_acknowledge,
+	.remind = mqtt_remind,
 	.close = mqtt_close,
 };

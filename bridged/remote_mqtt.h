@@ -4,7 +4,8 @@
  * remote_mqtt - a remote that speaks MQTT 3.1.1 or 5.0: what its files share.
  *
  * remote_mqtt.c makes the connection and sends; remote_mqtt_input.c reads
- * what the remote sends.  Nobody else includes this file.
+ * what the remote sends; remote_mqtt_subscribe.c asks for it.  Nobody else
+ * includes this file.
  *
  *	IDLE --open--> CONNECTING --socket--> HANDSHAKE --CONNACK--> UP
  *	  ^                 |                     |                   |
@@ -43,7 +44,6 @@ enum remote_state {
 enum remote_flow {
 	REMOTE_FLOW_FREE,
 	REMOTE_FLOW_PUBACK,
-	REMOTE_FLOW_PURGE, /* PUBCOMP for another life's exchange, then REC */
 	REMOTE_FLOW_PUBREC,
 	REMOTE_FLOW_PUBCOMP /* PUBREL was sent: the message is theirs */
 };
@@ -64,7 +64,6 @@ struct remote {
 
 	bool
 	    bridge_bit; /* say that we are a bridge, as 3.1.1 brokers know it */
-	bool ids_are_new; /* see struct remote_kind */
 	bool ping_sent;
 	uint64_t ping_ns;
 	uint64_t sent_ns;
@@ -73,16 +72,16 @@ struct remote {
 
 	struct remote_limits limits;
 	size_t max_packet; /* what the remote takes, bytes */
-	uint8_t max_qos;
 	bool retain_available;
 
 	uint8_t *scratch; /* spec.max_packet bytes, for one packet to send */
+
+	/* Of this connection, by our packet identifier. */
 	uint8_t flows[65536];
-	uint8_t purged[8192]; /* bit: the identifier is not of another life */
+	uint8_t ending[8192]; /* bit: PUBCOMP of another life's exchange */
 
 	/* Received: bit by the remote's packet identifier. */
 	uint8_t pending[8192]; /* we owe an acknowledgement */
-	uint8_t taken[8192];   /* QoS 2, ours, PUBREL to come */
 	size_t pending_count;
 	bool is_held; /* MQTT 3.1.1: too many, the next is left unread */
 };
@@ -115,8 +114,13 @@ void remote_mqtt_write(struct remote *remote, const uint8_t *p, size_t len);
 void remote_mqtt_write_ack(struct remote *remote, enum mqtt_packet_type type,
     uint16_t id, enum mqtt_reason reason);
 
-/* CONNACK was good: subscribe, start to keep alive. */
+/* CONNACK was good: start to keep alive. */
 void remote_mqtt_start(struct remote *remote);
+
+/* Ask for all receive rules in one SUBSCRIBE, and read what it came to. */
+void remote_mqtt_subscribe(struct remote *remote);
+void remote_mqtt_on_suback(
+    struct remote *remote, const struct mqtt_frame *frame);
 
 /*
  * MQTT 3.1.1 has no Receive Maximum: read no further until what is there has

@@ -89,10 +89,11 @@ read_limits(struct remote *remote, const struct mqtt_connack *connack)
 
 	*limits = (struct remote_limits){
 		.window = conf->max_inflight,
+		.max_qos = 2,
 		.session_present = connack->session_present,
+		.keeps_session = true,
 	};
 	remote->max_packet = MQTT_MAX_PACKET_BYTES;
-	remote->max_qos = 2;
 	remote->retain_available = true;
 	remote->keepalive_ns =
 	    conf->keepalive_ns / CLOCK_SECOND_NS * CLOCK_SECOND_NS;
@@ -105,13 +106,17 @@ read_limits(struct remote *remote, const struct mqtt_connack *connack)
 	if (mqtt_properties_has(properties, MQTT_MAXIMUM_PACKET_SIZE))
 		remote->max_packet = properties->maximum_packet_size;
 	if (mqtt_properties_has(properties, MQTT_MAXIMUM_QOS))
-		remote->max_qos = properties->maximum_qos;
+		limits->max_qos = properties->maximum_qos;
 	if (mqtt_properties_has(properties, MQTT_RETAIN_AVAILABLE))
 		remote->retain_available = properties->retain_available != 0;
 	/* [MQTT-3.2.2-21] the server's keep alive replaces ours */
 	if (mqtt_properties_has(properties, MQTT_SERVER_KEEP_ALIVE))
 		remote->keepalive_ns =
 		    properties->server_keep_alive_s * CLOCK_SECOND_NS;
+	/* [MQTT-3.2.2.3.2] what the remote says replaces what we asked for */
+	if (mqtt_properties_has(properties, MQTT_SESSION_EXPIRY_INTERVAL))
+		limits->keeps_session =
+		    properties->session_expiry_interval_s != 0;
 	read_weir_id(properties, limits->weir_id);
 }
 
@@ -146,7 +151,7 @@ must_wait(const struct remote *remote, const struct mqtt_frame *frame)
 	    remote->pending_count >= remote->spec.max_pending;
 }
 
-/* Is it a message, not a copy?  Copies are answered here. */
+/* Is it a message, not a copy of one that waits here already? */
 static bool
 accept_id(struct remote *remote, const struct mqtt_publish *publish)
 {
@@ -154,10 +159,6 @@ accept_id(struct remote *remote, const struct mqtt_publish *publish)
 
 	if (publish->qos == 0)
 		return true;
-	if (publish->qos == 2 && remote_mqtt_bit(remote->taken, id)) {
-		remote_mqtt_write_ack(remote, MQTT_PUBREC, id, MQTT_SUCCESS);
-		return false;
-	}
 	if (remote_mqtt_bit(remote->pending, id))
 		return false;
 	remote_mqtt_set_bit(remote->pending, id, true);
@@ -223,33 +224,57 @@ settle(struct remote *remote, uint16_t id, enum mqtt_reason reason)
 	    remote->spec.arg, id, verdict_of(reason), mqtt_reason_name(reason));
 }
 
+/*
+ * Is it for a message of ours?  A remote may also repeat, after a reconnect,
+ * what it said to a former life, before we have sent anything.
+ */
+static bool
+is_pubrec_ours(struct remote *remote, uint16_t id)
+{
+	switch (remote->flows[id]) {
+	case REMOTE_FLOW_PUBCOMP:
+		return true;
+	case REMOTE_FLOW_FREE:
+	case REMOTE_FLOW_PUBREC:
+		return remote->spec.callbacks->kept(remote->spec.arg, id);
+	default:
+		return false;
+	}
+}
+
 static void
 on_pubrec(struct remote *remote, const struct mqtt_ack *ack)
 {
-	uint8_t flow = remote->flows[ack->packet_id];
+	uint16_t id = ack->packet_id;
+	uint8_t flow = remote->flows[id];
 
-	if (flow != REMOTE_FLOW_PUBREC && flow != REMOTE_FLOW_PURGE &&
-	    flow != REMOTE_FLOW_PUBCOMP) {
-		remote_mqtt_write_ack(remote, MQTT_PUBREL, ack->packet_id,
-		    MQTT_PACKET_IDENTIFIER_NOT_FOUND);
+	/* Our PUBREL is on its way already. */
+	if (flow == REMOTE_FLOW_FREE && remote_mqtt_bit(remote->ending, id))
 		return;
-	}
 	if (mqtt_reason_is_error(ack->reason)) {
-		settle(remote, ack->packet_id, ack->reason);
+		/* Once kept it cannot be refused any more. */
+		if (flow == REMOTE_FLOW_PUBREC)
+			settle(remote, id, ack->reason);
+		else if (flow == REMOTE_FLOW_PUBCOMP)
+			settle(remote, id, MQTT_SUCCESS);
 		return;
 	}
-	remote->flows[ack->packet_id] = REMOTE_FLOW_PUBCOMP;
-	remote_mqtt_write_ack(
-	    remote, MQTT_PUBREL, ack->packet_id, MQTT_SUCCESS);
+	if (is_pubrec_ours(remote, id)) {
+		remote->flows[id] = REMOTE_FLOW_PUBCOMP;
+		remote_mqtt_write_ack(remote, MQTT_PUBREL, id, MQTT_SUCCESS);
+	} else {
+		remote_mqtt_write_ack(
+		    remote, MQTT_PUBREL, id, MQTT_PACKET_IDENTIFIER_NOT_FOUND);
+	}
 }
 
 /* The remote will not send this message again. */
 static void
 on_pubrel(struct remote *remote, const struct mqtt_ack *ack)
 {
-	bool known = remote_mqtt_bit(remote->taken, ack->packet_id);
+	const struct remote_callbacks *callbacks = remote->spec.callbacks;
+	bool known = callbacks->forgotten(remote->spec.arg, ack->packet_id);
 
-	remote_mqtt_set_bit(remote->taken, ack->packet_id, false);
 	remote_mqtt_write_ack(remote, MQTT_PUBCOMP, ack->packet_id,
 	    known ? MQTT_SUCCESS : MQTT_PACKET_IDENTIFIER_NOT_FOUND);
 }
@@ -257,13 +282,15 @@ on_pubrel(struct remote *remote, const struct mqtt_ack *ack)
 static void
 on_pubcomp(struct remote *remote, const struct mqtt_ack *ack)
 {
-	uint8_t *flow = &remote->flows[ack->packet_id];
+	uint16_t id = ack->packet_id;
 
-	if (*flow == REMOTE_FLOW_PURGE)
-		*flow = REMOTE_FLOW_PUBREC;
-	else if (*flow == REMOTE_FLOW_PUBCOMP)
+	if (remote_mqtt_bit(remote->ending, id)) {
+		remote_mqtt_set_bit(remote->ending, id, false);
+		remote->spec.callbacks->ended(remote->spec.arg, id);
+	} else if (remote->flows[id] == REMOTE_FLOW_PUBCOMP) {
 		/* An unknown identifier was completed before: it has it. */
-		settle(remote, ack->packet_id, MQTT_SUCCESS);
+		settle(remote, id, MQTT_SUCCESS);
+	}
 }
 
 static void
@@ -293,33 +320,6 @@ on_ack(struct remote *remote, const struct mqtt_frame *frame)
 		on_pubcomp(remote, &ack);
 		break;
 	}
-}
-
-static void
-on_suback(struct remote *remote, const struct mqtt_frame *frame)
-{
-	const struct mapping *rules = remote->spec.receive;
-	struct mqtt_suback suback;
-	enum mqtt_reason reason;
-
-	reason = mqtt_decode_suback(frame, remote->version, &suback);
-	if (reason == MQTT_SUCCESS &&
-	    (suback.packet_id != REMOTE_MQTT_SUBSCRIBE_ID ||
-		suback.codes.len != rules->count))
-		/* [MQTT-3.9.3-1] one code for each filter, in order */
-		reason = MQTT_PROTOCOL_ERROR;
-	if (reason != MQTT_SUCCESS) {
-		remote_mqtt_fault(
-		    remote, reason, "bad SUBACK: %s", mqtt_reason_name(reason));
-		return;
-	}
-	for (size_t i = 0; i < rules->count; i++)
-		if (mqtt_reason_is_error(suback.codes.data[i]))
-			log_warning("bridge_subscription_refused",
-			    "bridge=%s filter=%s reason=%s",
-			    remote->spec.conf->name,
-			    log_quote(rules->rules[i].filter),
-			    log_quote(mqtt_reason_name(suback.codes.data[i])));
 }
 
 static void
@@ -365,7 +365,7 @@ on_packet(struct remote *remote, const struct mqtt_frame *frame)
 		on_ack(remote, frame);
 		break;
 	case MQTT_SUBACK:
-		on_suback(remote, frame);
+		remote_mqtt_on_suback(remote, frame);
 		break;
 	case MQTT_PINGRESP:
 		remote->ping_sent = false;

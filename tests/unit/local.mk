@@ -16,6 +16,8 @@ unit_tests = \
 	test_conf \
 	test_drop_episode \
 	test_encode \
+	test_exactly_once_in \
+	test_exactly_once_out \
 	test_fdpass \
 	test_forward \
 	test_held \
@@ -39,6 +41,7 @@ unit_tests = \
 	test_mapping \
 	test_memfd \
 	test_message \
+	test_notes \
 	test_options \
 	test_packet \
 	test_pool \
@@ -117,6 +120,20 @@ test_drop_episode_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_encode_SOURCES  = %D%/test_encode.c
 test_encode_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_encode_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+
+test_exactly_once_in_SOURCES  = %D%/test_exactly_once_in.c
+test_exactly_once_in_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_exactly_once_in_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+test_exactly_once_in_LDFLAGS  = $(AM_LDFLAGS) \
+	-Wl,--wrap=ring_commit,--wrap=notes_take \
+	-Wl,--wrap=notes_confirm,--wrap=notes_release
+
+test_exactly_once_out_SOURCES  = %D%/test_exactly_once_out.c %D%/far_mqtt.h
+test_exactly_once_out_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_exactly_once_out_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+test_exactly_once_out_LDFLAGS  = $(AM_LDFLAGS) \
+	-Wl,--wrap=ring_release,--wrap=notes_publishing \
+	-Wl,--wrap=notes_keep,--wrap=notes_claim
 
 test_fdpass_SOURCES  = %D%/test_fdpass.c
 test_fdpass_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -209,6 +226,10 @@ test_memfd_LDADD    = libshm.a $(CHECK_LIBS)
 test_message_SOURCES  = %D%/test_message.c
 test_message_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_message_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_notes_SOURCES  = %D%/test_notes.c
+test_notes_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_notes_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_options_SOURCES  = %D%/test_options.c
 test_options_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -46,11 +46,19 @@ static struct sent sent[MOST_SENT];
 static size_t sent_count;
 static int send_result;
 static uint8_t remote_max_qos;
+static size_t window;
+static uint16_t released_ids[16];
+static size_t released_count;
+static size_t ended_count, end_at_most;
+static int end_result;
+static uint16_t first_ended, last_ended;
 
 static struct memory *memory;
 static struct ring_producer *producer;
 static struct ring_consumer *consumer;
 static struct forward forward;
+static struct notes notes;
+static struct notes_memory *notes_memory;
 static struct mapping rules;
 static struct stats *stats;
 static uint64_t now_ns;
@@ -70,8 +78,7 @@ static struct conf_bridge conf;
 static uint32_t flags; /* of the records that are put */
 
 static int
-fake_send(struct remote *remote, const struct remote_message *message,
-    uint8_t *out_qos)
+fake_send(struct remote *remote, const struct remote_message *message)
 {
 	struct sent *s = &sent[sent_count];
 
@@ -90,12 +97,36 @@ fake_send(struct remote *remote, const struct remote_message *message,
 	    (const char *)message->topic.data);
 	ck_assert_uint_eq(message->payload.len, sizeof(s->number));
 	memcpy(&s->number, message->payload.data, sizeof(s->number));
-	*out_qos =
-	    message->qos < remote_max_qos ? message->qos : remote_max_qos;
 	return 0;
 }
 
-static const struct remote_kind fake = { .type = "fake", .send = fake_send };
+static int
+fake_release(struct remote *remote, uint16_t id)
+{
+	ck_assert_ptr_null(remote);
+	ck_assert_uint_lt(released_count, 16);
+	released_ids[released_count++] = id;
+	return 0;
+}
+
+static int
+fake_end(struct remote *remote, uint16_t id)
+{
+	ck_assert_ptr_null(remote);
+	if (end_result != 0 && ended_count >= end_at_most)
+		return end_result;
+	if (ended_count++ == 0)
+		first_ended = id;
+	last_ended = id;
+	return 0;
+}
+
+static const struct remote_kind fake = {
+	.type = "fake",
+	.send = fake_send,
+	.release = fake_release,
+	.end = fake_end,
+};
 
 static const struct stats_row counter_rows[] = {
 #define STAT(kind, name, help) STATS_ROW(kind, name, help)
@@ -136,12 +167,28 @@ open_ring(void)
 }
 
 static void
-start(bool is_resumed)
+start(void)
 {
+	static const uint64_t committed[RING_LANES];
+	const char *fault;
+
+	memset(&notes, 0, sizeof(notes));
+	notes_open(&notes, notes_memory, 1, committed, &fault);
 	ck_assert_int_eq(forward_init(&forward, &conf, &rules, &fake, NULL,
-			     stats_block(stats, 0), SIZE / 4, now_ns),
+			     &notes, stats_block(stats, 0), SIZE / 4, now_ns),
 	    0);
-	forward_attach(&forward, consumer, SELF, is_resumed);
+	forward_attach(&forward, consumer, SELF);
+}
+
+/* Another process: nothing but the shared memory is left. */
+static void
+die_and_start(void)
+{
+	forward_fini(&forward);
+	ring_consumer_free(consumer);
+	ring_producer_free(producer);
+	open_ring();
+	start();
 }
 
 static void
@@ -153,10 +200,17 @@ setup(void)
 	sent_count = 0;
 	send_result = 0;
 	remote_max_qos = 2;
+	window = 4;
 	now_ns = 1000 * SECOND;
 	conf = (struct conf_bridge){
 		.name = name, .max_inflight = 4, .overflow = CONF_OVERFLOW_STALL
 	};
+	released_count = ended_count = 0;
+	end_result = 0;
+	end_at_most = SIZE_MAX;
+	notes_memory = aligned_alloc(4096, sizeof(*notes_memory));
+	ck_assert_ptr_nonnull(notes_memory);
+	memset(notes_memory, 0, sizeof(*notes_memory));
 	memory = aligned_alloc(4096, sizeof(*memory));
 	ck_assert_ptr_nonnull(memory);
 	memset(memory, 0, sizeof(*memory));
@@ -165,7 +219,7 @@ setup(void)
 	    mapping_init(&rules, conf_rules, 3, MAPPING_FORWARD, &bad), 0);
 	ck_assert_int_eq(
 	    stats_create("test", counter_rows, BRIDGED_COUNTERS, 1, &stats), 0);
-	start(false);
+	start();
 }
 
 static void
@@ -177,6 +231,7 @@ teardown(void)
 	ring_producer_free(producer);
 	ring_consumer_free(consumer);
 	free(memory);
+	free(notes_memory);
 }
 
 /* One turn of the loop. */
@@ -195,7 +250,8 @@ work(void)
 static void
 come_up(bool session_present)
 {
-	struct remote_limits limits = { .window = 4,
+	struct remote_limits limits = { .window = window,
+		.max_qos = remote_max_qos,
 		.session_present = session_present };
 
 	strcpy(limits.weir_id, OTHER);
@@ -377,12 +433,7 @@ START_TEST(reads_again_what_a_killed_bridge_had_under_way)
 	settle(0, REMOTE_TOOK);
 	work();
 
-	/* Another process: nothing but the ring is left. */
-	forward_fini(&forward);
-	ring_consumer_free(consumer);
-	ring_producer_free(producer);
-	open_ring();
-	start(true);
+	die_and_start();
 	come_up(true);
 	work();
 	ck_assert_uint_eq(sent_count, 5);
@@ -449,6 +500,8 @@ START_TEST(takes_qos_0_as_delivered_once_written)
 	ck_assert_uint_eq(sent[0].qos, 0);
 	ck_assert_uint_eq(totals().delivered, 1);
 	remote_max_qos = 0;
+	forward_down(&forward);
+	come_up(false);
 	put("one/a", 2);
 	work();
 	work();
@@ -601,6 +654,256 @@ START_TEST(waits_for_the_socket_when_it_is_full)
 }
 END_TEST
 
+/* Send three at QoS 2; the remote has the second, by its PUBREC. */
+static void
+send_three_and_keep_one(void)
+{
+	begin();
+	for (unsigned i = 0; i < 3; i++)
+		put("two/a", i);
+	work();
+	ck_assert_uint_eq(sent_count, 3);
+	ck_assert(forward_kept(&forward, sent[1].id));
+}
+
+START_TEST(releases_what_the_remote_has_and_sends_the_rest_again)
+{
+	send_three_and_keep_one();
+	if (_i == 0)
+		forward_down(&forward);
+	else
+		die_and_start();
+	come_up(true);
+	work();
+	ck_assert_uint_eq(released_count, 1);
+	ck_assert_uint_eq(released_ids[0], sent[1].id);
+	ck_assert_uint_eq(sent_count, 5);
+	ck_assert_uint_eq(sent[3].number, 0);
+	ck_assert(sent[3].dup);
+	ck_assert_uint_eq(sent[4].number, 2);
+	ck_assert_uint_eq(counted(BRIDGED_released), 1);
+	for (size_t i = 0; i < 3; i++)
+		settle(i, REMOTE_TOOK);
+	work();
+	ck_assert_uint_eq(totals().delivered, 3);
+}
+END_TEST
+
+START_TEST(counts_as_delivered_what_a_remote_had_before_it_forgot)
+{
+	send_three_and_keep_one();
+	if (_i == 0)
+		forward_down(&forward);
+	else
+		die_and_start();
+	come_up(false);
+	work();
+	ck_assert_uint_eq(released_count, 0);
+	ck_assert_uint_eq(sent_count, 5);
+	ck_assert_uint_eq(sent[4].number, 2);
+	ck_assert(!sent[4].dup);
+	settle(3, REMOTE_TOOK);
+	work();
+	ck_assert_uint_eq(totals().delivered, 2);
+}
+END_TEST
+
+START_TEST(takes_a_pubrec_that_comes_before_the_ring_was_read)
+{
+	send_three_and_keep_one();
+	die_and_start();
+	come_up(true);
+	ck_assert(forward_kept(&forward, sent[2].id));
+	ck_assert(!forward_kept(&forward, 0));
+	ck_assert(!forward_kept(&forward, 65535));
+	ck_assert(!forward_kept(&forward, (uint16_t)(sent[2].id + 1)));
+	work();
+	ck_assert_uint_eq(released_count, 2);
+	ck_assert_uint_eq(sent_count, 4);
+}
+END_TEST
+
+START_TEST(does_not_take_a_pubrec_for_what_was_never_sent)
+{
+	begin();
+	ck_assert(!forward_kept(&forward, 2));
+	put("two/a", 1);
+	ck_assert(!forward_kept(&forward, 2));
+	send_result = -EAGAIN;
+	work();
+	ck_assert(!forward_kept(&forward, 2));
+	forward_writable(&forward);
+	send_result = 0;
+	work();
+	ck_assert_uint_eq(sent[0].id, 2);
+	ck_assert(forward_kept(&forward, 2));
+	settle(0, REMOTE_TOOK);
+	ck_assert(!forward_kept(&forward, 2));
+}
+END_TEST
+
+/* Its Receive Maximum may be smaller than it was. */
+START_TEST(sends_again_no_more_than_the_window)
+{
+	begin();
+	for (unsigned i = 0; i < 4; i++)
+		put("one/a", i);
+	work();
+	forward_down(&forward);
+	window = 2;
+	come_up(true);
+	work();
+	ck_assert_uint_eq(sent_count, 6);
+	ck_assert(!forward_is_movable(&forward, now_ns));
+	settle(4, REMOTE_TOOK);
+	ck_assert(forward_is_movable(&forward, now_ns));
+	work();
+	ck_assert_uint_eq(sent_count, 7);
+	ck_assert_uint_eq(sent[6].number, 2);
+}
+END_TEST
+
+START_TEST(ends_what_a_session_may_hold_before_it_uses_identifiers)
+{
+	work();
+	put("one/a", 1);
+	put("two/a", 2);
+	put("one/a", 3);
+	end_result = -EAGAIN;
+	end_at_most = 100;
+	come_up(true);
+	work();
+	/* QoS 1 needs nothing; what is behind QoS 2 waits for it. */
+	ck_assert_uint_eq(sent_count, 1);
+	ck_assert_uint_eq(ended_count, 100);
+	ck_assert(!forward_is_movable(&forward, now_ns));
+	end_result = 0;
+	forward_writable(&forward);
+	work();
+	ck_assert_uint_eq(first_ended, inflight_id(1));
+	ck_assert_uint_eq(last_ended, inflight_id(1 + CLAIMS_BLOCK));
+	for (size_t i = 1; i < ended_count; i++)
+		forward_ended(&forward);
+	work();
+	ck_assert_uint_eq(sent_count, 1);
+	forward_ended(&forward);
+	ck_assert(forward_is_movable(&forward, now_ns));
+	work();
+	ck_assert_uint_eq(sent_count, 3);
+
+	/* It is done, also for the next life. */
+	die_and_start();
+	come_up(true);
+	work();
+	ck_assert_uint_eq(sent_count, 6);
+	ck_assert_uint_eq(ended_count, CLAIMS_BLOCK + 1);
+}
+END_TEST
+
+START_TEST(ends_them_again_when_the_connection_was_lost)
+{
+	work();
+	put("two/a", 1);
+	come_up(true);
+	work();
+	ck_assert_uint_eq(ended_count, CLAIMS_BLOCK);
+	for (size_t i = 1; i < ended_count; i++)
+		forward_ended(&forward);
+	forward_down(&forward);
+	come_up(true);
+	forward_ended(&forward);
+	work();
+	ck_assert_uint_eq(sent_count, 0);
+	ck_assert_uint_eq(ended_count, 2 * CLAIMS_BLOCK);
+}
+END_TEST
+
+START_TEST(has_nothing_to_end_in_a_new_session_or_below_qos_2)
+{
+	work();
+	put("two/a", 1);
+	if (_i == 0) {
+		come_up(false);
+	} else {
+		remote_max_qos = 1;
+		come_up(true);
+	}
+	work();
+	ck_assert_uint_eq(sent_count, 1);
+	ck_assert_uint_eq(sent[0].qos, _i == 0 ? 2 : 1);
+	ck_assert_uint_eq(ended_count, 0);
+}
+END_TEST
+
+/* Identifiers of QoS 1 that are long past need no end. */
+START_TEST(ends_one_block_after_a_long_time_without_qos_2)
+{
+	work();
+	come_up(true);
+	for (unsigned i = 0; i < 2 * CLAIMS_BLOCK; i++) {
+		ck_assert(put("one/a", i));
+		work();
+		settle(i, REMOTE_TOOK);
+		work();
+	}
+	ck_assert(put("two/a", 0));
+	work();
+	ck_assert_uint_eq(ended_count, CLAIMS_BLOCK);
+	ck_assert_uint_eq(first_ended, inflight_id(2 * CLAIMS_BLOCK + 1));
+}
+END_TEST
+
+/* The limit is a ring beyond what was read, and no further. */
+START_TEST(grants_what_lets_the_ring_fill_while_the_remote_stalls)
+{
+	unsigned number = 0;
+	uint64_t read;
+
+	begin();
+	while (put("one/a", number))
+		number++;
+	ck_assert_int_eq(ring_producer_shortage(producer), RING_SHORT_OF_SPACE);
+	work();
+	ck_assert_uint_eq(sent_count, 4);
+	read = RING_POSITION(ring_consumer_cursor(consumer));
+	ck_assert_uint_eq(memory->consumer.limit, read + SIZE);
+	for (int turn = 0; turn < 100; turn++)
+		work();
+	ck_assert_uint_eq(sent_count, 4);
+	ck_assert_uint_eq(memory->consumer.limit, read + SIZE);
+	ck_assert(!forward_is_movable(&forward, now_ns));
+}
+END_TEST
+
+/* A remote that takes the window and answers nothing, a policy that copies. */
+START_TEST(holds_no_more_copies_than_the_ring_has_room)
+{
+	unsigned number = 0;
+
+	conf.overflow = CONF_OVERFLOW_DROP_OLDEST;
+	conf.max_inflight = INFLIGHT_MAX;
+	window = INFLIGHT_MAX;
+	forward_fini(&forward);
+	start();
+	begin();
+	for (unsigned i = 0; i < 4 * SIZE / 128; i++) {
+		if (!put("one/a", number))
+			ring_producer_drop_oldest(producer, SIZE / 4);
+		else
+			number++;
+		work();
+	}
+	ck_assert_uint_gt(sent_count, 32);
+	ck_assert_uint_gt(forward.inflight.copied_bytes, SIZE / 2);
+	ck_assert_uint_le(forward.inflight.copied_bytes, SIZE);
+	settle(0, REMOTE_TOOK);
+	settle(1, REMOTE_TOOK);
+	number = sent_count;
+	work();
+	ck_assert_uint_gt(sent_count, number);
+}
+END_TEST
+
 /*
  * The promise: whatever is lost and answered in whatever order, every record
  * that left the ring was taken by the remote, in order of first sending.
@@ -672,6 +975,22 @@ main(void)
 	tcase_add_test(tc, drops_the_oldest_while_the_remote_is_stuck);
 	tcase_add_test(tc, sends_nothing_new_while_it_drains);
 	tcase_add_test(tc, waits_for_the_socket_when_it_is_full);
+	tcase_add_loop_test(
+	    tc, releases_what_the_remote_has_and_sends_the_rest_again, 0, 2);
+	tcase_add_loop_test(
+	    tc, counts_as_delivered_what_a_remote_had_before_it_forgot, 0, 2);
+	tcase_add_test(tc, takes_a_pubrec_that_comes_before_the_ring_was_read);
+	tcase_add_test(tc, does_not_take_a_pubrec_for_what_was_never_sent);
+	tcase_add_test(tc, sends_again_no_more_than_the_window);
+	tcase_add_test(
+	    tc, ends_what_a_session_may_hold_before_it_uses_identifiers);
+	tcase_add_test(tc, ends_them_again_when_the_connection_was_lost);
+	tcase_add_loop_test(
+	    tc, has_nothing_to_end_in_a_new_session_or_below_qos_2, 0, 2);
+	tcase_add_test(tc, ends_one_block_after_a_long_time_without_qos_2);
+	tcase_add_test(
+	    tc, grants_what_lets_the_ring_fill_while_the_remote_stalls);
+	tcase_add_test(tc, holds_no_more_copies_than_the_ring_has_room);
 	tcase_add_loop_test(tc, loses_nothing_whatever_the_remote_does, 0, 8);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

@@ -152,7 +152,7 @@ END_TEST
 
 START_TEST(does_not_use_an_identifier_twice_at_a_time)
 {
-	uint64_t far = 1 + INFLIGHT_IDS;
+	uint64_t far = 1 + INFLIGHT_MAX;
 
 	push(1);
 	inflight_skip(&inflight, far - 1, 128, INFLIGHT_DROPPED);

@@ -28,10 +28,13 @@ struct answer {
 
 static struct answer answers[1024];
 static size_t answer_count;
+static uint16_t reminded[16];
+static size_t reminded_count;
 static char asked[RING_NAME_MAX];
 static unsigned asked_count;
 
 static struct ingest ingest;
+static struct notes notes;
 static struct mapping rules;
 static struct stats *stats;
 static struct ring_link *broker, *endpoint;
@@ -59,9 +62,17 @@ fake_acknowledge(struct remote *remote, uint16_t id, uint8_t qos, bool accepted)
 	answers[answer_count++] = (struct answer){ id, qos, accepted };
 }
 
+static void
+fake_remind(struct remote *remote, uint16_t id)
+{
+	ck_assert_ptr_null(remote);
+	reminded[reminded_count++] = id;
+}
+
 static const struct remote_kind fake = {
 	.type = "fake",
 	.acknowledge = fake_acknowledge,
+	.remind = fake_remind,
 };
 
 static const struct stats_row counter_rows[] = {
@@ -99,6 +110,33 @@ open_link(void)
 	    0);
 }
 
+/* As a process does that begins with this link. */
+static enum notes_found
+open_notes(void)
+{
+	uint64_t committed[RING_LANES] = { 0 };
+	struct ring_producer *producer;
+	const char *fault;
+
+	for (uint32_t lane = 0; lane < RING_LANES; lane++) {
+		producer = ring_link_producer(endpoint, lane);
+		if (producer != NULL)
+			committed[lane] = ring_producer_sequence(producer);
+	}
+	return notes_open(
+	    &notes, ring_link_notes(endpoint), 1, committed, &fault);
+}
+
+static bool
+come_up(bool session_present, const char *weir_id)
+{
+	struct remote_limits limits = { .session_present = session_present };
+
+	strcpy(limits.weir_id, weir_id);
+	notes_connecting(&notes);
+	return ingest_up(&ingest, &limits);
+}
+
 /* A lane of 4 KiB: records of 1 KiB at most. */
 static struct ring_consumer *
 add_lane(uint32_t lane, const char *set)
@@ -130,18 +168,21 @@ setup(void)
 
 	answer_count = 0;
 	asked_count = 0;
+	reminded_count = 0;
+	memset(&notes, 0, sizeof(notes));
 	ck_assert_int_eq(
 	    stats_create("test", counter_rows, BRIDGED_COUNTERS, 1, &stats), 0);
 	ck_assert_int_eq(
 	    mapping_init(&rules, conf_rules, 1, MAPPING_RECEIVE, &bad), 0);
 	ck_assert_int_eq(ingest_init(&ingest, "cloud", &rules, &fake, NULL,
-			     stats_block(stats, 0), open_lane, NULL),
+			     &notes, stats_block(stats, 0), open_lane, NULL),
 	    0);
 	lane_table_begin(ingest.lanes);
 	lane_table_add(ingest.lanes, "plant", "in/plant/#", 10);
 	lane_table_add(ingest.lanes, "cloud", "#", 1);
 	ck_assert_int_eq(lane_table_end(ingest.lanes), 0);
 	open_link();
+	open_notes();
 	ingest_attach(&ingest, endpoint, SELF);
 	plain = add_lane(LANE_PLAIN, "");
 	plant = add_lane(LANE_PLANT, "plant");
@@ -390,7 +431,7 @@ START_TEST(adds_a_weir_that_is_the_remote_to_the_trail_once)
 	const void *payload;
 
 	message.payload = slice_of(&number, sizeof(number));
-	ingest_up(&ingest, other);
+	ck_assert(come_up(false, other));
 	for (unsigned round = 0; round < 2; round++) {
 		ingest_received(&ingest, &message, CLOCK_SECOND_NS);
 		work();
@@ -439,6 +480,120 @@ START_TEST(asks_for_a_lane_once_and_waits_for_it)
 }
 END_TEST
 
+START_TEST(gives_a_qos_2_message_on_once_until_it_is_released)
+{
+	receive("a", 2, 7);
+	work();
+	ck_assert_uint_eq(take(plain), 7);
+	receive("a", 2, 7);
+	work();
+	ck_assert_uint_eq(take(plain), 0);
+	ck_assert_uint_eq(answer_count, 2);
+	ck_assert_uint_eq(stats_read(stats, BRIDGED_received_copies), 1);
+	ck_assert(ingest_forgotten(&ingest, 7));
+	ck_assert(!ingest_forgotten(&ingest, 7));
+	receive("a", 2, 7);
+	work();
+	ck_assert_uint_eq(take(plain), 7);
+}
+END_TEST
+
+START_TEST(answers_a_copy_in_its_turn)
+{
+	receive("a", 2, 900);
+	work();
+	fill_plant(1);
+	answer_count = 0;
+	receive("a", 2, 900);
+	work();
+	ck_assert_uint_eq(answer_count, 0);
+	take(plant);
+	work();
+	ck_assert_uint_eq(answer_count, 2);
+	ck_assert_uint_eq(answers[1].id, 900);
+}
+END_TEST
+
+START_TEST(knows_a_copy_when_the_connection_or_the_broker_was_lost)
+{
+	receive("a", 2, 7);
+	work();
+	ck_assert_uint_eq(take(plain), 7);
+	ingest_down(&ingest);
+	if (_i == 1) {
+		ingest_detach(&ingest);
+		notes_close(&notes);
+		ck_assert_int_eq(open_notes(), NOTES_RESUMED);
+		ingest_attach(&ingest, endpoint, SELF);
+		lane_table_opened(ingest.lanes, "", LANE_PLAIN);
+	}
+	ck_assert(come_up(true, ""));
+	receive("a", 2, 7);
+	work();
+	ck_assert_uint_eq(take(plain), 0);
+
+	/* A new session has new messages. */
+	ck_assert(come_up(false, ""));
+	receive("a", 2, 7);
+	work();
+	ck_assert_uint_eq(take(plain), 7);
+}
+END_TEST
+
+START_TEST(asks_the_remote_when_the_session_is_in_doubt)
+{
+	receive("a", 2, 7);
+	receive("a", 2, 8);
+	work();
+	notes_connecting(&notes);
+	ck_assert(!come_up(true, ""));
+	ck_assert_uint_eq(reminded_count, 2);
+	ck_assert_uint_eq(reminded[0] + reminded[1], 15);
+	ck_assert(ingest_forgotten(&ingest, 7));
+	ck_assert(notes_is_in_doubt(&notes));
+	ck_assert(ingest_forgotten(&ingest, 8));
+	ck_assert(!notes_is_in_doubt(&notes));
+	ck_assert(come_up(true, ""));
+}
+END_TEST
+
+START_TEST(waits_for_a_place_to_note_a_qos_2_message)
+{
+	uint16_t id = 0;
+
+	while (notes_has_room(&notes)) {
+		receive("a", 2, ++id);
+		work();
+		take(plain);
+	}
+	receive("a", 2, 60000);
+	receive("a", 1, 60001);
+	work();
+	/* The lane keeps its order, and does not spin meanwhile. */
+	ck_assert_uint_eq(take(plain), 0);
+	ck_assert_uint_eq(ingest.waiting, 2);
+	ck_assert(!ingest_is_movable(&ingest));
+	ck_assert(ingest_forgotten(&ingest, 3));
+	ck_assert(ingest_is_movable(&ingest));
+	work();
+	ck_assert_uint_eq(take(plain), 60000);
+	ck_assert_uint_eq(take(plain), 60001);
+}
+END_TEST
+
+START_TEST(does_not_spin_for_a_smaller_one_behind_a_full_lane)
+{
+	static const uint8_t large[900];
+
+	for (uint16_t id = 1; ingest.waiting == 0; id++) {
+		receive_bytes("plant/a", 1, id, large, sizeof(large));
+		work();
+	}
+	receive("plant/a", 1, 99);
+	ck_assert(!ingest_is_movable(&ingest));
+}
+END_TEST
+
 START_TEST(holds_everything_while_there_is_no_broker)
 {
 	ingest_detach(&ingest);
@@ -470,6 +625,13 @@ main(void)
 	tcase_add_test(tc, adds_a_weir_that_is_the_remote_to_the_trail_once);
 	tcase_add_test(tc, refuses_what_can_never_fit_and_goes_on);
 	tcase_add_test(tc, asks_for_a_lane_once_and_waits_for_it);
+	tcase_add_test(tc, gives_a_qos_2_message_on_once_until_it_is_released);
+	tcase_add_test(tc, answers_a_copy_in_its_turn);
+	tcase_add_loop_test(
+	    tc, knows_a_copy_when_the_connection_or_the_broker_was_lost, 0, 2);
+	tcase_add_test(tc, asks_the_remote_when_the_session_is_in_doubt);
+	tcase_add_test(tc, waits_for_a_place_to_note_a_qos_2_message);
+	tcase_add_test(tc, does_not_spin_for_a_smaller_one_behind_a_full_lane);
 	tcase_add_test(tc, holds_everything_while_there_is_no_broker);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
