@@ -11,7 +11,7 @@
 
 /* Between attempts to reach the broker: doubled from the first to the last. */
 #define RETRY_FIRST_NS (50 * CLOCK_MS_NS)
-#define RETRY_LAST_NS (2 * CLOCK_SECOND_NS)
+#define RETRY_LAST_NS (500 * CLOCK_MS_NS)
 
 /* The protocol asks for one each second at least. */
 #define BEAT_NS (500 * CLOCK_MS_NS)

@@ -21,6 +21,9 @@
 
 #define BEAT_NS CLOCK_SECOND_NS
 
+/* How long a bridge may take to come back; it tries twice a second. */
+#define AWAIT_NS (2 * CLOCK_SECOND_NS)
+
 /*
  * A peer that wakes us this often in a second without having anything for us
  * is heard only every few milliseconds for the rest of it.  An honest one may
@@ -306,6 +309,42 @@ run_turn(void *arg)
 	}
 }
 
+/*
+ * A broker was killed, and nobody kept its memory.  Its programs come back
+ * with what they have; until a bridge did, or it is late, nothing new is put
+ * into its ring, so that what is in the old one is neither overtaken nor put
+ * in twice.
+ */
+static void
+await_programs(struct links *links)
+{
+	struct links_endpoint *endpoint;
+
+	if (!links_control_was_stale(links->control) || links->store.count > 0)
+		return;
+	links->await_until_ns = clock_now_ns() + AWAIT_NS;
+	EACH_ENDPOINT(links, endpoint)
+	endpoint->output.is_awaited = endpoint->role == RING_ROLE_BRIDGE;
+}
+
+static void
+give_up_waiting(struct links *links)
+{
+	struct links_endpoint *endpoint;
+
+	if (links->await_until_ns == 0 || links->now_ns < links->await_until_ns)
+		return;
+	links->await_until_ns = 0;
+	EACH_ENDPOINT(links, endpoint)
+	{
+		if (endpoint->output.is_awaited)
+			log_info("bridge_not_back", "bridge=%s",
+			    log_quote(endpoint->identity.name));
+		endpoint->output.is_awaited = false;
+	}
+	loop_again(links->loop);
+}
+
 static void
 beat(void *arg)
 {
@@ -318,6 +357,7 @@ beat(void *arg)
 		ring_link_beat(endpoint->link, links->now_ns);
 		endpoint->empty_wakes = 0;
 	}
+	give_up_waiting(links);
 	links_ingress_retry_memory(links);
 	links_egress_beat(links);
 	tend_later(links);
@@ -471,6 +511,7 @@ links_new(struct broker *broker)
 		if (links->endpoints[i] != NULL)
 			links_memory_forget_fresh(links->endpoints[i]);
 	}
+	await_programs(links);
 	links_store_clear(&links->store);
 	return links;
 

@@ -20,6 +20,7 @@
 
 struct links_control;
 struct links_endpoint;
+struct links_handback;
 struct unsent;
 
 /* The fields are links_control.c's, but for those said to be private. */
@@ -32,6 +33,7 @@ struct links_connection {
 	uid_t uid;
 	bool is_control;                 /* weirctl */
 	struct links_endpoint *endpoint; /* NULL before HELLO and for weirctl */
+	struct links_handback *handback; /* what comes after HELLO, or NULL */
 	bool is_broken;                  /* to be closed */
 
 	/* Private. */

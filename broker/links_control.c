@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "broker/links_connection.h"
+#include "broker/links_handback.h"
 #include "broker/links_memory.h"
 #include "broker/links_private.h"
 #include "broker/links_socket.h"
@@ -282,6 +283,56 @@ on_hello(struct links_connection *connection, const void *bytes, size_t length)
 		refuse(connection, text);
 		return;
 	}
+	if (hello.holds_link == 0) {
+		attach(connection, endpoint);
+		return;
+	}
+	connection->handback = links_handback_new(endpoint);
+	if (connection->handback == NULL)
+		refuse(connection, "the broker has no memory for a hand-back");
+}
+
+/* ---- what comes between HELLO and GRANT --------------------------------- */
+
+static void
+on_held_sides(struct links_connection *connection, const void *bytes,
+    size_t length, int *fds, unsigned count)
+{
+	struct ring_control_held_sides sides;
+
+	if (length != sizeof(sides) || count != 2) {
+		links_control_close(connection, "HELD_SIDES in a wrong shape");
+		return;
+	}
+	memcpy(&sides, bytes, sizeof(sides));
+	sides.identity.name[sizeof(sides.identity.name) - 1] = '\0';
+	sides.identity.run_dir[sizeof(sides.identity.run_dir) - 1] = '\0';
+	links_handback_sides(connection->handback, &sides, fds);
+}
+
+static void
+on_held_lane(struct links_connection *connection, const void *bytes,
+    size_t length, int *fds, unsigned count)
+{
+	struct ring_control_lane lane;
+
+	if (length != sizeof(lane) || count != 1) {
+		links_control_close(connection, "HELD_LANE in a wrong shape");
+		return;
+	}
+	memcpy(&lane, bytes, sizeof(lane));
+	lane.geometry.name[sizeof(lane.geometry.name) - 1] = '\0';
+	links_handback_lane(connection->handback, &lane, fds);
+}
+
+static void
+on_held_end(struct links_connection *connection)
+{
+	struct links_endpoint *endpoint = connection->handback->endpoint;
+
+	links_handback_finish(connection->handback);
+	links_handback_free(connection->handback);
+	connection->handback = NULL;
 	attach(connection, endpoint);
 }
 
@@ -366,8 +417,23 @@ on_poisoned(
 }
 
 static void
-on_message(
-    struct links_connection *connection, const uint8_t *bytes, size_t length)
+on_held(struct links_connection *connection, enum ring_control_type type,
+    const uint8_t *bytes, size_t length, int *fds, unsigned count)
+{
+	if (type == RING_CONTROL_HELD_SIDES)
+		on_held_sides(connection, bytes, length, fds, count);
+	else if (type == RING_CONTROL_HELD_LANE)
+		on_held_lane(connection, bytes, length, fds, count);
+	else if (type == RING_CONTROL_HELD_END)
+		on_held_end(connection);
+	else
+		links_control_close(connection, "a hand-back without an end");
+}
+
+/* Descriptors that are taken are set to -1. */
+static void
+on_message(struct links_connection *connection, const uint8_t *bytes,
+    size_t length, int *fds, unsigned count)
 {
 	bool is_new = connection->endpoint == NULL && !connection->is_control;
 	struct ring_control_header header;
@@ -379,6 +445,9 @@ on_message(
 	memcpy(&header, bytes, sizeof(header));
 	if (header.magic != RING_CONTROL_MAGIC)
 		links_control_close(connection, "a message of another program");
+	else if (connection->handback != NULL)
+		on_held(connection, (enum ring_control_type)header.type, bytes,
+		    length, fds, count);
 	else if (header.type == RING_CONTROL_HELLO && is_new)
 		on_hello(connection, bytes, length);
 	else if (header.type == RING_CONTROL_REQUEST && connection->is_control)
@@ -434,10 +503,11 @@ read_messages(struct links_connection *connection)
 			    n == 0 ? "it ended" : strerror((int)-n));
 			return;
 		}
-		/* Nobody hands descriptors to the broker in this version. */
-		while (count > 0)
-			close(fds[--count]);
-		on_message(connection, buffer, (size_t)n);
+		on_message(connection, buffer, (size_t)n, fds, count);
+		while (count-- > 0) {
+			if (fds[count] != -1)
+				close(fds[count]);
+		}
 		if (!is_open(control, connection))
 			return;
 	}
@@ -520,6 +590,7 @@ links_control_close(struct links_connection *connection, const char *why)
 		    log_quote(why));
 		links_endpoint_detached(endpoint);
 	}
+	links_handback_free(connection->handback);
 	*connection->link = connection->next;
 	if (connection->next != NULL)
 		connection->next->link = connection->link;
@@ -558,6 +629,12 @@ links_control_new(struct links *links)
 		return NULL;
 	}
 	return control;
+}
+
+bool
+links_control_was_stale(const struct links_control *control)
+{
+	return control->socket.was_stale;
 }
 
 int

@@ -15,6 +15,8 @@
 #ifndef WEIR_BROKER_LINKS_CONTROL_H
 #define WEIR_BROKER_LINKS_CONTROL_H
 
+#include <stdbool.h>
+
 struct links;
 struct links_connection;
 struct links_control;
@@ -25,6 +27,9 @@ struct links_control;
  * lives there).
  */
 struct links_control *links_control_new(struct links *links);
+
+/* A broker was killed on this run_dir: its programs may be alive. */
+bool links_control_was_stale(const struct links_control *control);
 
 /* Begin to accept.  Returns 0 or -errno. */
 int links_control_start(struct links_control *control);

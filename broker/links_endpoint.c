@@ -63,6 +63,7 @@ links_endpoint_new(struct links *links, uint32_t id,
 	    "%s", conf->run_dir);
 
 	if (links_store_take(&links->store, endpoint, &stored) == 0) {
+		endpoint->was_stored = true;
 		err = links_memory_adopt(endpoint, &stored);
 		links_stored_close(&stored);
 	} else {
@@ -181,7 +182,9 @@ links_endpoint_attached(
 {
 	endpoint->connection = connection;
 	endpoint->state = LINKS_ATTACHED;
-	endpoint->attaches++;
+	endpoint->output.is_awaited = false;
+	if (endpoint->attaches++ == 0 && !endpoint->is_adopted)
+		links_memory_forget_forwarded(endpoint);
 	links_endpoint_watch_bell(endpoint, true);
 	loop_again(endpoint->links->loop);
 }

@@ -305,13 +305,8 @@ attach(
 	return 0;
 }
 
-/*
- * The lanes of a link count from 1 again.  After its old memory is forgotten,
- * which must never meet outputs that do not know what they have of it, and
- * before there is new memory, which must never meet those that do.
- */
-static void
-forget_forwarded(struct links_endpoint *endpoint)
+void
+links_memory_forget_forwarded(struct links_endpoint *endpoint)
 {
 	struct links *links = endpoint->links;
 	struct ring_forward *forward;
@@ -365,7 +360,7 @@ links_memory_rebuild(struct links_endpoint *endpoint)
 	forget_waiters(endpoint);
 	endpoint->output.forward = NULL;
 	links_memory_give_up(endpoint);
-	forget_forwarded(endpoint);
+	links_memory_forget_forwarded(endpoint);
 	err = ring_link_create(
 	    &endpoint->identity, &endpoint->own_fd, &endpoint->peer_fd);
 	if (err != 0)
@@ -383,6 +378,7 @@ links_memory_rebuild(struct links_endpoint *endpoint)
 		goto fail;
 	carry_forward(endpoint, had);
 	endpoint->output.waiter = endpoint->salvage;
+	endpoint->is_adopted = false;
 	endpoint->state = LINKS_ABSENT;
 	return 0;
 
@@ -513,6 +509,20 @@ adopt_lanes(struct links_endpoint *endpoint, struct links_stored *stored)
 	return stored->lane_count == 0 ? -EBADMSG : 0;
 }
 
+/* It may come from a program, and the supervisor shall have it as well. */
+static void
+keep_adopted(const struct links_endpoint *endpoint)
+{
+	links_store_keep(endpoint, "broker", endpoint->own_fd);
+	links_store_keep(endpoint, "endpoint", endpoint->peer_fd);
+	links_store_keep(endpoint, "out",
+	    ring_link_producer_fd(
+		endpoint->link, endpoint->output.geometry.lane));
+	for (uint32_t i = 0; i < endpoint->lane_count; i++)
+		links_store_keep_lane(endpoint, &endpoint->lanes[i].geometry,
+		    endpoint->lanes[i].fd);
+}
+
 /*
  * Use what was kept, as it is.  When the configuration wants other rings or
  * another number for the link, records on their way out are carried over.
@@ -532,7 +542,7 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 		err = use_output(endpoint, &stored->out, stored->out_fd);
 	if (err != 0)
 		goto fail;
-	endpoint->output.accepted =
+	endpoint->output.accepted +=
 	    ring_producer_sequence(endpoint->output.producer);
 	if (stored->identity.link != endpoint->id ||
 	    strcmp(stored->identity.run_dir, endpoint->identity.run_dir) != 0 ||
@@ -544,6 +554,12 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 		    log_quote(endpoint->identity.name));
 		return links_memory_rebuild(endpoint);
 	}
+	memcpy(endpoint->identity.instance, stored->identity.instance,
+	    sizeof(endpoint->identity.instance));
+	endpoint->output.waiter = endpoint->salvage;
+	endpoint->is_adopted = true;
+	if (!stored->is_kept)
+		keep_adopted(endpoint);
 	log_info("ring_adopted", "link=%s lanes=%u used_bytes=%llu",
 	    log_quote(endpoint->identity.name), endpoint->lane_count,
 	    (unsigned long long)ring_producer_used_bytes(
@@ -555,4 +571,44 @@ fail:
 	log_error("ring_not_adopted", "link=%s error=%s",
 	    log_quote(endpoint->identity.name), log_quote(strerror(-err)));
 	return links_memory_rebuild(endpoint);
+}
+
+/*
+ * Programs that came with new memory are not those that the output speaks of,
+ * though they have the numbers of their links.
+ */
+static void
+forget_strangers(struct links_endpoint *endpoint)
+{
+	const struct links *links = endpoint->links;
+	const struct links_endpoint *source;
+
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		source = links->endpoints[i];
+		if (source != NULL && source->attaches > 0 &&
+		    !source->is_adopted && endpoint->output.forward != NULL)
+			ring_forward_forget(
+			    endpoint->output.forward, source->id);
+	}
+}
+
+int
+links_memory_replace(
+    struct links_endpoint *endpoint, struct links_stored *stored)
+{
+	struct ring_forward *had = endpoint->output.forward;
+	int err;
+
+	keep_what_counts(endpoint);
+	forget_waiters(endpoint);
+	endpoint->output.forward = NULL;
+	links_memory_give_up(endpoint);
+	err = links_memory_adopt(endpoint, stored);
+	if (err != 0) {
+		ring_forward_free(had);
+		return err;
+	}
+	forget_strangers(endpoint);
+	carry_forward(endpoint, had);
+	return 0;
 }

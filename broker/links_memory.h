@@ -26,6 +26,13 @@ int links_memory_adopt(
     struct links_endpoint *endpoint, struct links_stored *stored);
 
 /*
+ * As adopt, instead of the memory that the endpoint has and has not used:
+ * what was put into that for a bridge follows what is in *stored.
+ */
+int links_memory_replace(
+    struct links_endpoint *endpoint, struct links_stored *stored);
+
+/*
  * Open a lane of that set, endpoint -> broker.  The last one is for "*", all
  * sets that have none of their own.  Returns its number; -EEXIST if it is
  * open; or -errno with *out_reason, a sentence for the endpoint.
@@ -38,6 +45,14 @@ int links_memory_open_lane(
  * nothing was ever put into is about memory that is gone.
  */
 void links_memory_forget_fresh(struct links_endpoint *endpoint);
+
+/*
+ * The lanes of a link count from 1 again: no output has anything of them.
+ * After its old memory is forgotten, which must never meet outputs that do
+ * not know what they have of it, and before there is new memory, which must
+ * never meet those that do.
+ */
+void links_memory_forget_forwarded(struct links_endpoint *endpoint);
 
 /* Unmap and close; a supervisor may go on keeping it. */
 void links_memory_release(struct links_endpoint *endpoint);

@@ -8,7 +8,7 @@ bool
 links_output_has_room(
     struct links_output *output, size_t length, const void *who)
 {
-	if (output->producer == NULL)
+	if (output->producer == NULL || output->is_awaited)
 		return false;
 	if (output->waiter != NULL && output->waiter != who)
 		return false;

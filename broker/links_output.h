@@ -26,6 +26,12 @@ struct links_output {
 	struct ring_forward *forward; /* what is in it; NULL: receipts only */
 
 	/*
+	 * The memory is new, but a program may come with that of the broker's
+	 * former life, and with what that has handed over already.
+	 */
+	bool is_awaited;
+
+	/*
 	 * Who waits for room in this output and nothing else.  Others let
 	 * it go first, or a large record would starve among small ones.
 	 */

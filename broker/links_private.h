@@ -70,6 +70,7 @@ struct links {
 	bool is_started;
 	bool is_armed;
 	bool is_draining;
+	uint64_t await_until_ns; /* 0: no program is awaited */
 	bool isolation_warned;
 	struct stats_block *counters; /* this thread's; NULL: none are kept */
 	uint64_t turns;               /* also says who goes first */

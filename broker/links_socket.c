@@ -50,16 +50,17 @@ who_serves(const struct sockaddr_un *address)
 }
 
 static int
-clear_the_place(const struct sockaddr_un *address)
+clear_the_place(
+    const struct sockaddr_un *address, struct links_socket *out_sock)
 {
 	pid_t pid = who_serves(address);
 
 	if (pid < 0)
 		return (int)pid;
-	if (pid == 0)
-		return unlink(address->sun_path) == -1 && errno != ENOENT
-		    ? -errno
-		    : 0;
+	if (pid == 0) {
+		out_sock->was_stale = unlink(address->sun_path) == 0;
+		return out_sock->was_stale || errno == ENOENT ? 0 : -errno;
+	}
 	log_error("run_dir_in_use",
 	    "socket=%s pid=%d reason=\"another weir-broker runs on this "
 	    "run_dir\" hint=\"stop it, or give this one a run_dir of its own\"",
@@ -104,7 +105,7 @@ bind_in(struct links_socket *sock, const char *run_dir)
 	memcpy(sock->path, address.sun_path, (size_t)n + 1);
 	if (mkdir(run_dir, 0755) == -1 && errno != EEXIST)
 		return -errno;
-	err = clear_the_place(&address);
+	err = clear_the_place(&address, sock);
 	if (err != 0)
 		return err;
 	sock->fd = make_socket();

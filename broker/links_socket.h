@@ -18,7 +18,8 @@
 
 struct links_socket {
 	int fd;
-	bool is_bound; /* by us, so we remove it */
+	bool is_bound;  /* by us, so we remove it */
+	bool was_stale; /* a broker was killed here */
 	char path[108];
 	dev_t dev;
 	ino_t ino;

@@ -124,6 +124,20 @@ take_lane(struct fdstore *store, const struct links_endpoint *endpoint,
 	return -ENOENT;
 }
 
+void
+links_stored_init(
+    struct links_stored *stored, const struct links_endpoint *endpoint)
+{
+	*stored = (struct links_stored){
+		.identity = endpoint->identity,
+		.broker_fd = -1,
+		.endpoint_fd = -1,
+		.out_fd = -1,
+	};
+	for (uint32_t i = 0; i < RING_LANES; i++)
+		stored->lane[i].fd = -1;
+}
+
 int
 links_store_take(struct fdstore *store, const struct links_endpoint *endpoint,
     struct links_stored *out_stored)
@@ -131,14 +145,8 @@ links_store_take(struct fdstore *store, const struct links_endpoint *endpoint,
 	char name[FDSTORE_NAME_MAX + 1];
 	int err;
 
-	*out_stored = (struct links_stored){
-		.identity = endpoint->identity,
-		.broker_fd = -1,
-		.endpoint_fd = -1,
-		.out_fd = -1,
-	};
-	for (uint32_t i = 0; i < RING_LANES; i++)
-		out_stored->lane[i].fd = -1;
+	links_stored_init(out_stored, endpoint);
+	out_stored->is_kept = true;
 	name_of(endpoint, "broker", name);
 	out_stored->broker_fd = fdstore_take(store, name);
 	name_of(endpoint, "endpoint", name);

@@ -16,6 +16,7 @@
 #ifndef WEIR_BROKER_LINKS_STORE_H
 #define WEIR_BROKER_LINKS_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/ring/ring_link.h"
@@ -25,6 +26,7 @@ struct links_endpoint;
 
 /* What was kept of one link; -1 and 0 where nothing was. */
 struct links_stored {
+	bool is_kept; /* the supervisor has it */
 	struct ring_link_identity identity;
 	int broker_fd, endpoint_fd, out_fd;
 	struct ring_lane_geometry out;
@@ -40,6 +42,10 @@ struct links_stored {
  * Returns 0, or -ENOENT when there is none.
  */
 int links_store_instance(const struct fdstore *store, uint8_t out_instance[16]);
+
+/* Nothing is there yet. */
+void links_stored_init(
+    struct links_stored *stored, const struct links_endpoint *endpoint);
 
 /*
  * Take what was kept for this endpoint.  Returns 0 with descriptors that are

@@ -55,6 +55,8 @@ libbroker_a_SOURCES = \
 	%D%/links_egress.h \
 	%D%/links_endpoint.c \
 	%D%/links_endpoint.h \
+	%D%/links_handback.c \
+	%D%/links_handback.h \
 	%D%/links_incoming.c \
 	%D%/links_incoming.h \
 	%D%/links_ingress.c \

@@ -18,7 +18,7 @@
 
 /* The object that `pointer` is the `member` of. */
 #define CONTAINER_OF(pointer, type, member)                                    \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 struct mailbox;
 

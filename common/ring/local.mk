@@ -19,6 +19,8 @@ libring_a_SOURCES = \
 	%D%/ring_endpoint.c \
 	%D%/ring_forward.c \
 	%D%/ring_forward.h \
+	%D%/ring_handback.c \
+	%D%/ring_handback.h \
 	%D%/ring_inspect.c \
 	%D%/ring_inspect.h \
 	%D%/ring_inspect_lane.c \

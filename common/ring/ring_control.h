@@ -9,6 +9,9 @@
  *
  *	endpoint                          broker
  *	  HELLO{abi, role, name}  ---->
+ *	  HELD_SIDES{identity} + 2 sides ---->	  (if the HELLO says so: memory
+ *	  HELD_LANE{direction, geometry}	   of a link whose broker died;
+ *		+ memfd ... HELD_END	  ---->	   see ring_handback.h)
  *	                          <----   REFUSED{text}, or
  *	                          <----   GRANT{identity} + 2 sides + 2 bells
  *	                          <----   LANE{direction, geometry} + memfd
@@ -34,6 +37,7 @@
 #ifndef WEIR_COMMON_RING_RING_CONTROL_H
 #define WEIR_COMMON_RING_RING_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +63,9 @@ enum ring_control_type {
 	RING_CONTROL_POISONED,
 	RING_CONTROL_REQUEST,
 	RING_CONTROL_ANSWER,
+	RING_CONTROL_HELD_SIDES,
+	RING_CONTROL_HELD_LANE,
+	RING_CONTROL_HELD_END,
 };
 
 struct ring_control_header {
@@ -74,6 +81,8 @@ struct ring_control_hello {
 	uint32_t role; /* enum ring_role */
 	char name[RING_NAME_MAX];
 	char boot_id[40];
+	uint32_t holds_link; /* 1: HELD_SIDES ... HELD_END follow */
+	uint32_t reserved;
 };
 
 /*
@@ -91,7 +100,14 @@ enum ring_direction {
 	RING_TO_ENDPOINT = 2,
 };
 
-/* Descriptor: the lane memfd (read-write if the receiver produces it). */
+/* Descriptors: the broker's side (read-only), the endpoint's side. */
+struct ring_control_held_sides {
+	struct ring_control_header header;
+	struct ring_link_identity identity;
+};
+
+/* LANE and HELD_LANE.  Descriptor: the lane memfd (read-write if the receiver
+ * produces it). */
 struct ring_control_lane {
 	struct ring_control_header header;
 	uint32_t direction; /* enum ring_direction */
@@ -139,6 +155,7 @@ struct ring_control_message {
 		struct ring_control_header header;
 		struct ring_control_hello hello;
 		struct ring_control_grant grant;
+		struct ring_control_held_sides held_sides;
 		struct ring_control_lane lane;
 		struct ring_control_filter filter;
 		struct ring_control_filters_end filters_end;
@@ -167,7 +184,13 @@ void ring_control_close_fds(struct ring_control_message *message);
  * than RING_CONTROL_TEXT_MAX is cut.  Returns 0, or -errno; -EAGAIN: the peer
  * does not read, wait until the socket is writable and send again.
  */
-int ring_control_send_hello(int sock, enum ring_role role, const char *name);
+int ring_control_send_hello(
+    int sock, enum ring_role role, const char *name, bool holds_link);
+int ring_control_send_held_sides(
+    int sock, const struct ring_link_identity *identity, const int fds[2]);
+int ring_control_send_held_lane(int sock, enum ring_direction direction,
+    const struct ring_lane_geometry *geometry, int fd);
+int ring_control_send_held_end(int sock);
 int ring_control_send_grant(int sock, const struct ring_link_identity *identity,
     const int *fds, unsigned count);
 int ring_control_send_lane(int sock, enum ring_direction direction,

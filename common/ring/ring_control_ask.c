@@ -90,7 +90,8 @@ ring_control_ask(const char *run_dir, const char *question, int timeout_ms,
 		free(message);
 		return sock;
 	}
-	err = ring_control_send_hello(sock, RING_ROLE_CONTROL, "weirctl");
+	err =
+	    ring_control_send_hello(sock, RING_ROLE_CONTROL, "weirctl", false);
 	if (err == 0)
 		err = send_question(sock, question, deadline_ns);
 	if (err == 0)

@@ -36,6 +36,9 @@ static const struct shape {
 	[RING_CONTROL_POISONED] = { BODY(text), true, 0, 0 },
 	[RING_CONTROL_REQUEST] = { BODY(text), true, 0, 0 },
 	[RING_CONTROL_ANSWER] = { BODY(text), true, 0, 0 },
+	[RING_CONTROL_HELD_SIDES] = { BODY(held_sides), false, 2, 2 },
+	[RING_CONTROL_HELD_LANE] = { BODY(lane), false, 1, 1 },
+	[RING_CONTROL_HELD_END] = { BODY(header), false, 0, 0 },
 };
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
@@ -79,7 +82,11 @@ body_is_valid(const struct ring_control_message *m)
 		return hello_is_valid(&m->body.hello);
 	case RING_CONTROL_GRANT:
 		return ring_memory_identity_is_valid(&m->body.grant.identity);
+	case RING_CONTROL_HELD_SIDES:
+		return ring_memory_identity_is_valid(
+		    &m->body.held_sides.identity);
 	case RING_CONTROL_LANE:
+	case RING_CONTROL_HELD_LANE:
 		return lane_is_valid(&m->body.lane);
 	case RING_CONTROL_FILTER:
 		return ends(m->body.filter.bridge,
@@ -98,6 +105,7 @@ body_is_valid(const struct ring_control_message *m)
 	case RING_CONTROL_FILTERS_BEGIN:
 	case RING_CONTROL_FILTERS_END:
 	case RING_CONTROL_READY:
+	case RING_CONTROL_HELD_END:
 		return true;
 	}
 	return false;
@@ -177,12 +185,14 @@ copy_name(char *field, size_t size, const char *name)
 }
 
 int
-ring_control_send_hello(int sock, enum ring_role role, const char *name)
+ring_control_send_hello(
+    int sock, enum ring_role role, const char *name, bool holds_link)
 {
 	struct ring_control_hello hello = {
 		.header = header_of(RING_CONTROL_HELLO),
 		.abi = RING_ABI,
 		.role = role,
+		.holds_link = holds_link,
 	};
 
 	if (strlen(name) >= sizeof(hello.name))
@@ -204,17 +214,43 @@ ring_control_send_grant(int sock, const struct ring_link_identity *identity,
 	return fdpass_send(sock, &grant, sizeof(grant), fds, count);
 }
 
-int
-ring_control_send_lane(int sock, enum ring_direction direction,
+static int
+send_lane(int sock, enum ring_control_type type, enum ring_direction direction,
     const struct ring_lane_geometry *geometry, int fd)
 {
 	const struct ring_control_lane lane = {
-		.header = header_of(RING_CONTROL_LANE),
+		.header = header_of(type),
 		.direction = direction,
 		.geometry = *geometry,
 	};
 
 	return fdpass_send(sock, &lane, sizeof(lane), &fd, 1);
+}
+
+int
+ring_control_send_lane(int sock, enum ring_direction direction,
+    const struct ring_lane_geometry *geometry, int fd)
+{
+	return send_lane(sock, RING_CONTROL_LANE, direction, geometry, fd);
+}
+
+int
+ring_control_send_held_lane(int sock, enum ring_direction direction,
+    const struct ring_lane_geometry *geometry, int fd)
+{
+	return send_lane(sock, RING_CONTROL_HELD_LANE, direction, geometry, fd);
+}
+
+int
+ring_control_send_held_sides(
+    int sock, const struct ring_link_identity *identity, const int fds[2])
+{
+	const struct ring_control_held_sides sides = {
+		.header = header_of(RING_CONTROL_HELD_SIDES),
+		.identity = *identity,
+	};
+
+	return fdpass_send(sock, &sides, sizeof(sides), fds, 2);
 }
 
 static int
@@ -264,6 +300,12 @@ int
 ring_control_send_ready(int sock)
 {
 	return send_bare(sock, RING_CONTROL_READY);
+}
+
+int
+ring_control_send_held_end(int sock)
+{
+	return send_bare(sock, RING_CONTROL_HELD_END);
 }
 
 int

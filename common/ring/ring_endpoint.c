@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/bug.h"
+#include "common/ring/ring_handback.h"
 
 /* Messages taken in one ring_endpoint_process(); the rest wait their turn. */
 #define MESSAGES_A_CALL 256
@@ -34,8 +35,10 @@ struct ring_endpoint {
 	int sock;
 	int stats_fd;
 	struct ring_link *link;
+	struct ring_handback handback; /* of the link that was lost */
 	bool has_filters_open; /* between filters_begin and filters_end */
 	bool is_ready;         /* READY was sent */
+	bool is_poisoned;      /* one of the two said so */
 	struct ring_control_message message;
 };
 
@@ -81,6 +84,14 @@ disconnect(struct ring_endpoint *e)
 	e->state = CLOSED;
 	e->has_filters_open = false;
 	e->is_ready = false;
+	e->is_poisoned = false;
+}
+
+/* Nobody found fault with the link. */
+static bool
+is_sound(const struct ring_endpoint *e)
+{
+	return !e->is_poisoned && ring_link_fault(e->link) == NULL;
 }
 
 /* The owner hears of it exactly once for each connection. */
@@ -90,6 +101,9 @@ lose(struct ring_endpoint *e, const char *reason)
 	if (e->state == CLOSED)
 		return;
 	e->callbacks.lost(e->context, reason);
+	/* For the next broker; without memory for it, the link is lost. */
+	if (e->state == ATTACHED && is_sound(e))
+		(void)ring_handback_take(&e->handback, e->link);
 	disconnect(e);
 }
 
@@ -99,6 +113,7 @@ ring_endpoint_free(struct ring_endpoint *endpoint)
 	if (endpoint == NULL)
 		return;
 	disconnect(endpoint);
+	ring_handback_clear(&endpoint->handback);
 	free(endpoint->run_dir);
 	free(endpoint->name);
 	free(endpoint);
@@ -113,7 +128,10 @@ ring_endpoint_connect(struct ring_endpoint *endpoint)
 	sock = ring_control_connect(endpoint->run_dir);
 	if (sock < 0)
 		return sock;
-	err = ring_control_send_hello(sock, endpoint->role, endpoint->name);
+	err = ring_control_send_hello(
+	    sock, endpoint->role, endpoint->name, endpoint->handback.is_there);
+	if (err == 0 && endpoint->handback.is_there)
+		err = ring_handback_send(&endpoint->handback, sock);
 	if (err != 0) {
 		close(sock);
 		return err;
@@ -211,6 +229,7 @@ has_attached(struct ring_endpoint *e)
 {
 	if (e->state == GRANTED) {
 		e->state = ATTACHED;
+		ring_handback_clear(&e->handback);
 		e->callbacks.attached(e->context, e->link);
 	}
 	return e->state == ATTACHED;
@@ -277,14 +296,19 @@ on_message(struct ring_endpoint *e)
 		e->callbacks.lane_refused(
 		    e->context, m->body.text.set, m->text);
 		return NULL;
-	case RING_CONTROL_REFUSED:
 	case RING_CONTROL_POISONED:
+		e->is_poisoned = true;
+		return m->text;
+	case RING_CONTROL_REFUSED:
 		return m->text;
 	case RING_CONTROL_HELLO:
 	case RING_CONTROL_READY:
 	case RING_CONTROL_OPEN_LANE:
 	case RING_CONTROL_REQUEST:
 	case RING_CONTROL_ANSWER:
+	case RING_CONTROL_HELD_SIDES:
+	case RING_CONTROL_HELD_LANE:
+	case RING_CONTROL_HELD_END:
 		break;
 	}
 	return "the broker sent a message that is not for an endpoint";
@@ -341,5 +365,6 @@ ring_endpoint_poison(struct ring_endpoint *endpoint, const char *reason)
 	/* If the broker does not take it, the closed socket says enough. */
 	(void)ring_control_send_text(
 	    endpoint->sock, RING_CONTROL_POISONED, reason);
+	endpoint->is_poisoned = true;
 	lose(endpoint, reason);
 }

@@ -120,6 +120,18 @@ ring_link_detach(struct ring_link *link)
 	free(link);
 }
 
+int
+ring_link_own_fd(const struct ring_link *link)
+{
+	return link->own_fd;
+}
+
+int
+ring_link_peer_fd(const struct ring_link *link)
+{
+	return link->peer_fd;
+}
+
 void *
 ring_link_notes(struct ring_link *link)
 {

@@ -146,6 +146,15 @@ struct ring_forwarded *ring_link_forwarded(
  */
 bool ring_link_is_fresh(const struct ring_link *link, uint32_t lane);
 
+/*
+ * The descriptors by which the link holds its memory: its own side, the
+ * peer's, and a lane's (-1 where it is not open).  They stay the link's.
+ */
+int ring_link_own_fd(const struct ring_link *link);
+int ring_link_peer_fd(const struct ring_link *link);
+int ring_link_producer_fd(const struct ring_link *link, uint32_t lane);
+int ring_link_consumer_fd(const struct ring_link *link, uint32_t lane);
+
 /* After commits, releases or grants: wake the peer if it sleeps. */
 void ring_link_wake(struct ring_link *link);
 

@@ -223,6 +223,24 @@ ring_link_consumer_lane(const struct ring_link *link, uint32_t lane)
 	return geometry_of(link->consumed, lane);
 }
 
+static int
+fd_of(const struct ring_link_lane *lanes, uint32_t lane)
+{
+	return geometry_of(lanes, lane) == NULL ? -1 : lanes[lane].fd;
+}
+
+int
+ring_link_producer_fd(const struct ring_link *link, uint32_t lane)
+{
+	return fd_of(link->produced, lane);
+}
+
+int
+ring_link_consumer_fd(const struct ring_link *link, uint32_t lane)
+{
+	return fd_of(link->consumed, lane);
+}
+
 bool
 ring_link_is_fresh(const struct ring_link *link, uint32_t lane)
 {

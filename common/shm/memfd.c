@@ -33,15 +33,27 @@ memfd_create_sealed(const char *name, size_t length)
 	return fd;
 }
 
-int
-memfd_reopen_read_only(int fd)
+static int
+reopen(int fd, int mode)
 {
 	char path[32];
 	int copy;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	copy = open(path, O_RDONLY | O_CLOEXEC);
+	copy = open(path, mode | O_CLOEXEC);
 	return copy == -1 ? -errno : copy;
+}
+
+int
+memfd_reopen_read_only(int fd)
+{
+	return reopen(fd, O_RDONLY);
+}
+
+int
+memfd_reopen_writable(int fd)
+{
+	return reopen(fd, O_RDWR);
 }
 
 int

@@ -30,6 +30,12 @@ int memfd_create_sealed(const char *name, size_t length);
 int memfd_reopen_read_only(int fd);
 
 /*
+ * The other way: open it again read-write, which takes its owner (or root).
+ * Returns the new descriptor (close-on-exec) or -errno (-EACCES).
+ */
+int memfd_reopen_writable(int fd);
+
+/*
  * Check what a peer handed over before it is mapped: a regular file on a
  * memory file system, exactly `length` bytes, sealed against resizing.
  * Returns 0, -EBADMSG when it is something else, or -errno.

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 
-"""kill -9 of the broker: what its rings hold survives in its supervisor."""
+"""kill -9 of the broker: what its rings hold survives.
+
+Its supervisor keeps them; without one the programs that are alive do, and
+hand them back to the next broker."""
 
 import signal
 
@@ -95,6 +98,73 @@ def bridge_that_never_came(tap):
         there.stop()
 
 
+class ByHand(weir.Weir):
+    """The programs of a suite that nobody supervises."""
+
+    def start(self):
+        self.children = {}
+        for name in ("weir-broker", "weir-httpd", "weir-bridged"):
+            self.start_one(name)
+        self.child = self.children["weir-broker"]
+
+    def start_one(self, name):
+        more = ["cloud"] if name == "weir-bridged" else []
+        with open(self.log, "ab") as log:
+            self.children[name] = self.box.spawn(
+                [weir.program(name), "-c", self.config, *more], log
+            )
+
+    def kill_broker(self):
+        self.children["weir-broker"].kill()
+        self.children["weir-broker"].wait()
+
+    def start_broker(self):
+        self.start_one("weir-broker")
+        self.child = self.children["weir-broker"]
+
+    def shut_down(self, seconds=15):
+        status = 0
+        for name in ("weir-httpd", "weir-broker", "weir-bridged"):
+            self.children[name].send_signal(signal.SIGTERM)
+            status = status or self.children[name].wait(timeout=seconds)
+        return status
+
+
+def killed_without_a_supervisor(tap):
+    what = "nobody keeps the rings: "
+    with weir.Mosquitto() as remote, ByHand(**settings(remote)) as suite:
+        there = weir.Collector(remote.port, "cloud/#", qos=1)
+        suite.publish("cloud/n", "warm-up")
+        there.wait_count(1)
+        remote.stop()
+        numbers = iter(range(10 * COUNT))
+        accepted = []
+        for life in range(3):
+            for _ in range(COUNT // 3):
+                number = next(numbers)
+                if suite.publish("cloud/n", "n%d" % number) == 200:
+                    accepted.append(number)
+            suite.kill_broker()
+            suite.start_broker()
+            suite.wait_ready()
+        with tap.case(what + "living programs hand them back"):
+            weir.expect(len(accepted) == COUNT, len(accepted))
+            weir.expect(suite.logged("event=ring_adopted"), "no ring adopted")
+        remote.go_on()
+        with tap.case(what + "all that was answered 200 arrives, in order"):
+            weir.wait_for(
+                "the last arrives", lambda: "n%d" % accepted[-1] in there.payloads()
+            )
+            got = [p for p in there.payloads() if p.startswith("n")]
+            weir.expect(
+                list(dict.fromkeys(got)) == ["n%d" % number for number in accepted],
+                "%d of %d" % (len(got), len(accepted)),
+            )
+            # What the remote had not acknowledged goes to it again.
+            weir.expect(len(got) <= len(accepted) + 3 * 20, len(got))
+        there.stop()
+
+
 def main():
     tap = weir.Tap()
     for victims in (
@@ -104,6 +174,8 @@ def main():
     ):
         with tap.case("the suite ends in order after kill -9 of " + " and ".join(victims)):
             killed_with_full_rings(tap, victims)
+    with tap.case("programs without a supervisor end in order"):
+        killed_without_a_supervisor(tap)
     with tap.case("the suite ends in order with a bridge that was away"):
         bridge_that_never_came(tap)
     tap.done()

@@ -9,9 +9,11 @@
 #include "broker/links.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 #include "common/base/clock.h"
 #include "common/msg/record.h"
 #include "common/ring/ring_control.h"
+#include "common/shm/memfd.h"
 #include "tests/unit/unit.h"
 
 #define RING_BYTES 65536u
@@ -1212,6 +1215,218 @@ START_TEST(what_was_accepted_survives_a_poisoned_link)
 }
 END_TEST
 
+/* ---- a new broker, and programs that outlived the former one --------------
+ */
+
+/* As after kill -9 without a supervisor: nothing is kept, links are lost. */
+static void
+replace_broker(void)
+{
+	stop_broker();
+	start_broker();
+	run();
+}
+
+START_TEST(a_new_broker_gets_its_memory_back_from_living_programs)
+{
+	struct ring_record last;
+	uint64_t identity;
+
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	grant_all(&bridge);
+	identity = log_in();
+	open_lane(&httpd, "cloud");
+	for (int i = 0; i < 10; i++)
+		publish(&httpd, 1, "cloud/x", 10, identity);
+	run();
+	ck_assert_int_eq(receipt(), 0);
+	/* Committed, and the broker dies before it looks. */
+	publish(&httpd, 1, "cloud/x", 10, AUTH_ANONYMOUS);
+	ck_assert_uint_eq(receive(&bridge, 3, NULL), 3);
+	conf.allow_anonymous = true;
+
+	replace_broker();
+	ck_assert_uint_eq(httpd.losses, 1);
+	ck_assert_uint_eq(bridge.losses, 1);
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	ck_assert_uint_eq(ring_link_epoch(bridge.link), 2);
+	ck_assert_ptr_nonnull(ring_link_producer(httpd.link, 1));
+	/* Nine receipts of the former life, and one of this one. */
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(receipt(), 0);
+	ck_assert_int_eq(receipt(), -1);
+	ck_assert_uint_eq(receive(&bridge, 99, &last), 8);
+	ck_assert_uint_eq(last.sequence, 11);
+}
+END_TEST
+
+START_TEST(what_a_new_broker_put_into_a_ring_follows_what_is_handed_back)
+{
+	struct ring_record last;
+	uint64_t identity;
+
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	grant_all(&bridge);
+	identity = log_in();
+	open_lane(&httpd, "cloud");
+	for (int i = 0; i < 4; i++)
+		publish(&httpd, 1, "cloud/x", 100, identity);
+	run();
+
+	replace_broker();
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(receipt(), 0);
+	identity = log_in();
+	for (int i = 0; i < 3; i++)
+		publish(&httpd, 1, "cloud/x", 200, identity);
+	run();
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(receipt(), 0);
+	/* Only now does the bridge come, with the older ones. */
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	grant_all(&bridge);
+	ck_assert_uint_eq(receive(&bridge, 4, &last), 4);
+	ck_assert_uint_lt(last.length, 200);
+	ck_assert_uint_eq(receive(&bridge, 99, &last), 3);
+	ck_assert_uint_ge(last.length, 200);
+}
+END_TEST
+
+START_TEST(the_memory_of_a_poisoned_link_is_not_handed_back)
+{
+	uint64_t identity;
+
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	grant_all(&bridge);
+	identity = log_in();
+	open_lane(&httpd, "cloud");
+	publish(&httpd, 1, "cloud/x", 100, identity);
+	run();
+	ring_endpoint_poison(bridge.endpoint, "a test");
+	replace_broker();
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	ck_assert_uint_eq(ring_link_epoch(bridge.link), 1);
+	ck_assert_uint_eq(receive(&bridge, 99, NULL), 0);
+}
+END_TEST
+
+/* What is wrong with a hand-back of the bridge's link. */
+enum forgery {
+	FORGED_NOTHING,
+	FORGED_SAME_SIDE_TWICE,
+	FORGED_WRITABLE_SIDE,
+	FORGED_LANE_THAT_IS_A_SIDE,
+	FORGED_NO_LANE_OUT,
+	FORGED_GAP_IN_LANES,
+	FORGED_NAME,
+	FORGED_STRANGE_FILE,
+	FORGED_NO_END,
+	FORGERIES
+};
+
+/* Copies of the descriptors that the bridge has, before it loses them. */
+struct loot {
+	struct ring_link_identity identity;
+	struct ring_lane_geometry out, in;
+	int broker_fd, endpoint_fd, out_fd, in_fd, strange_fd;
+};
+
+static struct loot
+steal(struct program *program)
+{
+	struct ring_link *link = program->link;
+
+	return (struct loot){
+		.identity = *ring_link_identity(link),
+		.out = *ring_link_consumer_lane(link, 0),
+		.in = *ring_link_producer_lane(link, 0),
+		.broker_fd = dup(ring_link_peer_fd(link)),
+		.endpoint_fd = dup(ring_link_own_fd(link)),
+		.out_fd = dup(ring_link_consumer_fd(link, 0)),
+		.in_fd = dup(ring_link_producer_fd(link, 0)),
+		.strange_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
+	};
+}
+
+static void
+hand_back(int sock, struct loot *loot, enum forgery forgery)
+{
+	int sides[2] = { loot->broker_fd, loot->endpoint_fd };
+	int out_fd = loot->out_fd, writable = -1;
+
+	if (forgery == FORGED_SAME_SIDE_TWICE)
+		sides[0] = loot->endpoint_fd;
+	if (forgery == FORGED_WRITABLE_SIDE)
+		sides[0] = writable = memfd_reopen_writable(loot->broker_fd);
+	if (forgery == FORGED_STRANGE_FILE)
+		sides[0] = loot->strange_fd;
+	if (forgery == FORGED_LANE_THAT_IS_A_SIDE)
+		out_fd = loot->broker_fd;
+	if (forgery == FORGED_GAP_IN_LANES)
+		loot->in.lane = 1;
+	if (forgery == FORGED_NAME)
+		loot->identity.name[0] = 'p';
+	ring_control_send_hello(sock, RING_ROLE_BRIDGE, "cloud", true);
+	ring_control_send_held_sides(sock, &loot->identity, sides);
+	ring_control_send_held_lane(
+	    sock, RING_TO_BROKER, &loot->in, loot->in_fd);
+	if (forgery != FORGED_NO_LANE_OUT)
+		ring_control_send_held_lane(
+		    sock, RING_TO_ENDPOINT, &loot->out, out_fd);
+	if (forgery == FORGED_NO_END)
+		ring_control_send_ready(sock);
+	else
+		ring_control_send_held_end(sock);
+	if (writable != -1)
+		close(writable);
+}
+
+START_TEST(a_forged_hand_back_is_refused_and_harms_nobody)
+{
+	static struct ring_control_message message;
+	enum forgery forgery = (enum forgery)_i;
+	struct stat granted, held;
+	struct loot loot;
+	bool same;
+	int sock;
+
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	loot = steal(&bridge);
+	leave(&bridge);
+	replace_broker();
+	sock = ring_control_connect(run_dir);
+	ck_assert_int_ge(sock, 0);
+	hand_back(sock, &loot, forgery);
+	run();
+	if (forgery == FORGED_NO_END) {
+		ck_assert_int_eq(ring_control_receive(sock, &message), 0);
+	} else {
+		ck_assert_int_eq(ring_control_receive(sock, &message), 1);
+		ck_assert_int_eq(message.type, RING_CONTROL_GRANT);
+		ck_assert_int_eq(fstat(message.fds[1], &granted), 0);
+		ck_assert_int_eq(fstat(loot.endpoint_fd, &held), 0);
+		same = granted.st_ino == held.st_ino;
+		ck_assert_int_eq(same, forgery == FORGED_NOTHING);
+		ring_control_close_fds(&message);
+	}
+	close(sock);
+	close(loot.broker_fd);
+	close(loot.endpoint_fd);
+	close(loot.out_fd);
+	close(loot.in_fd);
+	close(loot.strange_fd);
+	run();
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	log_in();
+}
+END_TEST
+
 START_TEST(an_idle_broker_sleeps)
 {
 	attach(&httpd, RING_ROLE_HTTPD, "httpd");
@@ -1299,6 +1514,13 @@ main(void)
 	tcase_add_test(tc, a_sleeping_program_is_woken);
 	tcase_add_test(tc, a_large_record_does_not_starve_among_small_ones);
 	tcase_add_test(tc, the_figures_of_a_bridge_add_up);
+	tcase_add_test(
+	    tc, a_new_broker_gets_its_memory_back_from_living_programs);
+	tcase_add_test(
+	    tc, what_a_new_broker_put_into_a_ring_follows_what_is_handed_back);
+	tcase_add_test(tc, the_memory_of_a_poisoned_link_is_not_handed_back);
+	tcase_add_loop_test(
+	    tc, a_forged_hand_back_is_refused_and_harms_nobody, 0, FORGERIES);
 	tcase_add_test(tc, an_idle_broker_sleeps);
 	tcase_add_test(tc, a_stalled_broker_sleeps_too);
 	tcase_add_test(tc, draining_is_over_when_nothing_is_left);

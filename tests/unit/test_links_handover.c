@@ -238,8 +238,8 @@ START_TEST(new_memory_that_met_old_words_begins_again_too)
 		close(kept[i].fd);
 		kept[i] = kept[--kept_count];
 	}
-	restart_broker();
 	kill_program(&httpd);
+	restart_broker();
 	/* As if it had died before it erased them. */
 	for (uint32_t i = CLOUD; i <= PLANT; i++)
 		take_back(

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -240,9 +241,8 @@ send_lane(struct scene *scene, enum ring_direction direction,
 }
 
 static void
-attach(struct scene *scene)
+attach_greeted(struct scene *scene)
 {
-	greet(scene);
 	send_grant(scene);
 	send_lane(scene, RING_TO_ENDPOINT, &lane_in);
 	ring_control_send_filter(scene->sock, "plant", "a/#", 3);
@@ -251,6 +251,41 @@ attach(struct scene *scene)
 	ck_assert_str_eq(told(scene), "attached;begin;plant;a/#;end 1;");
 	ck_assert_int_eq(ring_control_receive(scene->sock, &scene->got), 1);
 	ck_assert_int_eq(scene->got.type, RING_CONTROL_READY);
+}
+
+static void
+attach(struct scene *scene)
+{
+	greet(scene);
+	ck_assert_uint_eq(scene->got.body.hello.holds_link, 0);
+	attach_greeted(scene);
+}
+
+static void
+expect(struct scene *scene, enum ring_control_type type, unsigned fds)
+{
+	ck_assert_int_eq(ring_control_receive(scene->sock, &scene->got), 1);
+	ck_assert_int_eq(scene->got.type, type);
+	ck_assert_uint_eq(scene->got.fd_count, fds);
+}
+
+/* What follows a HELLO of an endpoint that has memory of a former broker. */
+static void
+take_hand_back(struct scene *scene)
+{
+	struct stat got, own;
+
+	ck_assert_uint_eq(scene->got.body.hello.holds_link, 1);
+	expect(scene, RING_CONTROL_HELD_SIDES, 2);
+	ck_assert_str_eq(scene->got.body.held_sides.identity.name, "cloud");
+	ck_assert_int_eq(fstat(scene->got.fds[1], &got), 0);
+	ck_assert_int_eq(fstat(scene->endpoint_fd, &own), 0);
+	ck_assert_uint_eq(got.st_ino, own.st_ino);
+	ring_control_close_fds(&scene->got);
+	expect(scene, RING_CONTROL_HELD_LANE, 1);
+	ck_assert_uint_eq(scene->got.body.lane.direction, RING_TO_ENDPOINT);
+	ring_control_close_fds(&scene->got);
+	expect(scene, RING_CONTROL_HELD_END, 0);
 }
 
 /* The same before and after: nothing leaked. */
@@ -333,7 +368,9 @@ START_TEST(an_endpoint_comes_back_to_the_same_memory)
 
 	open_before = count_open();
 	for (int life = 2; life <= 4; life++) {
-		attach(scene);
+		greet(scene);
+		take_hand_back(scene);
+		attach_greeted(scene);
 		ck_assert_uint_eq(
 		    ring_link_peer_epoch(scene->broker_link), life);
 		close(scene->sock);
@@ -465,7 +502,8 @@ static const struct forged forgeries[] = {
 	{ "one byte", MAGIC, RING_CONTROL_READY, 1, 0, { 0 }, 0, 0 },
 	{ "bad magic", MAGIC + 1, RING_CONTROL_READY, 8, 0, { 0 }, 0, 0 },
 	{ "type 0", MAGIC, 0, 8, 0, { 0 }, 0, 0 },
-	{ "type 14", MAGIC, RING_CONTROL_ANSWER + 1, 8, 0, { 0 }, 0, 0 },
+	{ "a type too far", MAGIC, RING_CONTROL_HELD_END + 1, 8, 0, { 0 }, 0,
+	    0 },
 	{ "type 2^32-1", MAGIC, UINT32_MAX, 8, 0, { 0 }, 0, 0 },
 	{ "a body on READY", MAGIC, RING_CONTROL_READY, 9, 0, { 0 }, 0, 0 },
 	{ "a short HELLO", MAGIC, RING_CONTROL_HELLO,
@@ -487,6 +525,14 @@ static const struct forged forgeries[] = {
 	{ "a FILTER longer than it says", MAGIC, RING_CONTROL_FILTER,
 	    sizeof(struct ring_control_filter) + 1,
 	    sizeof(struct ring_control_filter), { 'x' }, 1, 0 },
+	{ "HELD_SIDES with one side", MAGIC, RING_CONTROL_HELD_SIDES,
+	    sizeof(struct ring_control_held_sides),
+	    offsetof(struct ring_control_held_sides, identity.endpoint_role),
+	    { RING_ROLE_BRIDGE }, 1, 1 },
+	{ "a HELD_LANE without geometry", MAGIC, RING_CONTROL_HELD_LANE,
+	    sizeof(struct ring_control_lane), 8, { 1 }, 1, 1 },
+	{ "HELD_END with a body", MAGIC, RING_CONTROL_HELD_END, 9, 0, { 0 }, 0,
+	    0 },
 	{ "a text longer than it says", MAGIC, RING_CONTROL_REQUEST,
 	    TEXT_AT + 1, TEXT_AT, { 'x' }, 1, 0 },
 	{ "a text shorter than it says", MAGIC, RING_CONTROL_REQUEST, TEXT_AT,
