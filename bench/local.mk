@@ -5,7 +5,8 @@ noinst_PROGRAMS += bench/ring
 EXTRA_DIST += %D%/run %D%/README.md
 CLEANFILES += bench/load bench/load-http
 
-bench_ring_SOURCES = %D%/ring.c
+bench_ring_SOURCES = %D%/ring.c %D%/ring_cases.c %D%/ring_cases.h \
+	%D%/ring_pair.c %D%/ring_pair.h
 bench_ring_LDADD   = libring.a libshm.a libbase.a
 
 bench_load_SOURCES = %D%/load.c %D%/cpu_time.c %D%/cpu_time.h

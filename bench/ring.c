@@ -8,9 +8,10 @@
  * One thread sends, one receives and copies each record out.  The ring runs
  * over real link memory with both sides' own mappings, its fence and look at
  * the peer's arm included; "copy" is the least that any shared-memory queue
- * does: a length, the bytes, one store a batch; both have 1 MiB.  Pipe and
- *socket take one system call a record and end.  Each figure is the best of many
- *short runs, since anything else on the machine only ever makes one slower.
+ * does: a length, the bytes, one store a batch; both have 1 MiB.  Pipe, Unix
+ * stream and SOCK_SEQPACKET ("packets") take one system call a record and
+ * end.  The best of many short runs is the figure, since anything else on the
+ * machine only ever makes one slower; the median says how busy it was.
  */
 
 #include <errno.h>
@@ -26,10 +27,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/ring_cases.h"
+#include "bench/ring_pair.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
-#include "common/ring/ring_link.h"
 
+#define RUNS_MAX 10000
 #define COPY_SIZE ((size_t)1 << 20)
 
 /* What is sent, and how much of it in a run. */
@@ -58,7 +61,7 @@ struct copy_queue {
 struct course {
 	const struct load *load;
 	struct copy_queue *queue;
-	struct ring_link *broker, *endpoint;
+	struct ring_pair pair;
 	int fds[2];
 	uint8_t *source, *target;
 };
@@ -152,49 +155,27 @@ receive_copy(void *context)
 static void
 open_ring(struct course *c)
 {
-	const struct ring_link_identity identity = {
-		.endpoint_role = RING_ROLE_HTTPD,
-		.name = "bench",
-		.run_dir = "/bench",
-	};
-	const struct ring_lane_geometry geometry = {
+	const struct ring_pair_shape shape = {
+		.lanes = 1,
 		.min_shift = c->load->shift,
 		.classes = 1,
 	};
-	const struct bell_fds none = { -1, -1, -1 };
-	int broker_fd, endpoint_fd, err, lane_fd;
 
-	err = ring_link_create(&identity, &broker_fd, &endpoint_fd);
-	BUG_ON(err != 0);
-	lane_fd = ring_link_create_lane(&identity, RING_ROLE_HTTPD, &geometry);
-	BUG_ON(lane_fd < 0);
-	err = ring_link_attach(&identity, RING_ROLE_BROKER, broker_fd,
-	    endpoint_fd, &none, &c->broker);
-	BUG_ON(err != 0);
-	err = ring_link_attach(&identity, RING_ROLE_HTTPD, endpoint_fd,
-	    broker_fd, &none, &c->endpoint);
-	BUG_ON(err != 0);
-	err = ring_link_add_producer(c->endpoint, &geometry, lane_fd, NULL);
-	BUG_ON(err != 0);
-	err = ring_link_add_consumer(c->broker, &geometry, lane_fd, NULL);
-	BUG_ON(err != 0);
-	close(broker_fd);
-	close(endpoint_fd);
-	close(lane_fd);
+	ring_pair_open(&c->pair, &shape);
 }
 
 static void
 close_ring(struct course *c)
 {
-	ring_link_detach(c->broker);
-	ring_link_detach(c->endpoint);
+	ring_pair_close(&c->pair);
 }
 
 static void *
 send_ring(void *context)
 {
 	struct course *c = context;
-	struct ring_producer *producer = ring_link_producer(c->endpoint, 0);
+	struct ring_producer *producer =
+	    ring_link_producer(c->pair.endpoint, 0);
 	const struct ring_record record = { .kind = 1 };
 	void *payload;
 
@@ -205,7 +186,7 @@ send_ring(void *context)
 		ring_put(producer, &record);
 		if (i % c->load->batch == 0) {
 			ring_commit(producer, 1);
-			ring_link_wake(c->endpoint);
+			ring_link_wake(c->pair.endpoint);
 		}
 	}
 	return NULL;
@@ -215,7 +196,7 @@ static void *
 receive_ring(void *context)
 {
 	struct course *c = context;
-	struct ring_consumer *consumer = ring_link_consumer(c->broker, 0);
+	struct ring_consumer *consumer = ring_link_consumer(c->pair.broker, 0);
 	struct ring_outcome outcome = { 0 };
 	struct ring_record record;
 	uint64_t taken = 0, word = 0;
@@ -232,7 +213,7 @@ receive_ring(void *context)
 		ring_release(consumer, word, &outcome, 1);
 		ring_grant(consumer,
 		    RING_POSITION(word) + ring_consumer_capacity(consumer));
-		ring_link_wake(c->broker);
+		ring_link_wake(c->pair.broker);
 		if (outcome.delivered == 0)
 			sched_yield();
 		taken += outcome.delivered;
@@ -249,14 +230,26 @@ open_pipe(struct course *c)
 }
 
 static void
-open_socket(struct course *c)
+open_socket(struct course *c, int type)
 {
 	int pair[2], size = 1 << 20;
 
-	BUG_ON(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0);
+	BUG_ON(socketpair(AF_UNIX, type, 0, pair) != 0);
 	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	c->fds[0] = pair[0];
 	c->fds[1] = pair[1];
+}
+
+static void
+open_stream(struct course *c)
+{
+	open_socket(c, SOCK_STREAM);
+}
+
+static void
+open_packets(struct course *c)
+{
+	open_socket(c, SOCK_SEQPACKET);
 }
 
 static void
@@ -304,7 +297,8 @@ static const struct way ways[] = {
 	{ "copy", open_copy, close_copy, send_copy, receive_copy },
 	{ "ring", open_ring, close_ring, send_ring, receive_ring },
 	{ "pipe", open_pipe, close_fds, send_fd, receive_fd },
-	{ "socket", open_socket, close_fds, send_fd, receive_fd },
+	{ "stream", open_stream, close_fds, send_fd, receive_fd },
+	{ "packets", open_packets, close_fds, send_fd, receive_fd },
 };
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -343,20 +337,15 @@ open_course(
 
 /* All ways take turns, so that a busy moment hits them alike. */
 static void
-measure(const struct load *load, long runs, double best_ns[WAYS])
+measure(const struct load *load, size_t runs, double *ns[WAYS])
 {
 	struct course courses[WAYS];
-	double ns;
 
 	for (size_t i = 0; i < WAYS; i++)
 		open_course(&courses[i], &ways[i], load);
-	for (long run = 0; run < runs; run++) {
-		for (size_t i = 0; i < WAYS; i++) {
-			ns = run_once(&ways[i], &courses[i]);
-			if (run == 0 || ns < best_ns[i])
-				best_ns[i] = ns;
-		}
-	}
+	for (size_t run = 0; run < runs; run++)
+		for (size_t i = 0; i < WAYS; i++)
+			ns[i][run] = run_once(&ways[i], &courses[i]);
 	for (size_t i = 0; i < WAYS; i++) {
 		ways[i].close(&courses[i]);
 		free(courses[i].source);
@@ -364,20 +353,66 @@ measure(const struct load *load, long runs, double best_ns[WAYS])
 	}
 }
 
-static void
-print_row(const struct load *load, const double best_ns[WAYS])
+static int
+compare(const void *a, const void *b)
 {
-	double ring_ns = best_ns[RING_WAY];
+	double left = *(const double *)a, right = *(const double *)b;
 
-	printf("%-22s", load->name);
+	return (left > right) - (left < right);
+}
+
+/* `at` of the sorted runs of each way: 0 is the best. */
+static void
+print_row(
+    const struct load *load, const char *what, double *ns[WAYS], size_t at)
+{
+	double ring_ns = ns[RING_WAY][at];
+
+	printf("%-22s %-7s", load->name, what);
 	for (size_t i = 0; i < WAYS; i++)
-		printf(" %9.1f", best_ns[i]);
+		printf(" %9.1f", ns[i][at]);
 	printf(" %9.0f  %-5s", load->limit_ns,
 	    ring_ns <= load->limit_ns ? "kept" : "OVER");
 	for (size_t i = 0; i < WAYS; i++)
 		if (i != RING_WAY)
-			printf(" %8.2f", best_ns[i] / ring_ns);
+			printf(" %8.2f", ns[i][at] / ring_ns);
 	printf("\n");
+}
+
+static void
+print_heading(size_t runs)
+{
+	printf("ns a record, best and median of %zu runs; ratios: times the "
+	       "ring\n%-30s",
+	    runs, "");
+	for (size_t i = 0; i < WAYS; i++)
+		printf(" %9s", ways[i].name);
+	printf(" %9s  %-5s", "limit", "");
+	for (size_t i = 0; i < WAYS; i++)
+		if (i != RING_WAY)
+			printf(" %7s/", ways[i].name);
+	printf("\n");
+}
+
+static void
+compare_ways(size_t runs)
+{
+	double *ns[WAYS];
+
+	for (size_t i = 0; i < WAYS; i++) {
+		ns[i] = calloc(runs, sizeof(*ns[i]));
+		BUG_ON(ns[i] == NULL);
+	}
+	print_heading(runs);
+	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+		measure(&loads[i], runs, ns);
+		for (size_t way = 0; way < WAYS; way++)
+			qsort(ns[way], runs, sizeof(double), compare);
+		print_row(&loads[i], "best", ns, 0);
+		print_row(&loads[i], "median", ns, runs / 2);
+	}
+	for (size_t i = 0; i < WAYS; i++)
+		free(ns[i]);
 }
 
 int
@@ -389,22 +424,15 @@ main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "n:")) != -1) {
 		if (option == 'n')
 			runs = strtol(optarg, NULL, 10);
-		if (option != 'n' || runs < 1) {
-			fprintf(stderr, "usage: ring [-n RUNS]\n");
+		if (option != 'n' || runs < 1 || runs > RUNS_MAX) {
+			fprintf(stderr, "usage: ring [-n RUNS]  (1 to %d)\n",
+			    RUNS_MAX);
 			return 64;
 		}
 	}
-	printf("ns a record, best of %ld runs; ratios: times the ring\n", runs);
-	printf("%-22s", "");
-	for (size_t i = 0; i < WAYS; i++)
-		printf(" %9s", ways[i].name);
-	printf(" %9s  %-5s %8s %8s %8s\n", "limit", "", "copy/", "pipe/",
-	    "socket/");
-	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
-		double best_ns[WAYS];
-
-		measure(&loads[i], runs, best_ns);
-		print_row(&loads[i], best_ns);
-	}
+	compare_ways((size_t)runs);
+	ring_case_latency(50 * (unsigned)runs);
+	ring_case_stalled((unsigned)runs);
+	ring_case_growth((unsigned)runs);
 	return 0;
 }
