@@ -82,15 +82,25 @@ record_message_write(const struct record_message *message, void *out)
 	append((uint8_t *)out + prefix, message->payload);
 }
 
+/* The next `length` bytes, without data if they are not all there. */
+static struct slice
+take_if_there(const uint8_t **at, const uint8_t *end, size_t length)
+{
+	if ((size_t)(end - *at) >= length)
+		return take(at, length);
+	*at = end;
+	return slice_of(NULL, length);
+}
+
 int
-record_message_parse(
-    const void *body, size_t length, struct record_message *out_message)
+record_message_peek(const void *body, size_t have, size_t length,
+    struct record_message *out_message)
 {
 	struct record_message_header header;
-	const uint8_t *at = body;
+	const uint8_t *at = body, *end = at + have;
 	uint64_t need;
 
-	if (length < sizeof(header))
+	if (have < sizeof(header) || have > length)
 		return -EBADMSG;
 	memcpy(&header, take(&at, sizeof(header)).data, sizeof(header));
 
@@ -101,16 +111,25 @@ record_message_parse(
 	/* Three numbers of 32 bits or less cannot overflow 64. */
 	need = (uint64_t)header.topic_length + header.properties_length +
 	    header.payload_length;
-	if (need != length - sizeof(header))
+	if (need != length - sizeof(header) ||
+	    header.topic_length > have - sizeof(header))
 		return -EBADMSG;
 
 	out_message->qos = header.qos;
 	out_message->retain = (header.flags & RECORD_FLAG_RETAIN) != 0;
 	out_message->expiry_s = header.expiry_s;
 	out_message->topic = take(&at, header.topic_length);
-	out_message->properties = take(&at, header.properties_length);
-	out_message->payload = take(&at, header.payload_length);
+	out_message->properties =
+	    take_if_there(&at, end, header.properties_length);
+	out_message->payload = take_if_there(&at, end, header.payload_length);
 	return 0;
+}
+
+int
+record_message_parse(
+    const void *body, size_t length, struct record_message *out_message)
+{
+	return record_message_peek(body, length, length, out_message);
 }
 
 size_t

@@ -117,6 +117,14 @@ int record_message_parse(
     const void *body, size_t length, struct record_message *out_message);
 
 /*
+ * As record_message_parse(), when only the first `have` of `length` bytes are
+ * there.  The topic must be; of properties and payload, where one is not, the
+ * slice has its length and no data.
+ */
+int record_message_peek(const void *body, size_t have, size_t length,
+    struct record_message *out_message);
+
+/*
  * The part of a body before the payload, for writers that put the payload
  * into the ring themselves.
  */

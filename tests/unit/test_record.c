@@ -245,6 +245,46 @@ START_TEST(never_looks_outside_whatever_the_bytes)
 }
 END_TEST
 
+/* As parsed, for every length from which the topic is there. */
+START_TEST(a_part_of_a_body_shows_what_is_in_it)
+{
+	const struct record_message message = {
+		.qos = 1,
+		.retain = true,
+		.expiry_s = 7,
+		.topic = slice_of_string("a/b"),
+		.properties = slice_of("\x01\x01", 2),
+		.payload = slice_of_string("hello"),
+	};
+	const size_t topic_end = sizeof(struct record_message_header) + 3;
+	struct record_message part;
+	uint8_t body[64];
+	size_t size = record_message_size(&message);
+
+	record_message_write(&message, body);
+	for (size_t have = 0; have <= size; have++) {
+		if (have < topic_end) {
+			ck_assert_int_eq(
+			    record_message_peek(body, have, size, &part),
+			    -EBADMSG);
+			continue;
+		}
+		ck_assert_int_eq(
+		    record_message_peek(body, have, size, &part), 0);
+		ck_assert(slice_equal(part.topic, message.topic));
+		ck_assert_uint_eq(part.properties.len, 2);
+		ck_assert_uint_eq(part.payload.len, 5);
+		ck_assert_int_eq(
+		    part.properties.data != NULL, have >= topic_end + 2);
+		ck_assert_int_eq(part.payload.data != NULL, have == size);
+	}
+	ck_assert_int_eq(
+	    record_message_peek(body, size, size - 1, &part), -EBADMSG);
+	ck_assert_int_eq(
+	    record_message_peek(body, size, size + 1, &part), -EBADMSG);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -264,6 +304,7 @@ main(void)
 	tcase_add_test(tc, text_beyond_65535_bytes_fails);
 	tcase_add_test(tc, correlations_keep_epoch_and_number_apart);
 	tcase_add_loop_test(tc, never_looks_outside_whatever_the_bytes, 0, 4);
+	tcase_add_test(tc, a_part_of_a_body_shows_what_is_in_it);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
