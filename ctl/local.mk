@@ -7,14 +7,25 @@ ctl_weirctl_SOURCES = \
 	%D%/child_exec.h \
 	%D%/client_options.c \
 	%D%/client_options.h \
+	%D%/cmd_dump.c \
 	%D%/cmd_pub.c \
+	%D%/cmd_replay.c \
 	%D%/cmd_rings.c \
 	%D%/cmd_run.c \
 	%D%/cmd_status.c \
 	%D%/cmd_sub.c \
 	%D%/cmd_top.c \
+	%D%/cmd_trace.c \
 	%D%/cmd_why.c \
 	%D%/ctl.h \
+	%D%/dump_diagnosis.c \
+	%D%/dump_diagnosis.h \
+	%D%/dump_record.c \
+	%D%/dump_record.h \
+	%D%/escape.c \
+	%D%/escape.h \
+	%D%/journey.c \
+	%D%/journey.h \
 	%D%/log_relay.c \
 	%D%/log_relay.h \
 	%D%/main.c \
@@ -30,6 +41,10 @@ ctl_weirctl_SOURCES = \
 	%D%/programs.h \
 	%D%/property_words.c \
 	%D%/property_words.h \
+	%D%/record_id.c \
+	%D%/record_id.h \
+	%D%/replay_file.c \
+	%D%/replay_file.h \
 	%D%/sub_format.c \
 	%D%/sub_format.h \
 	%D%/supervisor.c \

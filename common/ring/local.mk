@@ -42,4 +42,6 @@ libring_a_SOURCES = \
 	%D%/ring_resize.c \
 	%D%/ring_resize.h \
 	%D%/ring_trace.c \
-	%D%/ring_trace.h
+	%D%/ring_trace.h \
+	%D%/ring_traces.c \
+	%D%/ring_traces.h

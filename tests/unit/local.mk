@@ -15,9 +15,11 @@ unit_tests = \
 	test_clock \
 	test_conf \
 	test_drop_episode \
+	test_dump_diagnosis \
 	test_encode \
 	test_exactly_once_in \
 	test_exactly_once_out \
+	test_escape \
 	test_fdpass \
 	test_forward \
 	test_held \
@@ -31,6 +33,7 @@ unit_tests = \
 	test_http_response \
 	test_inflight \
 	test_ingest \
+	test_journey \
 	test_lane \
 	test_links \
 	test_links_handover \
@@ -50,6 +53,7 @@ unit_tests = \
 	test_publish_json \
 	test_record \
 	test_remote_mqtt \
+	test_replay_file \
 	test_report \
 	test_retain \
 	test_ring \
@@ -117,6 +121,11 @@ test_drop_episode_SOURCES  = %D%/test_drop_episode.c
 test_drop_episode_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_drop_episode_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_dump_diagnosis_SOURCES  = %D%/test_dump_diagnosis.c ctl/dump_diagnosis.c
+test_dump_diagnosis_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_dump_diagnosis_LDADD    = libring.a libshm.a libbase.a $(JANSSON_LIBS) \
+	$(CHECK_LIBS)
+
 test_encode_SOURCES  = %D%/test_encode.c
 test_encode_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_encode_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
@@ -134,6 +143,10 @@ test_exactly_once_out_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_exactly_once_out_LDFLAGS  = $(AM_LDFLAGS) \
 	-Wl,--wrap=ring_release,--wrap=notes_publishing \
 	-Wl,--wrap=notes_keep,--wrap=notes_claim
+
+test_escape_SOURCES  = %D%/test_escape.c ctl/escape.c
+test_escape_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_escape_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_fdpass_SOURCES  = %D%/test_fdpass.c
 test_fdpass_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -186,6 +199,10 @@ test_inflight_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_ingest_SOURCES  = %D%/test_ingest.c
 test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_journey_SOURCES  = %D%/test_journey.c ctl/journey.c ctl/record_id.c
+test_journey_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_journey_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 
 test_lane_SOURCES  = %D%/test_lane.c
 test_lane_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -278,6 +295,11 @@ test_ring_control_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_growth_SOURCES  = %D%/test_ring_growth.c
 test_ring_growth_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_growth_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_replay_file_SOURCES  = %D%/test_replay_file.c ctl/replay_file.c
+test_replay_file_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_replay_file_LDADD    = libmqtt.a libmsg.a libbase.a $(JANSSON_LIBS) \
+	$(CHECK_LIBS)
 
 test_report_SOURCES  = %D%/test_report.c
 test_report_CPPFLAGS = $(UNIT_CPPFLAGS)
