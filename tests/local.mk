@@ -33,3 +33,4 @@ EXTRA_DIST += \
 include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/system/local.mk
+include tests/torture/local.mk

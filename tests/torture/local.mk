@@ -1,0 +1,23 @@
+# tests/torture/ - processes killed at every step, hostile peers, races.  Not
+# part of `make check`: ./run-tests runs a bounded form of it.
+
+torture_parts = steps random tsan planted
+
+EXTRA_DIST += \
+	%D%/README.md \
+	%D%/build.sh \
+	%D%/roles.c \
+	%D%/roles.h \
+	%D%/run_torture.sh \
+	%D%/steps.c \
+	%D%/steps.h \
+	%D%/torture_rings.c \
+	%D%/torture_tsan.c \
+	%D%/world.c \
+	%D%/world.h
+
+# All of it, by hand: make torture [TORTURE_SEED=N]
+.PHONY: torture
+torture:
+	top_srcdir=$(top_srcdir) TORTURE_SEED='$(TORTURE_SEED)' \
+		$(top_srcdir)/%D%/run_torture.sh $(torture_parts)

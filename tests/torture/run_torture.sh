@@ -1,0 +1,86 @@
+#!/bin/bash
+# run_torture.sh PART... [--smoke] - build what a part needs and run it; TAP.
+#
+# The parts, and what each does, are in tests/torture/README.md.  --smoke is
+# the bounded form that ./run-tests runs.  TORTURE_DIR is where things are
+# built (a temporary directory), TORTURE_SEED the seed of what is random.
+set -u -o pipefail
+
+cd "${top_srcdir:-.}" || exit 99
+
+parts='' smoke=no
+for word; do
+	case $word in
+	--smoke) smoke=yes ;;
+	*) parts="$parts $word" ;;
+	esac
+done
+
+dir=${TORTURE_DIR:-}
+if [ -z "$dir" ]; then
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/weir-torture.XXXXXX") || exit 99
+	trap 'rm -rf "$dir"' EXIT
+fi
+mkdir -p "$dir" || exit 99
+trap 'exit 1' HUP INT TERM
+seed=${TORTURE_SEED:-$(date +%s)}
+
+# full_or_smoke FULL SMOKE
+full_or_smoke() {
+	[ $smoke = yes ] && echo "$2" || echo "$1"
+}
+
+build() {
+	tests/torture/build.sh "$1" "$dir" >"$dir/build.log" 2>&1 || {
+		tail -20 "$dir/build.log" | sed 's/^/# /'
+		echo "Bail out! $1 does not build"
+		return 1
+	}
+}
+
+# A kernel with much address randomness needs it switched off.
+wrap=()
+setarch -R true 2>/dev/null && wrap=(setarch -R)
+
+part_steps() {
+	build rings && "$dir/torture_rings" steps "$(full_or_smoke 128 32)"
+}
+
+part_random() {
+	build rings &&
+		"$dir/torture_rings" random "$(full_or_smoke 20000 500)" "$seed"
+}
+
+part_tsan() {
+	build tsan && "${wrap[@]}" "$dir/torture_tsan" \
+		"$(full_or_smoke 10000000 500000)"
+}
+
+# A test that cannot fail is none: each order of memory, weakened, is seen.
+part_planted() {
+	local place bad=0 number=0
+	for place in head_store head_load tail_store tail_load; do
+		number=$((number + 1))
+		build "tsan_$place" || return
+		if "${wrap[@]}" "$dir/torture_tsan_$place" 100000 \
+			>"$dir/planted.out" 2>&1 ||
+			! grep -q 'data race' "$dir/planted.out"; then
+			printf 'not '
+			bad=1
+		fi
+		echo "ok $number - a relaxed $place is reported"
+	done
+	echo "1..$number"
+	return $bad
+}
+
+failed=0
+for part in $parts; do
+	if ! declare -F "part_$part" >/dev/null; then
+		echo "run_torture.sh: no part \"$part\"; see its README.md" >&2
+		exit 64
+	fi
+	echo "# torture: $part"
+	"part_$part" || failed=1
+done
+exit $failed
