@@ -1,5 +1,6 @@
 #!/bin/sh
-# check_docs.sh - the pages in doc/ that are made from the code match it.
+# check_docs.sh - the pages in doc/ that are made from the code match it, and
+# what doc/RING.md names is there.
 
 cd "${top_srcdir:-.}" || exit 99
 
@@ -13,6 +14,21 @@ compare() { # compare NUMBER SCRIPT PAGE
 	fi
 }
 
-echo 1..2
+# Every name in it is of a function, a test, or a file.
+check_names() { # check_names NUMBER PAGE
+	missing=$(grep -o '`[a-z]*_[a-z_]*`' "doc/$2" | tr -d '`' | sort -u |
+		while read -r name; do
+			grep -rqw "$name" common broker tests || echo "$name"
+		done)
+	if [ -z "$missing" ]; then
+		echo "ok $1 - what doc/$2 names is there"
+	else
+		echo "# not there:" $missing
+		echo "not ok $1 - what doc/$2 names is there"
+	fi
+}
+
+echo 1..3
 compare 1 make-logs.sh LOGS.md
 compare 2 make-counters.sh COUNTERS.md
+check_names 3 RING.md

@@ -22,7 +22,7 @@
  * a record begins below the limit, also behind a SWITCH, which is free.
  *
  * quick: -DPOSITIONS=6 -DCRASHES=1
- * full: -DPOSITIONS=7 -DCRASHES=2
+ * full: -DPOSITIONS=7 -DCRASHES=1
  */
 
 #define NO_FAULT 0

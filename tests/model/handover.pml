@@ -24,7 +24,7 @@
  * is delivered.
  *
  * quick: -DRECORDS=1 -DCRASHES=2
- * full: -DRECORDS=2 -DCRASHES=2
+ * full: -DRECORDS=2 -DCRASHES=1
  */
 
 #define NO_FAULT 0

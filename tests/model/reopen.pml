@@ -6,9 +6,9 @@
  * The Endpoint produces into one lane slot, the Broker consumes.  Head and
  * tail live in the sides of the link and go on for ever; the records live in
  * a memory of the lane's own, which the Broker makes at OPEN, keeps over its
- * death, and gives up at CLOSE.  The Endpoint asks CLOSE when it likes and
- * writes nothing after it until it is answered; the Broker gives up what is
- * empty and keeps the rest.  Each may die at any step, CRASHES times in all.
+ * death, and gives up at CLOSE.  The Endpoint asks CLOSE when the lane is
+ * empty and writes nothing after it until it is answered; to the Broker a
+ * CLOSE of a lane that is not empty is a fault.  Each may die at any step, CRASHES times in all.
  * What a dead process had sent can still be read; what it had not read is
  * gone; a message of an earlier connection may be read after the new HELLO.
  *
@@ -25,7 +25,7 @@
 #define NO_FAULT 0
 #define WRITES_AFTER_CLOSE 1  /* FAULT: writes between CLOSE and its answer */
 #define WRITES_AFTER_BREAK 2  /* FAULT: a broken connection answers a CLOSE */
-#define NO_EMPTY_CHECK 3      /* FAULT: gives up what is not empty */
+#define CLOSES_IN_USE 3       /* FAULT: asks CLOSE before all is released */
 #define STALE_CLOSE 4         /* FAULT: obeys a CLOSE of an old connection */
 #define SECOND_MEMORY 5       /* FAULT: a grant without the lane there is */
 #define FROM_ZERO 6           /* FAULT: positions begin anew in new memory */
@@ -37,7 +37,7 @@
 
 #define NONE 0 /* no memory, or no connection */
 
-mtype = { HELLO, GRANT, OPEN, OPENED, CLOSE, CLOSED, KEPT };
+mtype = { HELLO, GRANT, OPEN, OPENED, CLOSE, CLOSED };
 
 byte head, tail;         /* in the sides, for the life of the link */
 byte kept;               /* the memory that the broker and its store keep */
@@ -116,7 +116,8 @@ connect:
 	:: awaited == NONE && memory == NONE && position < RECORDS ->
 		atomic { ask(OPEN); awaited = OPENED };
 		endpoint_may_die()
-	:: awaited == NONE && memory != NONE && made < MEMORIES ->
+	:: awaited == NONE && memory != NONE && made < MEMORIES &&
+	    position == head && (head == tail || FAULT == CLOSES_IN_USE) ->
 		atomic { ask(CLOSE); awaited = CLOSED };
 		endpoint_may_die()
 	:: atomic { to_endpoint?GRANT, eval(connection), granted ->
@@ -127,7 +128,6 @@ connect:
 		position = (FAULT == FROM_ZERO -> 0 : head); awaited = NONE }
 	:: atomic { to_endpoint?CLOSED, eval(connection), _ ->
 		memory = NONE; awaited = NONE }
-	:: atomic { to_endpoint?KEPT, eval(connection), _ -> awaited = NONE }
 	:: atomic { len(to_endpoint) > 0 &&
 	    !to_endpoint?[_, eval(connection), _] ->
 		to_endpoint?_, _, _ } /* sent to one that died */
@@ -199,13 +199,9 @@ end:	do
 		if
 		:: from != link && FAULT != STALE_CLOSE
 		:: else ->
-			if
-			:: head == tail || FAULT == NO_EMPTY_CHECK ->
-				atomic { give_up() };
-				broker_may_die();
-				answer(CLOSED)
-			:: else -> answer(KEPT)
-			fi
+			atomic { give_up() };
+			broker_may_die();
+			answer(CLOSED)
 		fi
 	od
 }
