@@ -313,8 +313,8 @@ tell(struct bridge *bridge)
 {
 	struct ring_link *ring_link = link_ring(bridge->link);
 
-	report_up(&bridge->report, bridge->forward.is_up,
-	    loop_now_ns(bridge->loop));
+	report_up(
+	    &bridge->report, bridge->forward.is_up, loop_now_ns(bridge->loop));
 	report_flow(&bridge->report, bridge->forward.socket_is_full,
 	    bridge->forward.not_before_ns);
 	report_post(&bridge->report,
@@ -349,6 +349,7 @@ work(void *arg, struct link_turn *turn)
 
 	turn->is_news = ingest_work(&bridge->ingest, now_ns);
 	fault = bridge->ingest.fault;
+	ingest_unshare(&bridge->ingest);
 	switch (forward_work(forward, now_ns, &fault)) {
 	case FORWARD_AGAIN:
 		turn->again = true;
@@ -478,6 +479,8 @@ parts_init(struct bridge *bridge)
 		conf->name, &link_callbacks, bridge);
 	if (bridge->link == NULL)
 		return -ENOMEM;
+	link_set_lane_idle(
+	    bridge->link, service_conf(bridge->service)->lane_idle_ns);
 	err = remote_init(bridge, max_record + PACKET_EXTRA);
 	if (err != 0)
 		return err;

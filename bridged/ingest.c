@@ -525,6 +525,24 @@ has_room(const struct ingest *ingest, struct ring_producer *producer,
 	    ring_producer_has_room(producer, item->body_len);
 }
 
+void
+ingest_unshare(struct ingest *ingest)
+{
+	const struct ring_lane_geometry *geometry;
+
+	if (ingest->link == NULL || ingest->waiting != 0)
+		return;
+	for (uint32_t i = 0; i < RING_LANES; i++) {
+		geometry = ring_link_producer_lane(ingest->link, i);
+		if (geometry != NULL &&
+		    strcmp(geometry->name, LANE_SHARED) == 0 &&
+		    !ring_producer_is_drained(
+			ring_link_producer(ingest->link, i)))
+			return;
+	}
+	(void)lane_table_unshare(ingest->lanes);
+}
+
 bool
 ingest_is_movable(struct ingest *ingest)
 {

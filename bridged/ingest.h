@@ -97,6 +97,12 @@ void ingest_received(struct ingest *ingest,
  */
 bool ingest_work(struct ingest *ingest, uint64_t now_ns);
 
+/*
+ * When nothing waits and the lane of all other sets is empty: lanes that are
+ * free may be used by sets that had none.  See lane_table_unshare().
+ */
+void ingest_unshare(struct ingest *ingest);
+
 /* Could ingest_work() do something now?  For the recheck before sleep. */
 bool ingest_is_movable(struct ingest *ingest);
 

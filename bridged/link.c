@@ -32,6 +32,7 @@ struct link {
 	struct loop_timer tend;
 	struct loop_hook hook;
 	uint64_t retry_ns;
+	uint64_t lane_idle_ns; /* 0: none is closed */
 	bool is_armed;
 	bool was_woken;    /* by the bell, since the last work() */
 	bool said_waiting; /* logged that there is no broker */
@@ -111,6 +112,9 @@ on_beat(void *arg)
 		ring_link_beat(link->ring, loop_now_ns(link->loop));
 		/* A link that lived to see a beat is not one that flaps. */
 		link->retry_ns = RETRY_FIRST_NS;
+		if (link->lane_idle_ns != 0)
+			ring_endpoint_close_idle(link->endpoint,
+			    loop_now_ns(link->loop), link->lane_idle_ns);
 		tend_later(link);
 	}
 	loop_timer_start(&link->beat, BEAT_NS);
@@ -177,6 +181,26 @@ on_lane_refused(void *context, const char *set, const char *text)
 }
 
 static void
+on_lane_closing(void *context, const char *set, uint32_t lane)
+{
+	struct link *link = context;
+
+	(void)lane;
+	lane_table_closing(link->lanes, set);
+}
+
+static void
+on_lane_closed(void *context, const char *set, uint32_t lane)
+{
+	struct link *link = context;
+
+	log_debug("lane_closed", "bridge=%s lane=%u set=%s", link->name,
+	    (unsigned)lane, log_quote(set));
+	lane_table_closed(link->lanes, set);
+	loop_again(link->loop);
+}
+
+static void
 on_filters_begin(void *context)
 {
 	struct link *link = context;
@@ -227,6 +251,8 @@ static const struct ring_endpoint_callbacks endpoint_callbacks = {
 	.attached = on_attached,
 	.lane_opened = on_lane_opened,
 	.lane_refused = on_lane_refused,
+	.lane_closing = on_lane_closing,
+	.lane_closed = on_lane_closed,
 	.filters_begin = on_filters_begin,
 	.filter = on_filter,
 	.filters_end = on_filters_end,
@@ -347,6 +373,12 @@ link_new(struct loop *loop, const char *run_dir, const char *name,
 	loop_timer_start(&link->retry, 0);
 	loop_timer_start(&link->beat, BEAT_NS);
 	return link;
+}
+
+void
+link_set_lane_idle(struct link *link, uint64_t idle_ns)
+{
+	link->lane_idle_ns = idle_ns;
 }
 
 void

@@ -52,6 +52,9 @@ struct link_callbacks {
 struct link *link_new(struct loop *loop, const char *run_dir, const char *name,
     const struct link_callbacks *callbacks, void *arg);
 
+/* Lanes unused for so long are closed; 0, as at first: none is. */
+void link_set_lane_idle(struct link *link, uint64_t idle_ns);
+
 /* Accepts NULL. */
 void link_free(struct link *link);
 

@@ -11,6 +11,7 @@
 
 #include "broker/links_connection.h"
 #include "broker/links_handback.h"
+#include "broker/links_lanes.h"
 #include "broker/links_memory.h"
 #include "broker/links_private.h"
 #include "broker/links_socket.h"
@@ -187,12 +188,12 @@ static void
 send_all(struct links_connection *connection)
 {
 	struct links_endpoint *endpoint = connection->endpoint;
+	const struct links_lane *lane;
 
 	send_lane(connection, RING_TO_ENDPOINT, &endpoint->output.geometry,
 	    endpoint->output.fd);
-	for (uint32_t i = 0; i < endpoint->lane_count; i++)
-		send_lane(connection, RING_TO_BROKER,
-		    &endpoint->lanes[i].geometry, endpoint->lanes[i].fd);
+	LINKS_EACH_LANE(endpoint, lane)
+	send_lane(connection, RING_TO_BROKER, &lane->geometry, lane->fd);
 	send_filters(connection);
 }
 
@@ -232,7 +233,7 @@ attach(struct links_connection *connection, struct links_endpoint *endpoint)
 	warn_of_isolation(connection);
 	log_info("link_attached", "link=%s pid=%d lanes=%u",
 	    log_quote(endpoint->identity.name), (int)connection->pid,
-	    endpoint->lane_count);
+	    links_endpoint_lanes(endpoint));
 }
 
 static void
@@ -353,7 +354,7 @@ on_open_lane(
 	}
 	memcpy(&message, bytes, sizeof(message));
 	message.set[sizeof(message.set) - 1] = '\0';
-	lane = links_memory_open_lane(endpoint, message.set, &reason);
+	lane = links_lanes_open(endpoint, message.set, &reason);
 	if (lane == -EEXIST)
 		return; /* it was told already */
 	if (lane < 0) {
@@ -370,6 +371,34 @@ on_open_lane(
 	send_lane(connection, RING_TO_BROKER, &endpoint->lanes[lane].geometry,
 	    endpoint->lanes[lane].fd);
 	loop_again(endpoint->links->loop);
+}
+
+static void
+on_close_lane(
+    struct links_connection *connection, const void *bytes, size_t length)
+{
+	struct links_endpoint *endpoint = connection->endpoint;
+	struct ring_control_close_lane message;
+	const char *why = "it asked to close a lane that cannot be";
+
+	if (length != sizeof(message)) {
+		links_control_close(connection, "CLOSE_LANE of a wrong length");
+		return;
+	}
+	memcpy(&message, bytes, sizeof(message));
+	message.set[sizeof(message.set) - 1] = '\0';
+	if (message.lane < RING_LANES)
+		why = links_lanes_close(endpoint, message.lane, message.set);
+	if (why != NULL) {
+		links_endpoint_poison(endpoint, why);
+		return;
+	}
+	links_count(endpoint->links, COUNT_lanes_closed, 1);
+	log_info("lane_closed", "link=%s lane=%u set=%s reason=idle",
+	    log_quote(endpoint->identity.name), message.lane,
+	    log_quote(message.set));
+	message.header = links_connection_header(RING_CONTROL_LANE_CLOSED);
+	links_connection_send(connection, &message, sizeof(message), NULL, 0);
 }
 
 static void
@@ -456,6 +485,8 @@ on_message(struct links_connection *connection, const uint8_t *bytes,
 		links_control_close(connection, "an unexpected message");
 	else if (header.type == RING_CONTROL_OPEN_LANE)
 		on_open_lane(connection, bytes, length);
+	else if (header.type == RING_CONTROL_CLOSE_LANE)
+		on_close_lane(connection, bytes, length);
 	else if (header.type == RING_CONTROL_READY)
 		ring_link_ring(connection->endpoint->link);
 	else if (header.type == RING_CONTROL_POISONED)

@@ -10,8 +10,8 @@ links_credit_release(struct links_endpoint *endpoint)
 	struct links_lane *lane;
 	bool moved = false;
 
-	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
-		lane = &endpoint->lanes[i];
+	LINKS_EACH_LANE(endpoint, lane)
+	{
 		/* Also when only padding was stepped over. */
 		moved |= ring_release(lane->consumer,
 		    ring_consumer_cursor(lane->consumer), &lane->outcome,
@@ -79,8 +79,8 @@ links_credit_grant(struct links_endpoint *endpoint)
 	uint64_t position;
 	bool moved = false;
 
-	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
-		lane = &endpoint->lanes[i];
+	LINKS_EACH_LANE(endpoint, lane)
+	{
 		if (!links_credit_is_due(endpoint->links, lane, &position))
 			continue;
 		moved |= ring_grant(lane->consumer, position);

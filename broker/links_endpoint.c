@@ -96,6 +96,17 @@ links_endpoint_free(struct links_endpoint *endpoint)
 	free(endpoint);
 }
 
+unsigned
+links_endpoint_lanes(const struct links_endpoint *endpoint)
+{
+	const struct links_lane *lane;
+	unsigned count = 0;
+
+	LINKS_EACH_LANE(endpoint, lane)
+	count++;
+	return count;
+}
+
 /* ---- the process -------------------------------------------------------- */
 
 static bool

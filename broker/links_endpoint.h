@@ -92,7 +92,7 @@ struct links_endpoint {
 	const char *fault; /* found in this round: poisoned at its end */
 	struct links_salvage *salvage; /* of links given up, to go first */
 	struct links_lane lanes[RING_LANES];
-	uint32_t lane_count; /* opened ever in this life of the memory */
+	uint32_t lane_count; /* the greatest number of an open one + 1 */
 	struct links_output output;
 
 	/* The process: pid 0, pidfd -1 when it is known to be gone. */
@@ -113,6 +113,12 @@ struct links_endpoint {
 	uint64_t attaches, poisoned;
 };
 
+/* Each open lane; one that was closed leaves a gap. */
+#define LINKS_EACH_LANE(endpoint, lane)                                        \
+	for ((lane) = (endpoint)->lanes;                                       \
+	     (lane) < (endpoint)->lanes + (endpoint)->lane_count; (lane)++)    \
+		if ((lane)->consumer != NULL)
+
 /*
  * Make an endpoint with its memory.  `bridge` NULL: httpd.
  * NULL with errno.
@@ -127,6 +133,9 @@ void links_endpoint_free(struct links_endpoint *endpoint);
  */
 struct ring_outcome links_endpoint_outcome(
     const struct links_endpoint *endpoint);
+
+/* Lanes from it that are open. */
+unsigned links_endpoint_lanes(const struct links_endpoint *endpoint);
 
 /*
  * A process said HELLO.  Returns 0, or -EBUSY with *out_pid when another

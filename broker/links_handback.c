@@ -131,14 +131,12 @@ take_in_lane(struct links_handback *handback,
 {
 	struct links_stored *stored = &handback->stored;
 
-	if (geometry->lane != stored->lane_count) {
-		handback->fault = "lanes are missing";
+	if (stored->lane[geometry->lane].fd != -1) {
+		handback->fault = "a lane came twice";
 		return;
 	}
 	stored->lane[geometry->lane].fd = take_peers(handback, fd);
 	stored->lane[geometry->lane].geometry = *geometry;
-	if (stored->lane[geometry->lane].fd != -1)
-		stored->lane_count++;
 }
 
 void
@@ -176,7 +174,7 @@ find_fault(const struct links_handback *handback)
 	if (handback->fault != NULL)
 		return handback->fault;
 	if (stored->broker_fd == -1 || stored->endpoint_fd == -1 ||
-	    stored->out_fd == -1 || stored->lane_count == 0)
+	    stored->out_fd == -1 || stored->lane[0].fd == -1)
 		return "parts are missing";
 	if (stored->identity.endpoint_role != (uint32_t)endpoint->role ||
 	    strcmp(stored->identity.name, endpoint->identity.name) != 0 ||

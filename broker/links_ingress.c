@@ -478,17 +478,17 @@ static bool
 serve_endpoint(struct links *links, struct links_endpoint *endpoint)
 {
 	uint32_t count = endpoint->lane_count, first;
+	struct links_lane *lane;
 	bool moved = false;
-	const char *fault;
 
 	first = (uint32_t)(links->turns % (count == 0 ? 1 : count));
-	for (uint32_t i = 0; i < count && endpoint->fault == NULL; i++)
-		moved |= serve_lane(
-		    links, endpoint, &endpoint->lanes[(first + i) % count]);
-
-	fault = endpoint->link == NULL ? NULL : ring_link_fault(endpoint->link);
-	if (fault != NULL)
-		endpoint->fault = fault;
+	for (uint32_t i = 0; i < count && endpoint->fault == NULL; i++) {
+		lane = &endpoint->lanes[(first + i) % count];
+		if (lane->consumer != NULL)
+			moved |= serve_lane(links, endpoint, lane);
+	}
+	if (endpoint->fault == NULL && endpoint->link != NULL)
+		endpoint->fault = ring_link_fault(endpoint->link);
 	return moved;
 }
 
@@ -528,13 +528,15 @@ bool
 links_ingress_can_move(struct links *links)
 {
 	struct links_endpoint *endpoint;
+	struct links_lane *lane;
 
 	for (uint32_t i = 0; i < links->endpoint_count; i++) {
 		endpoint = links->endpoints[i];
 		if (!links_endpoint_is_usable(endpoint))
 			continue;
-		for (uint32_t k = 0; k < endpoint->lane_count; k++) {
-			if (lane_can_move(links, endpoint, &endpoint->lanes[k]))
+		LINKS_EACH_LANE(endpoint, lane)
+		{
+			if (lane_can_move(links, endpoint, lane))
 				return true;
 		}
 	}
@@ -545,12 +547,14 @@ void
 links_ingress_retry_memory(struct links *links)
 {
 	struct links_endpoint *endpoint;
+	struct links_lane *lane;
 
 	for (uint32_t i = 0; i < links->endpoint_count; i++) {
 		endpoint = links->endpoints[i];
-		for (uint32_t k = 0;
-		     endpoint != NULL && k < endpoint->lane_count; k++)
-			endpoint->lanes[k].waits_for_memory = false;
+		if (endpoint == NULL)
+			continue;
+		LINKS_EACH_LANE(endpoint, lane)
+		lane->waits_for_memory = false;
 	}
 }
 
@@ -558,14 +562,15 @@ bool
 links_ingress_is_empty(struct links *links)
 {
 	struct links_endpoint *endpoint;
+	struct links_lane *lane;
 
 	for (uint32_t i = 0; i < links->endpoint_count; i++) {
 		endpoint = links->endpoints[i];
 		if (!links_endpoint_is_usable(endpoint))
 			continue;
-		for (uint32_t k = 0; k < endpoint->lane_count; k++) {
-			if (ring_consumer_has_record(
-				endpoint->lanes[k].consumer))
+		LINKS_EACH_LANE(endpoint, lane)
+		{
+			if (ring_consumer_has_record(lane->consumer))
 				return false;
 		}
 	}

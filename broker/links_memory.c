@@ -8,12 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/links_lanes.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
 #include "common/base/log.h"
 #include "common/shm/memfd.h"
-
-#define SHARED_LANE "*"
 
 static void
 close_fd(int *fd)
@@ -24,28 +23,6 @@ close_fd(int *fd)
 }
 
 /* ---- memory ------------------------------------------------------------ */
-
-static unsigned
-log2_of(uint64_t power)
-{
-	return (unsigned)__builtin_ctzll(power);
-}
-
-static struct ring_lane_geometry
-geometry_of(
-    const struct links_endpoint *endpoint, uint32_t lane, const char *name)
-{
-	const struct conf_ring *ring = endpoint->ring;
-	struct ring_lane_geometry geometry = {
-		.lane = lane,
-		.min_shift = log2_of(ring->capacity),
-		.classes =
-		    log2_of(ring->max_capacity) - log2_of(ring->capacity) + 1,
-	};
-
-	memcpy(geometry.name, name, strlen(name) + 1);
-	return geometry;
-}
 
 /* What the output has already: before anything is put into it. */
 static int
@@ -103,7 +80,8 @@ seed_credit(int endpoint_fd, const struct ring_lane_geometry *geometry)
 static int
 make_output(struct links_endpoint *endpoint)
 {
-	const struct ring_lane_geometry geometry = geometry_of(endpoint, 0, "");
+	const struct ring_lane_geometry geometry =
+	    links_lanes_geometry(endpoint, 0, "");
 	int err, fd;
 
 	fd = ring_link_create_lane(
@@ -117,51 +95,6 @@ make_output(struct links_endpoint *endpoint)
 		links_store_keep(endpoint, "out", fd);
 	close(fd);
 	return err;
-}
-
-/*
- * The endpoint gets the memfd itself, we map it read-only.  Takes `fd`; on
- * failure it stays the caller's.
- */
-static int
-use_lane(struct links_endpoint *endpoint,
-    const struct ring_lane_geometry *geometry, uint64_t set, int fd)
-{
-	struct links_lane *lane = &endpoint->lanes[endpoint->lane_count];
-	int err, read_fd;
-
-	read_fd = memfd_reopen_read_only(fd);
-	if (read_fd < 0)
-		return read_fd;
-	lane->geometry = *geometry;
-	err = ring_link_add_consumer(
-	    endpoint->link, &lane->geometry, read_fd, &lane->consumer);
-	close(read_fd);
-	if (err != 0)
-		return err;
-	lane->fd = fd;
-	lane->set = set;
-	lane->charged = RING_POSITION(ring_consumer_cursor(lane->consumer));
-	return (int)endpoint->lane_count++;
-}
-
-static int
-make_lane(struct links_endpoint *endpoint, const char *name, uint64_t set)
-{
-	const struct ring_lane_geometry geometry =
-	    geometry_of(endpoint, endpoint->lane_count, name);
-	int fd, lane;
-
-	fd = ring_link_create_lane(
-	    &endpoint->identity, endpoint->role, &geometry);
-	if (fd < 0)
-		return fd;
-	lane = use_lane(endpoint, &geometry, set, fd);
-	if (lane < 0)
-		close(fd);
-	else
-		links_store_keep_lane(endpoint, &geometry, fd);
-	return lane;
 }
 
 static int
@@ -224,19 +157,9 @@ links_memory_give_up(struct links_endpoint *endpoint)
 static void
 forget_waiters(struct links_endpoint *endpoint)
 {
-	struct links *links = endpoint->links;
-	const char *first = (const char *)endpoint->lanes;
-	const char *end = first + sizeof(endpoint->lanes);
-	struct links_output *output;
-
-	for (uint32_t i = 0; i < links->endpoint_count; i++) {
-		if (links->endpoints[i] == NULL)
-			continue;
-		output = &links->endpoints[i]->output;
-		if ((const char *)output->waiter >= first &&
-		    (const char *)output->waiter < end)
-			output->waiter = NULL;
-	}
+	for (uint32_t i = 0; i < RING_LANES; i++)
+		links_output_forget_waiter(
+		    endpoint->links, &endpoint->lanes[i]);
 }
 
 /*
@@ -373,7 +296,7 @@ links_memory_rebuild(struct links_endpoint *endpoint)
 	err = make_output(endpoint);
 	if (err != 0)
 		goto fail;
-	err = make_lane(endpoint, "", 0);
+	err = links_lanes_make_first(endpoint);
 	if (err < 0)
 		goto fail;
 	carry_forward(endpoint, had);
@@ -389,138 +312,21 @@ fail:
 	return err;
 }
 
-/* ---- lanes --------------------------------------------------------------- */
-
-/* The bridges of "cloud+plant"; 0 with *out_reason when it is no such set. */
-static uint64_t
-parse_set(const struct links_endpoint *endpoint, const char *text,
-    const char **out_reason)
-{
-	const struct bridge_table *table = endpoint->links->broker->bridges;
-	struct slice rest = slice_of_string(text), name, last = { 0 };
-	uint64_t bit, set = 0;
-	size_t plus, least;
-	int order, bridge;
-	bool has_more;
-
-	do {
-		plus = slice_find(rest, '+');
-		name = slice_of(rest.data, plus);
-		has_more = plus < rest.len;
-		rest = slice_from(rest, plus + 1);
-
-		bridge = bridge_table_find(table, name);
-		if (bridge == -1) {
-			*out_reason = "there is no bridge of that name";
-			return 0;
-		}
-		bit = UINT64_C(1) << bridge;
-		if (bridge_table_reliable(table, bit) == 0) {
-			*out_reason = "a bridge that drops needs no lane";
-			return 0;
-		}
-		if (bridge == endpoint->bridge_number) {
-			*out_reason = "a bridge has no lane to itself";
-			return 0;
-		}
-		least = last.len < name.len ? last.len : name.len;
-		order = least == 0 ? 0 : memcmp(last.data, name.data, least);
-		if (order > 0 || (order == 0 && last.len >= name.len)) {
-			*out_reason = "the names are not in byte order";
-			return 0;
-		}
-		last = name;
-		set |= bit;
-	} while (has_more);
-	return set;
-}
-
-static uint64_t
-shared_set(const struct links_endpoint *endpoint)
-{
-	const struct bridge_table *table = endpoint->links->broker->bridges;
-	uint64_t all = bridge_table_reliable(table, UINT64_MAX);
-
-	if (endpoint->bridge_number >= 0)
-		all &= ~(UINT64_C(1) << endpoint->bridge_number);
-	return all;
-}
-
-int
-links_memory_open_lane(
-    struct links_endpoint *endpoint, const char *set, const char **out_reason)
-{
-	bool is_shared = strcmp(set, SHARED_LANE) == 0;
-	uint64_t bridges;
-	int lane;
-
-	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
-		if (strcmp(endpoint->lanes[i].geometry.name, set) == 0)
-			return -EEXIST;
-	}
-	bridges = is_shared ? shared_set(endpoint)
-			    : parse_set(endpoint, set, out_reason);
-	if (bridges == 0 && !is_shared)
-		return -EINVAL;
-	if (!is_shared && endpoint->lane_count >= RING_LANES - 1) {
-		*out_reason = "the last lane is for all other sets: \"*\"";
-		return -ENOSPC;
-	}
-	lane = make_lane(endpoint, set, bridges);
-	if (lane < 0)
-		*out_reason = strerror(-lane);
-	return lane;
-}
-
 /* ---- adoption ------------------------------------------------------------ */
-
-static bool
-is_same_shape(
-    const struct ring_lane_geometry *a, const struct ring_lane_geometry *b)
-{
-	return a->lane == b->lane && a->min_shift == b->min_shift &&
-	    a->classes == b->classes;
-}
-
-/* Lanes in the shape that the configuration wants, for sets that exist. */
-static int
-adopt_lanes(struct links_endpoint *endpoint, struct links_stored *stored)
-{
-	for (uint32_t i = 0; i < stored->lane_count; i++) {
-		struct ring_lane_geometry *kept = &stored->lane[i].geometry;
-		const struct ring_lane_geometry wanted =
-		    geometry_of(endpoint, i, kept->name);
-		const char *reason;
-		uint64_t set = 0;
-		int lane;
-
-		if (strcmp(kept->name, SHARED_LANE) == 0)
-			set = shared_set(endpoint);
-		else if (kept->name[0] != '\0')
-			set = parse_set(endpoint, kept->name, &reason);
-		if (!is_same_shape(kept, &wanted) ||
-		    (kept->name[0] != '\0' && set == 0))
-			return -EBADMSG;
-		lane = use_lane(endpoint, kept, set, stored->lane[i].fd);
-		if (lane < 0)
-			return lane;
-		stored->lane[i].fd = -1;
-	}
-	return stored->lane_count == 0 ? -EBADMSG : 0;
-}
 
 /* It may come from a program, and the supervisor shall have it as well. */
 static void
 keep_adopted(const struct links_endpoint *endpoint)
 {
+	const struct links_lane *lane;
+
 	links_store_keep(endpoint, "broker", endpoint->own_fd);
 	links_store_keep(endpoint, "endpoint", endpoint->peer_fd);
 	links_store_keep(endpoint, "out",
 	    ring_link_producer_fd(
 		endpoint->link, endpoint->output.geometry.lane));
-	for (uint32_t i = 0; i < endpoint->lane_count; i++)
-		links_store_keep_lane(endpoint, &endpoint->lanes[i].geometry,
-		    endpoint->lanes[i].fd);
+	LINKS_EACH_LANE(endpoint, lane)
+	links_store_keep_lane(endpoint, &lane->geometry, lane->fd);
 }
 
 /*
@@ -530,7 +336,8 @@ keep_adopted(const struct links_endpoint *endpoint)
 int
 links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 {
-	const struct ring_lane_geometry wanted = geometry_of(endpoint, 0, "");
+	const struct ring_lane_geometry wanted =
+	    links_lanes_geometry(endpoint, 0, "");
 	int err;
 
 	endpoint->own_fd = stored->broker_fd;
@@ -546,8 +353,8 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 	    ring_producer_sequence(endpoint->output.producer);
 	if (stored->identity.link != endpoint->id ||
 	    strcmp(stored->identity.run_dir, endpoint->identity.run_dir) != 0 ||
-	    !is_same_shape(&stored->out, &wanted) ||
-	    adopt_lanes(endpoint, stored) != 0) {
+	    !links_lanes_same_shape(&stored->out, &wanted) ||
+	    links_lanes_adopt(endpoint, stored) != 0) {
 		log_warning("ring_replaced",
 		    "link=%s reason=\"the configuration wants another: what "
 		    "was on its way to the bridge is carried over\"",
@@ -561,7 +368,7 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 	if (!stored->is_kept)
 		keep_adopted(endpoint);
 	log_info("ring_adopted", "link=%s lanes=%u used_bytes=%llu",
-	    log_quote(endpoint->identity.name), endpoint->lane_count,
+	    log_quote(endpoint->identity.name), links_endpoint_lanes(endpoint),
 	    (unsigned long long)ring_producer_used_bytes(
 		endpoint->output.producer));
 	endpoint->state = LINKS_ABSENT;

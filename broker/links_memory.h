@@ -33,14 +33,6 @@ int links_memory_replace(
     struct links_endpoint *endpoint, struct links_stored *stored);
 
 /*
- * Open a lane of that set, endpoint -> broker.  The last one is for "*", all
- * sets that have none of their own.  Returns its number; -EEXIST if it is
- * open; or -errno with *out_reason, a sentence for the endpoint.
- */
-int links_memory_open_lane(
-    struct links_endpoint *endpoint, const char *set, const char **out_reason);
-
-/*
  * At the start, when all outputs are there: what they say of lanes that
  * nothing was ever put into is about memory that is gone.
  */

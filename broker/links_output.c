@@ -2,6 +2,7 @@
 
 #include "broker/links_output.h"
 
+#include "broker/links_private.h"
 #include "common/base/bug.h"
 
 bool
@@ -25,6 +26,20 @@ links_output_lacks(
 		ring_producer_stall(output->producer, now_ns);
 	if (output->waiter == NULL)
 		output->waiter = who;
+}
+
+void
+links_output_forget_waiter(struct links *links, const void *who)
+{
+	struct links_output *output;
+
+	for (uint32_t i = 0; i < RING_LINKS; i++) {
+		if (links->endpoints[i] == NULL)
+			continue;
+		output = &links->endpoints[i]->output;
+		if (output->waiter == who)
+			output->waiter = NULL;
+	}
 }
 
 void *

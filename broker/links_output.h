@@ -18,6 +18,8 @@
 #include "common/ring/ring_forward.h"
 #include "common/ring/ring_link.h"
 
+struct links;
+
 /* The lane from the broker to the endpoint; its one writer is links. */
 struct links_output {
 	struct ring_producer *producer;
@@ -58,6 +60,9 @@ bool links_output_has_room(
 /* No room: begin an episode, and let `who` go first if it may (else NULL). */
 void links_output_lacks(
     struct links_output *output, uint64_t now_ns, const void *who);
+
+/* `who` is gone and goes first nowhere. */
+void links_output_forget_waiter(struct links *links, const void *who);
 
 /*
  * Write a record; room is known to be there.  Returns where the body goes;

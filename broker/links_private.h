@@ -7,6 +7,7 @@
  *	links_control.c   the control socket
  *	links_endpoint.c  one endpoint and its memory
  *	links_memory.c    its memory: made, adopted, given up
+ *	links_lanes.c     its lanes: opened, closed, adopted
  *	links_output.c    the lane to an endpoint
  *	links_ingress.c   records from endpoints
  *	links_incoming.c  one record, checked

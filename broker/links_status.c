@@ -161,7 +161,7 @@ link_object(const struct links_endpoint *endpoint)
 		endpoint->state == LINKS_ATTACHED ? endpoint->pid : 0));
 	set(object, "attaches", number(endpoint->attaches));
 	set(object, "poisoned", number(endpoint->poisoned));
-	set(object, "lanes", json_integer(endpoint->lane_count));
+	set(object, "lanes", json_integer(links_endpoint_lanes(endpoint)));
 	return object;
 }
 

@@ -162,14 +162,11 @@ links_store_take(struct fdstore *store, const struct links_endpoint *endpoint,
 		err = take_geometry(out_stored->out_fd, "", &out_stored->out);
 	if (err != 0)
 		goto fail;
-	while (out_stored->lane_count < RING_LANES && err == 0) {
-		err = take_lane(
-		    store, endpoint, out_stored, out_stored->lane_count);
-		if (err == 0)
-			out_stored->lane_count++;
+	for (uint32_t lane = 0; lane < RING_LANES; lane++) {
+		err = take_lane(store, endpoint, out_stored, lane);
+		if (err != 0 && err != -ENOENT)
+			goto fail;
 	}
-	if (err == -EBADMSG)
-		goto fail;
 	return 0;
 
 fail:
@@ -233,20 +230,30 @@ forget(const struct links_endpoint *endpoint, const char *what)
 }
 
 void
-links_store_forget(const struct links_endpoint *endpoint)
+links_store_forget_lane(const struct links_endpoint *endpoint,
+    const struct ring_lane_geometry *geometry)
 {
 	char what[RING_NAME_MAX + 32];
+
+	if (!fdstore_is_available())
+		return;
+	snprintf(
+	    what, sizeof(what), "in.%u.%s", geometry->lane, geometry->name);
+	forget(endpoint, what);
+}
+
+void
+links_store_forget(const struct links_endpoint *endpoint)
+{
+	const struct links_lane *lane;
 
 	if (endpoint->link == NULL || !fdstore_is_available())
 		return;
 	forget(endpoint, "broker");
 	forget(endpoint, "endpoint");
 	forget(endpoint, "out");
-	for (uint32_t i = 0; i < endpoint->lane_count; i++) {
-		snprintf(what, sizeof(what), "in.%u.%s", i,
-		    endpoint->lanes[i].geometry.name);
-		forget(endpoint, what);
-	}
+	LINKS_EACH_LANE(endpoint, lane)
+	links_store_forget_lane(endpoint, &lane->geometry);
 }
 
 void

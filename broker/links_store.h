@@ -30,11 +30,10 @@ struct links_stored {
 	struct ring_link_identity identity;
 	int broker_fd, endpoint_fd, out_fd;
 	struct ring_lane_geometry out;
-	uint32_t lane_count; /* lanes 0.. without a gap */
 	struct {
 		int fd;
 		struct ring_lane_geometry geometry;
-	} lane[RING_LANES];
+	} lane[RING_LANES]; /* fd -1: not open */
 };
 
 /*
@@ -62,6 +61,8 @@ void links_store_keep_lane(const struct links_endpoint *endpoint,
     const struct ring_lane_geometry *geometry, int fd);
 
 /* The memory is given up: have the supervisor forget it. */
+void links_store_forget_lane(const struct links_endpoint *endpoint,
+    const struct ring_lane_geometry *geometry);
 void links_store_forget(const struct links_endpoint *endpoint);
 
 /* What is left was nobody's: bridges that were removed.  Logged. */

@@ -61,6 +61,8 @@ libbroker_a_SOURCES = \
 	%D%/links_incoming.h \
 	%D%/links_ingress.c \
 	%D%/links_ingress.h \
+	%D%/links_lanes.c \
+	%D%/links_lanes.h \
 	%D%/links_memory.c \
 	%D%/links_memory.h \
 	%D%/links_output.c \

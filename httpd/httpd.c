@@ -97,6 +97,7 @@ tick(void *arg)
 		return;
 	httpd->beaten_ns = now_ns;
 	link_beat(httpd->link);
+	wiring_unshare_lanes(httpd);
 	held_post(httpd->pending, httpd->lanes, link_board(httpd->link));
 	httpd_set_gauges(httpd);
 }
@@ -182,6 +183,7 @@ make_messages(struct httpd *httpd)
 	if (httpd->lanes == NULL || httpd->limits == NULL ||
 	    httpd->pending == NULL)
 		return false;
+	lanes_set_is_used(httpd->lanes, wiring_slot_is_used, httpd);
 	ports.lanes = httpd->lanes;
 	ports.limits = httpd->limits;
 	ports.pending = httpd->pending;
@@ -195,8 +197,10 @@ make_identity_and_link(struct httpd *httpd)
 	httpd->identity = identity_new(&wiring_identity, httpd);
 	httpd->link = link_new(httpd->conf->run_dir, httpd->loop, &wiring_link,
 	    httpd, httpd->counters, random_seed());
-	if (httpd->link != NULL)
+	if (httpd->link != NULL) {
 		link_set_trace_every(httpd->link, httpd->conf->trace_every);
+		link_set_lane_idle(httpd->link, httpd->conf->lane_idle_ns);
+	}
 	return httpd->identity != NULL && httpd->link != NULL;
 }
 

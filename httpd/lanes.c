@@ -25,6 +25,8 @@ struct lanes {
 	int error; /* of the list that is being read */
 	struct lanes_slot slot[LANES_MAX];
 	uint32_t count;
+	lanes_is_used_fn *is_used;
+	void *context; /* its argument */
 	struct cached cache[CACHE_SIZE];
 };
 
@@ -99,8 +101,8 @@ lanes_filters_end(struct lanes *lanes)
 	return err != 0 ? err : lanes->error;
 }
 
-static int
-slot_of_set(const struct lanes *lanes, const char *set)
+int
+lanes_slot_of(const struct lanes *lanes, const char *set)
 {
 	for (uint32_t i = 0; i < lanes->count; i++)
 		if (strcmp(lanes->slot[i].set, set) == 0)
@@ -108,18 +110,37 @@ slot_of_set(const struct lanes *lanes, const char *set)
 	return -ENOENT;
 }
 
+/* One more, or one that no lane and no message is left of. */
+static int
+slot_free(struct lanes *lanes)
+{
+	if (lanes->count < LANES_MAX)
+		return (int)lanes->count++;
+	for (uint32_t i = LANES_SHARED + 1; i < LANES_MAX; i++) {
+		if (lanes->slot[i].state != LANES_CLOSED ||
+		    lanes->is_used == NULL || lanes->is_used(lanes->context, i))
+			continue;
+		lanes->slot[i] = (struct lanes_slot){ .state = LANES_CLOSED };
+		forget_topics(lanes);
+		return (int)i;
+	}
+	return -ENOSPC;
+}
+
 static int
 slot_make(struct lanes *lanes, const char *set)
 {
 	int slot;
 
-	slot = slot_of_set(lanes, set);
+	slot = lanes_slot_of(lanes, set);
 	if (slot >= 0)
 		return slot;
-	if (lanes->count == LANES_MAX || strlen(set) >= RING_NAME_MAX)
+	if (strlen(set) >= RING_NAME_MAX)
 		return -ENOSPC;
-	snprintf(lanes->slot[lanes->count].set, RING_NAME_MAX, "%s", set);
-	return (int)lanes->count++;
+	slot = slot_free(lanes);
+	if (slot >= 0)
+		snprintf(lanes->slot[slot].set, RING_NAME_MAX, "%s", set);
+	return slot;
 }
 
 static uint32_t
@@ -182,13 +203,48 @@ lanes_refused(struct lanes *lanes, const char *set)
 {
 	int slot;
 
-	slot = slot_of_set(lanes, set);
+	slot = lanes_slot_of(lanes, set);
 	if (slot < 0)
 		return slot;
 	lane_table_refused(lanes->table, set);
 	lanes->slot[slot].state = LANES_CLOSED;
 	forget_topics(lanes);
 	return slot;
+}
+
+void
+lanes_closing(struct lanes *lanes, const char *set)
+{
+	int slot = lanes_slot_of(lanes, set);
+
+	if (slot >= 0)
+		lanes->slot[slot].state = LANES_ASKED;
+	lane_table_closing(lanes->table, set);
+}
+
+void
+lanes_closed(struct lanes *lanes, const char *set)
+{
+	int slot = lanes_slot_of(lanes, set);
+
+	if (slot >= 0)
+		lanes->slot[slot].state = LANES_CLOSED;
+	lane_table_closed(lanes->table, set);
+	forget_topics(lanes);
+}
+
+void
+lanes_unshare(struct lanes *lanes)
+{
+	if (lane_table_unshare(lanes->table))
+		forget_topics(lanes);
+}
+
+void
+lanes_set_is_used(struct lanes *lanes, lanes_is_used_fn *is_used, void *context)
+{
+	lanes->is_used = is_used;
+	lanes->context = context;
 }
 
 void

@@ -18,6 +18,7 @@
 #ifndef WEIR_HTTPD_LANES_H
 #define WEIR_HTTPD_LANES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,9 @@ struct lanes_slot {
 };
 
 struct lanes;
+
+/* Does anything still count with this slot? */
+typedef bool lanes_is_used_fn(void *context, uint32_t slot);
 
 /* `seed` is random.  NULL without memory. */
 struct lanes *lanes_new(uint64_t seed);
@@ -74,6 +78,26 @@ int lanes_opened(struct lanes *lanes, const char *set, uint32_t ring_lane);
  * Returns its slot, or -ENOENT.
  */
 int lanes_refused(struct lanes *lanes, const char *set);
+
+/* The slot of a set, or -ENOENT. */
+int lanes_slot_of(const struct lanes *lanes, const char *set);
+
+/*
+ * The broker is asked to close the lane of a set: it is as if it was asked to
+ * open it.  Then it is closed: whoever needs it asks.
+ */
+void lanes_closing(struct lanes *lanes, const char *set);
+void lanes_closed(struct lanes *lanes, const char *set);
+
+/* Nothing is left in "*": see lane_table_unshare(). */
+void lanes_unshare(struct lanes *lanes);
+
+/*
+ * How to know that a slot whose lane is closed may become another set's when
+ * all are taken; without it none is.
+ */
+void lanes_set_is_used(
+    struct lanes *lanes, lanes_is_used_fn *is_used, void *context);
 
 /* The link is gone: all lanes are closed, refusals forgotten. */
 void lanes_detached(struct lanes *lanes);

@@ -277,6 +277,32 @@ on_lane_refused(void *arg, const char *set, const char *text)
 	link->events->lane_refused(link->context, set);
 }
 
+static bool
+lane_is_wanted(void *arg, const char *set)
+{
+	struct link *link = arg;
+
+	return link->events->lane_is_wanted(link->context, set);
+}
+
+static void
+on_lane_closing(void *arg, const char *set, uint32_t lane)
+{
+	struct link *link = arg;
+
+	(void)lane;
+	link->events->lane_closing(link->context, set);
+}
+
+static void
+on_lane_closed(void *arg, const char *set, uint32_t lane)
+{
+	struct link *link = arg;
+
+	log_info("lane_closed", "set=%s lane=%u", log_quote(set), lane);
+	link->events->lane_closed(link->context, set);
+}
+
 static void
 on_filters_begin(void *arg)
 {
@@ -311,6 +337,9 @@ link_new(const char *run_dir, struct loop *loop,
 		.attached = on_attached,
 		.lane_opened = on_lane_opened,
 		.lane_refused = on_lane_refused,
+		.lane_is_wanted = lane_is_wanted,
+		.lane_closing = on_lane_closing,
+		.lane_closed = on_lane_closed,
 		.filters_begin = on_filters_begin,
 		.filter = on_filter,
 		.filters_end = on_filters_end,
@@ -364,6 +393,12 @@ link_set_trace_every(struct link *link, uint64_t every)
 	link->trace_every = every;
 }
 
+void
+link_set_lane_idle(struct link *link, uint64_t idle_ns)
+{
+	link->lane_idle_ns = idle_ns;
+}
+
 bool
 link_is_up(const struct link *link)
 {
@@ -401,8 +436,13 @@ link_open_lane(struct link *link, const char *set)
 void
 link_beat(struct link *link)
 {
+	uint64_t now_ns = clock_now_ns();
+
 	if (link->ring != NULL)
-		ring_link_beat(link->ring, clock_now_ns());
+		ring_link_beat(link->ring, now_ns);
+	if (link->lane_idle_ns != 0)
+		ring_endpoint_close_idle(
+		    link->endpoint, now_ns, link->lane_idle_ns);
 	link_tend_later(link);
 }
 

@@ -41,6 +41,10 @@ struct link_events {
 	void (*down)(void *context);
 	void (*lane_opened)(void *context, const char *set, uint32_t ring_lane);
 	void (*lane_refused)(void *context, const char *set);
+	/* As in ring_control.h: an idle lane is closed. */
+	bool (*lane_is_wanted)(void *context, const char *set);
+	void (*lane_closing)(void *context, const char *set);
+	void (*lane_closed)(void *context, const char *set);
 	void (*filters_begin)(void *context);
 	void (*filter)(void *context, const char *bridge, struct slice filter);
 	void (*filters_end)(void *context);
@@ -74,6 +78,9 @@ void link_open_lane(struct link *link, const char *set);
 
 /* Trace one message in `every`, from the next attach on; 0: none. */
 void link_set_trace_every(struct link *link, uint64_t every);
+
+/* Lanes unused for so long are closed; 0, as at first: none is. */
+void link_set_lane_idle(struct link *link, uint64_t idle_ns);
 
 /*
  * A message that was read from its socket at `read_ns`.

@@ -26,6 +26,7 @@ struct link {
 	struct loop_fd socket_watch, bell_watch;
 	struct loop_timer retry, tend;
 	uint64_t trace_every;
+	uint64_t lane_idle_ns;
 	uint64_t random;
 	uint32_t attempt;
 	uint32_t dirty; /* lanes with uncommitted records, a bit each */

@@ -13,6 +13,8 @@
 #include "httpd/link.h"
 #include "httpd/pending.h"
 
+struct httpd;
+
 /* wiring_requests.c */
 extern const struct connection_handler wiring_requests;
 extern const struct identity_ops wiring_identity;
@@ -20,5 +22,7 @@ extern const struct identity_ops wiring_identity;
 /* wiring_messages.c */
 extern const struct pending_ops wiring_pending;
 extern const struct link_events wiring_link;
+bool wiring_slot_is_used(void *context, uint32_t slot);
+void wiring_unshare_lanes(struct httpd *httpd);
 
 #endif

@@ -121,6 +121,56 @@ on_lane_refused(void *context, const char *set)
 		pending_reroute(httpd->pending);
 }
 
+static bool
+lane_is_wanted(void *context, const char *set)
+{
+	struct httpd *httpd = context;
+	int slot = lanes_slot_of(httpd->lanes, set);
+
+	return slot >= 0 &&
+	    pending_lane_held(httpd->pending, (uint32_t)slot) != 0;
+}
+
+static void
+on_lane_closing(void *context, const char *set)
+{
+	struct httpd *httpd = context;
+
+	lanes_closing(httpd->lanes, set);
+}
+
+/* Messages that came meanwhile ask for it again in this turn. */
+static void
+on_lane_closed(void *context, const char *set)
+{
+	struct httpd *httpd = context;
+
+	lanes_closed(httpd->lanes, set);
+	loop_again(httpd->loop);
+}
+
+/* A slot may be another set's when nothing that counts with it is left. */
+bool
+wiring_slot_is_used(void *context, uint32_t slot)
+{
+	struct httpd *httpd = context;
+
+	return pending_lane_held(httpd->pending, slot) != 0 ||
+	    pending_lane_outstanding(httpd->pending, slot) != 0;
+}
+
+/* Once a second: is the lane of all other sets empty for the moment? */
+void
+wiring_unshare_lanes(struct httpd *httpd)
+{
+	const struct lanes_slot *lane = lanes_get(httpd->lanes, LANES_SHARED);
+
+	if (lane->state == LANES_OPEN &&
+	    !wiring_slot_is_used(httpd, LANES_SHARED) &&
+	    link_used_bytes(httpd->link, lane->ring_lane) == 0)
+		lanes_unshare(httpd->lanes);
+}
+
 static void
 on_filters_begin(void *context)
 {
@@ -180,6 +230,9 @@ const struct link_events wiring_link = {
 	.down = on_down,
 	.lane_opened = on_lane_opened,
 	.lane_refused = on_lane_refused,
+	.lane_is_wanted = lane_is_wanted,
+	.lane_closing = on_lane_closing,
+	.lane_closed = on_lane_closed,
 	.filters_begin = on_filters_begin,
 	.filter = on_filter,
 	.filters_end = on_filters_end,

@@ -162,6 +162,7 @@ struct conf {
 	uint64_t retained_max_bytes;
 	enum conf_qos0 qos0;
 	uint64_t memory_limit; /* bytes; 0: none */
+	uint64_t lane_idle_ns; /* an unused lane is closed after this */
 	uint32_t trace_every;  /* one message in so many is traced; 0: none */
 	enum log_level log_level;
 	char *accounts_file; /* NULL when not given; see conf_read_accounts() */

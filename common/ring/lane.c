@@ -37,6 +37,7 @@ struct lane_table {
 	int error; /* of the list being collected */
 	struct lane_slot slots[RING_LANES];
 	size_t slot_count;
+	bool is_shared;           /* sets without a slot have used "*" */
 	char text[RING_NAME_MAX]; /* the set chosen last */
 };
 
@@ -77,6 +78,7 @@ void
 lane_table_reset(struct lane_table *table)
 {
 	table->slot_count = 0;
+	table->is_shared = false;
 }
 
 void
@@ -192,11 +194,13 @@ static struct lane_slot *
 slot_add(struct lane_table *table, const char *set)
 {
 	struct lane_slot *slot;
+	bool is_shared = strcmp(set, LANE_SHARED) == 0;
 	size_t limit = RING_LANES - 1;
 
-	if (strcmp(set, LANE_SHARED) == 0 ||
-	    slot_find(table, LANE_SHARED) != NULL)
+	if (is_shared || slot_find(table, LANE_SHARED) != NULL)
 		limit = RING_LANES;
+	if (table->is_shared && !is_shared)
+		return NULL;
 	if (strlen(set) >= RING_NAME_MAX || table->slot_count >= limit)
 		return NULL;
 	slot = &table->slots[table->slot_count++];
@@ -210,9 +214,13 @@ void
 lane_table_opened(struct lane_table *table, const char *set, uint32_t lane)
 {
 	struct lane_slot *slot = slot_find(table, set);
+	bool is_shared = table->is_shared;
 
+	/* It is open, so its topics go there, whatever others share. */
+	table->is_shared = false;
 	if (slot == NULL)
 		slot = slot_add(table, set);
+	table->is_shared = is_shared;
 	if (slot == NULL)
 		return;
 	slot->state = LANE_IS_OPEN;
@@ -270,6 +278,54 @@ name_set(struct lane_table *table, uint64_t bridges)
 }
 
 void
+lane_table_closing(struct lane_table *table, const char *set)
+{
+	struct lane_slot *slot = slot_find(table, set);
+
+	if (slot != NULL)
+		slot->state = LANE_IS_ASKED;
+}
+
+static void
+slot_remove(struct lane_table *table, struct lane_slot *slot)
+{
+	*slot = table->slots[--table->slot_count];
+}
+
+void
+lane_table_closed(struct lane_table *table, const char *set)
+{
+	struct lane_slot *slot = slot_find(table, set);
+
+	if (slot != NULL)
+		slot_remove(table, slot);
+	if (strcmp(set, LANE_SHARED) != 0)
+		return;
+	table->is_shared = false;
+	for (size_t i = table->slot_count; i-- > 0;)
+		if (table->slots[i].state == LANE_IS_CLOSED)
+			slot_remove(table, &table->slots[i]);
+}
+
+bool
+lane_table_unshare(struct lane_table *table)
+{
+	bool was_shared = table->is_shared;
+
+	table->is_shared = false;
+	return was_shared;
+}
+
+/* The slot of "*", for a set that has none of its own. */
+static struct lane_slot *
+slot_shared(struct lane_table *table)
+{
+	struct lane_slot *slot = slot_find(table, LANE_SHARED);
+
+	return slot != NULL ? slot : slot_add(table, LANE_SHARED);
+}
+
+void
 lane_table_choose(struct lane_table *table, const void *topic, size_t topic_len,
     struct lane_choice *out_choice)
 {
@@ -279,11 +335,10 @@ lane_table_choose(struct lane_table *table, const void *topic, size_t topic_len,
 	slot = slot_find(table, table->text);
 	if (slot == NULL)
 		slot = slot_add(table, table->text);
-	if (slot == NULL || slot->state == LANE_IS_CLOSED) {
-		slot = slot_find(table, LANE_SHARED);
-		if (slot == NULL)
-			slot = slot_add(table, LANE_SHARED);
-	}
+	if (slot == NULL)
+		table->is_shared = true;
+	if (slot == NULL || slot->state == LANE_IS_CLOSED)
+		slot = slot_shared(table);
 
 	/* Every shortage leaves a slot for the shared lane. */
 	BUG_ON(slot == NULL);

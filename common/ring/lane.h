@@ -82,6 +82,22 @@ void lane_table_opened(
     struct lane_table *table, const char *set, uint32_t lane);
 void lane_table_refused(struct lane_table *table, const char *set);
 
+/*
+ * The broker is asked to close the lane of that set: until it has, topics of
+ * the set get ASKED.  Then the set is forgotten, and wanted again when a
+ * topic needs it; with "*" those that were refused are forgotten too.
+ */
+void lane_table_closing(struct lane_table *table, const char *set);
+void lane_table_closed(struct lane_table *table, const char *set);
+
+/*
+ * Sets that found no lane of their own stay in "*", new ones join them, and
+ * their topics keep their order there.  Nothing of it is left in that lane
+ * or on its way to it: lanes that are free may be used again.  Returns true
+ * if there were such sets.
+ */
+bool lane_table_unshare(struct lane_table *table);
+
 void lane_table_choose(struct lane_table *table, const void *topic,
     size_t topic_len, struct lane_choice *out_choice);
 

@@ -5,6 +5,8 @@ noinst_LIBRARIES += libring.a
 libring_a_SOURCES = \
 	%D%/lane.c \
 	%D%/lane.h \
+	%D%/lane_idle.c \
+	%D%/lane_idle.h \
 	%D%/ring_consumer.c \
 	%D%/ring_consumer.h \
 	%D%/ring_control.h \

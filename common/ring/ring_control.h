@@ -25,6 +25,8 @@
  *text}
  *	                          <----   FILTERS_BEGIN .. FILTER .. FILTERS_END
  *	                                  (when bridges change)
+ *	  CLOSE_LANE{lane, set}   ---->   (it is empty, and stays so)
+ *	                          <----   LANE_CLOSED{lane, set}
  *	  POISONED{text}          <--->   the link is closed, here is why
  *
  *	weirctl
@@ -66,6 +68,8 @@ enum ring_control_type {
 	RING_CONTROL_HELD_SIDES,
 	RING_CONTROL_HELD_LANE,
 	RING_CONTROL_HELD_END,
+	RING_CONTROL_CLOSE_LANE,
+	RING_CONTROL_LANE_CLOSED,
 };
 
 struct ring_control_header {
@@ -134,6 +138,18 @@ struct ring_control_open_lane {
 	char set[RING_NAME_MAX];
 };
 
+/*
+ * CLOSE_LANE and LANE_CLOSED.  The lane's memory is given up.  Its slot may
+ * be opened again with new memory, where positions and sequences go on: what
+ * (link, lane, sequence) names is named once.
+ */
+struct ring_control_close_lane {
+	struct ring_control_header header;
+	uint32_t lane;
+	uint32_t reserved;
+	char set[RING_NAME_MAX];
+};
+
 /* REFUSED, POISONED, REQUEST, ANSWER: text follows, `length` bytes. */
 struct ring_control_text {
 	struct ring_control_header header;
@@ -160,6 +176,7 @@ struct ring_control_message {
 		struct ring_control_filter filter;
 		struct ring_control_filters_end filters_end;
 		struct ring_control_open_lane open_lane;
+		struct ring_control_close_lane close_lane;
 		struct ring_control_text text;
 		uint8_t bytes[RING_CONTROL_MAX + 1];
 	} body;
@@ -201,6 +218,9 @@ int ring_control_send_filter(
 int ring_control_send_filters_end(int sock, uint64_t version);
 int ring_control_send_ready(int sock);
 int ring_control_send_open_lane(int sock, const char *set);
+/* CLOSE_LANE or LANE_CLOSED. */
+int ring_control_send_close_lane(
+    int sock, enum ring_control_type type, uint32_t lane, const char *set);
 int ring_control_send_lane_refused(int sock, const char *set, const char *text);
 /* REFUSED, POISONED, REQUEST or ANSWER. */
 int ring_control_send_text(
@@ -231,6 +251,17 @@ struct ring_endpoint_callbacks {
 	/* A lane was opened (after OPEN_LANE); it is in the link already. */
 	void (*lane_opened)(void *context, enum ring_direction direction,
 	    const struct ring_lane_geometry *geometry);
+	/*
+	 * Does anything wait to be put into this idle lane?  Then it stays.
+	 * May be NULL: nothing does.
+	 */
+	bool (*lane_is_wanted)(void *context, const char *set);
+	/*
+	 * The broker is asked to close it: nothing may be put into it, what
+	 * comes must wait.  Then it is closed, and may be opened again.
+	 */
+	void (*lane_closing)(void *context, const char *set, uint32_t lane);
+	void (*lane_closed)(void *context, const char *set, uint32_t lane);
 	/* No such lane: `text` says why. */
 	void (*lane_refused)(void *context, const char *set, const char *text);
 	/* The bridges' filters, as a whole: begin, each, end. */
@@ -279,6 +310,14 @@ int ring_endpoint_process(struct ring_endpoint *endpoint);
 
 /* Ask for the lane of a set.  Answered by lane_opened or lane_refused. */
 int ring_endpoint_open_lane(struct ring_endpoint *endpoint, const char *set);
+
+/*
+ * Ask the broker to close lanes that have a set and were empty and unused for
+ * `idle_ns`; call it about once a second with everything committed.
+ * Needs the callbacks lane_closing and lane_closed.
+ */
+void ring_endpoint_close_idle(
+    struct ring_endpoint *endpoint, uint64_t now_ns, uint64_t idle_ns);
 
 /* Close the link because the broker's memory is poisoned; tells it why. */
 void ring_endpoint_poison(struct ring_endpoint *endpoint, const char *reason);

@@ -39,6 +39,8 @@ static const struct shape {
 	[RING_CONTROL_HELD_SIDES] = { BODY(held_sides), false, 2, 2 },
 	[RING_CONTROL_HELD_LANE] = { BODY(lane), false, 1, 1 },
 	[RING_CONTROL_HELD_END] = { BODY(header), false, 0, 0 },
+	[RING_CONTROL_CLOSE_LANE] = { BODY(close_lane), false, 0, 0 },
+	[RING_CONTROL_LANE_CLOSED] = { BODY(close_lane), false, 0, 0 },
 };
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
@@ -95,6 +97,11 @@ body_is_valid(const struct ring_control_message *m)
 	case RING_CONTROL_OPEN_LANE:
 		return ends(
 		    m->body.open_lane.set, sizeof(m->body.open_lane.set));
+	case RING_CONTROL_CLOSE_LANE:
+	case RING_CONTROL_LANE_CLOSED:
+		return m->body.close_lane.lane < RING_LANES &&
+		    ends(
+			m->body.close_lane.set, sizeof(m->body.close_lane.set));
 	case RING_CONTROL_REFUSED:
 	case RING_CONTROL_LANE_REFUSED:
 	case RING_CONTROL_POISONED:
@@ -319,6 +326,21 @@ ring_control_send_open_lane(int sock, const char *set)
 		return -ENAMETOOLONG;
 	copy_name(open.set, sizeof(open.set), set);
 	return fdpass_send(sock, &open, sizeof(open), NULL, 0);
+}
+
+int
+ring_control_send_close_lane(
+    int sock, enum ring_control_type type, uint32_t lane, const char *set)
+{
+	struct ring_control_close_lane message = {
+		.header = header_of(type),
+		.lane = lane,
+	};
+
+	if (strlen(set) >= sizeof(message.set))
+		return -ENAMETOOLONG;
+	copy_name(message.set, sizeof(message.set), set);
+	return fdpass_send(sock, &message, sizeof(message), NULL, 0);
 }
 
 static int

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/bug.h"
+#include "common/ring/lane_idle.h"
 #include "common/ring/ring_handback.h"
 
 /* Messages taken in one ring_endpoint_process(); the rest wait their turn. */
@@ -39,6 +40,7 @@ struct ring_endpoint {
 	bool has_filters_open; /* between filters_begin and filters_end */
 	bool is_ready;         /* READY was sent */
 	bool is_poisoned;      /* one of the two said so */
+	struct lane_idle idle;
 	struct ring_control_message message;
 };
 
@@ -84,6 +86,7 @@ disconnect(struct ring_endpoint *e)
 	e->state = CLOSED;
 	e->has_filters_open = false;
 	e->is_ready = false;
+	lane_idle_reset(&e->idle);
 	e->is_poisoned = false;
 }
 
@@ -223,6 +226,23 @@ on_lane(struct ring_endpoint *e)
 	return NULL;
 }
 
+static const char *
+on_lane_closed(struct ring_endpoint *e)
+{
+	const struct ring_control_close_lane *closed =
+	    &e->message.body.close_lane;
+
+	if (e->state != ATTACHED ||
+	    !lane_idle_is_asked(&e->idle, closed->lane) ||
+	    strcmp(ring_link_producer_lane(e->link, closed->lane)->name,
+		closed->set) != 0)
+		return "the broker closed a lane that is in use";
+	ring_link_remove_producer(e->link, closed->lane);
+	lane_idle_closed(&e->idle, closed->lane);
+	e->callbacks.lane_closed(e->context, closed->set, closed->lane);
+	return NULL;
+}
+
 /* The first words about filters say that the lanes so far are complete. */
 static bool
 has_attached(struct ring_endpoint *e)
@@ -230,6 +250,7 @@ has_attached(struct ring_endpoint *e)
 	if (e->state == GRANTED) {
 		e->state = ATTACHED;
 		ring_handback_clear(&e->handback);
+		ring_link_close_missing(e->link);
 		e->callbacks.attached(e->context, e->link);
 	}
 	return e->state == ATTACHED;
@@ -292,6 +313,8 @@ on_message(struct ring_endpoint *e)
 	case RING_CONTROL_FILTER:
 	case RING_CONTROL_FILTERS_END:
 		return on_filters(e);
+	case RING_CONTROL_LANE_CLOSED:
+		return on_lane_closed(e);
 	case RING_CONTROL_LANE_REFUSED:
 		e->callbacks.lane_refused(
 		    e->context, m->body.text.set, m->text);
@@ -304,6 +327,7 @@ on_message(struct ring_endpoint *e)
 	case RING_CONTROL_HELLO:
 	case RING_CONTROL_READY:
 	case RING_CONTROL_OPEN_LANE:
+	case RING_CONTROL_CLOSE_LANE:
 	case RING_CONTROL_REQUEST:
 	case RING_CONTROL_ANSWER:
 	case RING_CONTROL_HELD_SIDES:
@@ -355,6 +379,39 @@ ring_endpoint_open_lane(struct ring_endpoint *endpoint, const char *set)
 	if (endpoint->state != ATTACHED)
 		return -ENOTCONN;
 	return ring_control_send_open_lane(endpoint->sock, set);
+}
+
+/* Returns false when the broker does not read: another time. */
+static bool
+ask_to_close(struct ring_endpoint *e, uint32_t lane, const char *set)
+{
+	if (ring_control_send_close_lane(
+		e->sock, RING_CONTROL_CLOSE_LANE, lane, set) != 0)
+		return false;
+	lane_idle_asked(&e->idle, lane);
+	e->callbacks.lane_closing(e->context, set, lane);
+	return true;
+}
+
+void
+ring_endpoint_close_idle(
+    struct ring_endpoint *endpoint, uint64_t now_ns, uint64_t idle_ns)
+{
+	struct ring_endpoint *e = endpoint;
+	const char *set;
+	int lane;
+
+	if (e->state != ATTACHED)
+		return;
+	while (
+	    (lane = lane_idle_find(&e->idle, e->link, now_ns, idle_ns)) != -1) {
+		set = ring_link_producer_lane(e->link, (uint32_t)lane)->name;
+		if (e->callbacks.lane_is_wanted != NULL &&
+		    e->callbacks.lane_is_wanted(e->context, set))
+			lane_idle_used(&e->idle, (uint32_t)lane, now_ns);
+		else if (!ask_to_close(e, (uint32_t)lane, set))
+			return;
+	}
 }
 
 void

@@ -107,6 +107,20 @@ int ring_link_add_consumer(struct ring_link *link,
     const struct ring_lane_geometry *geometry, int fd,
     struct ring_consumer **out_consumer);
 
+/*
+ * Close a lane that is empty; its memory is unmapped, producer or consumer
+ * are gone.  Positions and sequence stay where they are: memory added again
+ * to this lane goes on there.  The lane must be in its smallest class.
+ */
+void ring_link_remove_producer(struct ring_link *link, uint32_t lane);
+void ring_link_remove_consumer(struct ring_link *link, uint32_t lane);
+
+/*
+ * After all lanes were added at an attach: those that a former life had open
+ * and that were not added are closed.
+ */
+void ring_link_close_missing(struct ring_link *link);
+
 /* NULL where the lane is not open. */
 struct ring_producer *ring_link_producer(struct ring_link *link, uint32_t lane);
 struct ring_consumer *ring_link_consumer(struct ring_link *link, uint32_t lane);

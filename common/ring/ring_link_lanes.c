@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/base/bug.h"
 #include "common/ring/ring_link_memory.h"
 #include "common/shm/memfd.h"
 
@@ -52,7 +53,7 @@ open_lane(const struct ring_link *link, enum ring_role producer_role,
 
 /*
  * Describe the lane to weirctl.  A predecessor may have done it; it cannot
- * have described another lane, since lane ids are not used again.
+ * have described another lane: it is closed before its slot is used again.
  */
 static int
 publish(struct ring_lane_producer *own,
@@ -92,14 +93,20 @@ punch(void *context, uint64_t offset, uint64_t length)
 	return memfd_punch(lane->fd, offset, length);
 }
 
+static struct ring_lane_producer *
+block_of(const struct ring_link *link, uint32_t lane)
+{
+	return (struct ring_lane_producer *)(link->own + RING_SIDE_PRODUCERS +
+	    lane * RING_PRODUCER_STRIDE);
+}
+
 static struct ring_producer *
 make_producer(
     const struct ring_link *link, uint32_t id, struct ring_link_lane *lane)
 {
 	const struct ring_producer_memory memory = {
 		.head = (struct ring_head *)(link->own + RING_SIDE_HEADS) + id,
-		.own = (struct ring_lane_producer *)(link->own +
-		    RING_SIDE_PRODUCERS + id * RING_PRODUCER_STRIDE),
+		.own = block_of(link, id),
 		.peer = (const struct ring_lane_consumer *)(link->peer +
 		    RING_SIDE_CONSUMERS + id * RING_CONSUMER_STRIDE),
 		.data = lane->map,
@@ -189,6 +196,39 @@ ring_link_add_consumer(struct ring_link *link,
 	if (out_consumer != NULL)
 		*out_consumer = lane->consumer;
 	return 0;
+}
+
+/* release: its memory was whole as long as it was called open */
+static void
+unpublish(struct ring_lane_producer *own)
+{
+	atomic_store_explicit(&own->open, 0, memory_order_release);
+}
+
+void
+ring_link_remove_producer(struct ring_link *link, uint32_t lane)
+{
+	BUG_ON(lane >= RING_LANES || link->produced[lane].map == NULL);
+	BUG_ON(!ring_producer_is_drained(link->produced[lane].producer) &&
+	    !ring_producer_is_poisoned(link->produced[lane].producer));
+	unpublish(block_of(link, lane));
+	ring_link_close_lane(&link->produced[lane]);
+}
+
+void
+ring_link_remove_consumer(struct ring_link *link, uint32_t lane)
+{
+	BUG_ON(lane >= RING_LANES || link->consumed[lane].map == NULL);
+	ring_link_close_lane(&link->consumed[lane]);
+}
+
+void
+ring_link_close_missing(struct ring_link *link)
+{
+	for (uint32_t lane = 0; lane < RING_LANES; lane++) {
+		if (link->produced[lane].map == NULL)
+			unpublish(block_of(link, lane));
+	}
 }
 
 struct ring_producer *

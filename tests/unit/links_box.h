@@ -237,7 +237,8 @@ struct program {
 	enum ring_role role;
 	const char *name;
 	unsigned filters, losses, filter_lists;
-	int opened, closed; /* lanes, last */
+	int opened, closing, closed; /* lanes, last */
+	bool wants;                  /* an idle lane all the same */
 	char reason[200];
 	uint64_t correlation;
 };
@@ -262,6 +263,27 @@ lane_refused(void *context, const char *set, const char *text)
 	struct program *program = context;
 
 	snprintf(program->reason, sizeof(program->reason), "%s: %s", set, text);
+}
+
+static bool
+lane_is_wanted(void *context, const char *set)
+{
+	(void)set;
+	return ((struct program *)context)->wants;
+}
+
+static void
+lane_closing(void *context, const char *set, uint32_t lane)
+{
+	ck_assert_str_ne(set, "");
+	((struct program *)context)->closing = (int)lane;
+}
+
+static void
+lane_closed(void *context, const char *set, uint32_t lane)
+{
+	ck_assert_str_ne(set, "");
+	((struct program *)context)->closed = (int)lane;
 }
 
 static void
@@ -301,6 +323,9 @@ static const struct ring_endpoint_callbacks callbacks = {
 	.attached = attached,
 	.lane_opened = lane_opened,
 	.lane_refused = lane_refused,
+	.lane_is_wanted = lane_is_wanted,
+	.lane_closing = lane_closing,
+	.lane_closed = lane_closed,
 	.filters_begin = filters_begin,
 	.filter = filter,
 	.filters_end = filters_end,
@@ -339,7 +364,7 @@ attach(struct program *program, enum ring_role role, const char *name)
 		    ring_endpoint_new(run_dir, role, name, &callbacks, program);
 	program->role = role;
 	program->name = name;
-	program->opened = program->closed = -1;
+	program->opened = program->closing = program->closed = -1;
 	program->reason[0] = '\0';
 	ck_assert_int_eq(ring_endpoint_connect(program->endpoint), 0);
 	run();

@@ -37,6 +37,7 @@ unit_tests = \
 	test_lane \
 	test_links \
 	test_links_handover \
+	test_links_lanes \
 	test_links_turns \
 	test_log \
 	test_loop \
@@ -215,6 +216,10 @@ test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_links_handover_SOURCES  = %D%/test_links_handover.c
 test_links_handover_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_handover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_links_lanes_SOURCES  = %D%/test_links_lanes.c
+test_links_lanes_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_links_lanes_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_links_turns_SOURCES  = %D%/test_links_turns.c
 test_links_turns_CPPFLAGS = $(UNIT_CPPFLAGS)

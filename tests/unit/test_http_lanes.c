@@ -114,6 +114,50 @@ START_TEST(never_runs_out_of_slots)
 }
 END_TEST
 
+static uint32_t used_slot;
+
+static bool
+is_used(void *context, uint32_t slot)
+{
+	ck_assert_ptr_eq(context, &used_slot);
+	return slot != used_slot;
+}
+
+/* Sets "b00".."b29" have all slots; another one comes. */
+START_TEST(gives_a_closed_slot_that_nothing_counts_with_to_another_set)
+{
+	char name[16];
+	int slot = -1;
+
+	lanes_filters_begin(lanes);
+	for (int i = 0; i < 31; i++) {
+		snprintf(name, sizeof(name), "b%02d", i);
+		lanes_filters_add(lanes, name, slice_of_string(name));
+	}
+	ck_assert_int_eq(lanes_filters_end(lanes), 0);
+	for (int i = 0; i < 30; i++) {
+		snprintf(name, sizeof(name), "b%02d", i);
+		find(name);
+		slot = lanes_opened(lanes, name, (uint32_t)i);
+		ck_assert_int_ge(slot, 0);
+	}
+	used_slot = LANES_MAX;
+	lanes_set_is_used(lanes, is_used, &used_slot);
+	ck_assert_uint_eq(find("b30"), LANES_SHARED);
+	lanes_closing(lanes, "b07");
+	slot = lanes_slot_of(lanes, "b07");
+	ck_assert_int_eq(lanes_get(lanes, (uint32_t)slot)->state, LANES_ASKED);
+	lanes_closed(lanes, "b07");
+	ck_assert_int_eq(lanes_get(lanes, (uint32_t)slot)->state, LANES_CLOSED);
+	ck_assert_uint_eq(find("b30"), LANES_SHARED);
+
+	lanes_closed(lanes, "b08"); /* forgets topics */
+	used_slot = (uint32_t)slot;
+	ck_assert_uint_eq(find("b30"), (uint32_t)slot);
+	ck_assert_str_eq(lanes_get(lanes, (uint32_t)slot)->set, "b30");
+}
+END_TEST
+
 START_TEST(names_who_lacks_credit)
 {
 	char text[64];
@@ -171,6 +215,8 @@ main(void)
 	tcase_add_test(tc, follows_new_filters_at_their_end);
 	tcase_add_test(tc, reports_filters_that_are_not_valid);
 	tcase_add_test(tc, never_runs_out_of_slots);
+	tcase_add_test(
+	    tc, gives_a_closed_slot_that_nothing_counts_with_to_another_set);
 	tcase_add_test(tc, names_who_lacks_credit);
 	tcase_add_test(tc, backs_off_to_a_second_with_jitter);
 	tcase_add_test(tc, receipts_and_answers_fit_their_ring_together);

@@ -128,6 +128,86 @@ START_TEST(is_closed_when_the_shared_lane_is_refused_too)
 }
 END_TEST
 
+START_TEST(a_lane_that_is_closed_is_asked_for_again)
+{
+	make(NULL);
+	choose("c/1");
+	lane_table_opened(table, "cloud", 3);
+	lane_table_closing(table, "cloud");
+	ck_assert_int_eq(choose("c/1").state, LANE_IS_ASKED);
+	lane_table_closed(table, "cloud");
+	ck_assert_int_eq(choose("c/1").state, LANE_IS_WANTED);
+	ck_assert_int_eq(choose("c/1").state, LANE_IS_ASKED);
+}
+END_TEST
+
+START_TEST(what_was_refused_is_asked_for_again_once_the_shared_lane_is_closed)
+{
+	make(NULL);
+	choose("c/1");
+	lane_table_refused(table, "cloud");
+	choose("c/1");
+	lane_table_opened(table, "*", 9);
+	lane_table_closed(table, "other");
+	ck_assert_str_eq(choose("c/1").set, "*");
+	lane_table_closing(table, "*");
+	lane_table_closed(table, "*");
+	ck_assert_str_eq(choose("c/1").set, "cloud");
+}
+END_TEST
+
+/* One bridge more than there are lanes: "b00" to "b40", each its own topic. */
+static void
+make_many(void)
+{
+	char name[8];
+
+	table = lane_table_new(match, NULL);
+	ck_assert_ptr_nonnull(table);
+	lane_table_begin(table);
+	for (int i = 0; i < 41; i++) {
+		snprintf(name, sizeof(name), "b%02d", i);
+		add(name, name);
+	}
+	ck_assert_int_eq(lane_table_end(table), 0);
+	for (int i = 0; i < 31; i++) {
+		snprintf(name, sizeof(name), "b%02d", i);
+		ck_assert_str_eq(choose(name).set, name);
+		lane_table_opened(table, name, (uint32_t)i);
+	}
+}
+
+START_TEST(who_shares_a_lane_stays_there_until_it_is_empty)
+{
+	make_many();
+	ck_assert_str_eq(choose("b31").set, "*");
+	lane_table_opened(table, "*", 31);
+	lane_table_closed(table, "b00");
+	/* There is a slot, but its earlier messages may still be in "*". */
+	ck_assert_str_eq(choose("b31").set, "*");
+	ck_assert_str_eq(choose("b32").set, "*");
+	ck_assert(lane_table_unshare(table));
+	ck_assert(!lane_table_unshare(table));
+	ck_assert_str_eq(choose("b31").set, "b31");
+	ck_assert_str_eq(choose("b32").set, "*");
+	lane_table_closed(table, "*");
+	lane_table_closed(table, "b01");
+	ck_assert_str_eq(choose("b32").set, "b32");
+}
+END_TEST
+
+START_TEST(a_lane_that_was_opened_is_known_whoever_shares)
+{
+	make_many();
+	choose("b31");
+	lane_table_opened(table, "*", 31);
+	lane_table_closed(table, "b00");
+	lane_table_opened(table, "b33", 0);
+	ck_assert_str_eq(choose("b33").set, "b33");
+	ck_assert_int_eq(choose("b33").state, LANE_IS_OPEN);
+}
+END_TEST
+
 START_TEST(keeps_the_old_filters_when_the_new_ones_are_wrong)
 {
 	char long_name[RING_NAME_MAX + 1];
@@ -226,6 +306,11 @@ main(void)
 	tcase_add_test(tc, forgets_lanes_with_the_link_but_keeps_the_filters);
 	tcase_add_test(tc, falls_back_to_the_shared_lane_when_refused);
 	tcase_add_test(tc, is_closed_when_the_shared_lane_is_refused_too);
+	tcase_add_test(tc, a_lane_that_is_closed_is_asked_for_again);
+	tcase_add_test(tc,
+	    what_was_refused_is_asked_for_again_once_the_shared_lane_is_closed);
+	tcase_add_test(tc, who_shares_a_lane_stays_there_until_it_is_empty);
+	tcase_add_test(tc, a_lane_that_was_opened_is_known_whoever_shares);
 	tcase_add_test(tc, keeps_the_old_filters_when_the_new_ones_are_wrong);
 	tcase_add_test(tc, takes_new_filters_whole_at_their_end);
 	tcase_add_test(tc, refuses_more_bridges_than_it_can_tell_apart);
