@@ -192,6 +192,35 @@ own_lanes(const struct links_endpoint *endpoint)
 	return count;
 }
 
+/* Its lanes in both directions, and the shared one, which may come. */
+static uint64_t
+ring_bytes(const struct links_endpoint *endpoint)
+{
+	return (2 + (uint64_t)own_lanes(endpoint)) *
+	    conf_ring_bytes(endpoint->ring);
+}
+
+/*
+ * Another lane of this endpoint, fully grown like all others, beside what the
+ * programs take: conf_check.c made sure of those that each link begins with.
+ */
+static bool
+has_memory_for_lane(const struct links_endpoint *endpoint)
+{
+	const struct links *links = endpoint->links;
+	struct conf_memory m;
+	const char *whose;
+	uint64_t bytes;
+
+	conf_memory_for(links->broker->conf, 0, 0, &m);
+	bytes = m.windows + m.programs + conf_ring_bytes(endpoint->ring);
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		if (links->endpoints[i] != NULL)
+			bytes += ring_bytes(links->endpoints[i]);
+	}
+	return bytes <= conf_memory_limit(links->broker->conf, &whose);
+}
+
 int
 links_lanes_open(
     struct links_endpoint *endpoint, const char *set, const char **out_reason)
@@ -209,6 +238,11 @@ links_lanes_open(
 	if (!is_shared && own_lanes(endpoint) >= RING_LANES - 1) {
 		*out_reason = "the last lane is for all other sets: \"*\"";
 		return -ENOSPC;
+	}
+	if (!is_shared && !has_memory_for_lane(endpoint)) {
+		*out_reason = "another lane, fully grown, would pass "
+			      "memory_limit or the machine's: it shares \"*\"";
+		return -ENOMEM;
 	}
 	lane = make_lane(endpoint, set, bridges);
 	if (lane < 0)

@@ -523,6 +523,23 @@ START_TEST(lanes_are_opened_by_sets_of_reliable_bridges)
 }
 END_TEST
 
+/* httpd and three bridges begin with lane "" and one out, and may have "*". */
+START_TEST(a_lane_is_opened_only_if_it_fits_the_memory_limit_fully_grown)
+{
+	struct conf_memory m;
+
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	conf_memory_for(&conf, 0, 0, &m);
+	conf.memory_limit = m.windows + m.programs + (4 * 3 + 1) * RING_BYTES;
+	ck_assert_int_eq(open_lane(&httpd, "cloud"), 1);
+	ck_assert_int_eq(open_lane(&httpd, "plant"), -1);
+	ck_assert_ptr_nonnull(strstr(httpd.reason, "memory_limit"));
+	ck_assert_int_eq(open_lane(&httpd, "*"), 2);
+	conf.memory_limit += RING_BYTES;
+	ck_assert_int_eq(open_lane(&httpd, "plant"), 3);
+}
+END_TEST
+
 /* ---- records
  * ------------------------------------------------------------------ */
 
@@ -1487,6 +1504,8 @@ main(void)
 	tcase_add_test(tc, an_unknown_bridge_is_refused_with_a_reason);
 	tcase_add_test(tc, a_second_broker_on_the_run_dir_is_refused);
 	tcase_add_test(tc, lanes_are_opened_by_sets_of_reliable_bridges);
+	tcase_add_test(
+	    tc, a_lane_is_opened_only_if_it_fits_the_memory_limit_fully_grown);
 	tcase_add_test(tc, a_publish_is_routed_and_answered);
 	tcase_add_test(
 	    tc, what_is_not_allowed_or_not_valid_is_answered_and_goes_nowhere);
