@@ -2,6 +2,9 @@
 # build.sh WHAT DIRECTORY - compile a torture program into a directory.
 #
 #	rings	torture_rings: its memory accesses are counted by steps.c
+#	programs
+#		all of Weir in DIRECTORY/programs, counted by steps.c, with a
+#		supervisor that starts again at once whatever has died
 #	tsan	torture_tsan: ThreadSanitizer
 #	tsan_PLACE	the same with a fault planted there: see plant()
 #
@@ -46,6 +49,26 @@ build_rings() {
 	"$cc" -pthread $STEPS_WRAPPED "$1"/rings/*.o -o "$1/torture_rings"
 }
 
+# The tree is copied, for the supervisor's sake.
+build_programs() {
+	rm -rf "$1/source" "$1/programs"
+	mkdir -p "$1/source" "$1/programs"
+	dir=$(realpath "$1")
+	ls -d * | grep -v '^build-[^a]' | tr '\n' '\0' |
+		tar -c --null -T - | tar -x -C "$dir/source"
+	sed -i 's/^\(#define BACKOFF_MAX_NS\) .*/\1 BACKOFF_MIN_NS/' \
+	    "$dir/source/ctl/supervisor.c"
+	if cmp -s ctl/supervisor.c "$dir/source/ctl/supervisor.c"; then
+		echo "build.sh: the supervisor has no BACKOFF_MAX_NS" >&2
+		exit 1
+	fi
+	"$cc" $FLAGS -c tests/torture/steps.c -o "$dir/steps.o"
+	cd "$dir/programs"
+	../source/configure CC="$cc" CFLAGS='-g -O1 -fsanitize=thread' \
+	    LDFLAGS="-fno-sanitize=thread $STEPS_WRAPPED $dir/steps.o"
+	make -j"$(nproc)" programs
+}
+
 # plant PLACE DIRECTORY: spoil a copy of the sources, so that a report is due.
 plant() {
 	case $1 in
@@ -85,6 +108,7 @@ build_tsan() {
 case ${1-} in
 tsan) build_tsan "$2" "" ;;
 tsan_*) build_tsan "$2" "${1#tsan_}" ;;
+programs) build_programs "$2" ;;
 rings) build_rings "$2" ;;
 *) echo "usage: build.sh WHAT DIRECTORY" >&2; exit 64 ;;
 esac

@@ -1,7 +1,7 @@
 # tests/torture/ - processes killed at every step, hostile peers, races.  Not
 # part of `make check`: ./run-tests runs a bounded form of it.
 
-torture_parts = steps random tsan planted
+torture_parts = steps random programs tsan planted
 
 EXTRA_DIST += \
 	%D%/README.md \
@@ -11,6 +11,7 @@ EXTRA_DIST += \
 	%D%/run_torture.sh \
 	%D%/steps.c \
 	%D%/steps.h \
+	%D%/torture_programs.py \
 	%D%/torture_rings.c \
 	%D%/torture_tsan.c \
 	%D%/world.c \

@@ -51,6 +51,13 @@ part_random() {
 		"$dir/torture_rings" random "$(full_or_smoke 20000 500)" "$seed"
 }
 
+# The build takes longer than all else: not for a smoke test.
+part_programs() {
+	build programs && WEIR_BUILD="$dir/programs" \
+		tests/torture/torture_programs.py \
+		"$(full_or_smoke 600 60)" "$seed"
+}
+
 part_tsan() {
 	build tsan && "${wrap[@]}" "$dir/torture_tsan" \
 		"$(full_or_smoke 10000000 500000)"
