@@ -34,6 +34,7 @@ why_kind_name(enum why_kind kind)
 		[WHY_REMOTE_AWAY] = "remote_away",
 		[WHY_REMOTE_STALLS] = "remote_stalls",
 		[WHY_REMOTE_ASKED] = "remote_asked",
+		[WHY_RECEIPTS] = "receipts",
 		[WHY_LOST_WAKE] = "lost_wake",
 		[WHY_NO_MEMORY] = "no_memory",
 		[WHY_UNKNOWN] = "unknown",
@@ -149,11 +150,12 @@ add_waiting(const struct search *search, struct why_trouble *trouble)
 		if (memcmp(party->instance, it->instance,
 			sizeof(it->instance)) != 0)
 			continue;
+		/* A dead httpd holds nobody, whatever its board says. */
 		if (party->role == RING_ROLE_HTTPD &&
-		    it->role != RING_ROLE_HTTPD) {
+		    party->life != RING_DEAD && party->life != RING_ABSENT) {
 			why_board_clients(
 			    party->board, bridge, &trouble->clients);
-			if (it->role == RING_ROLE_BROKER)
+			if (bridge == NULL)
 				trouble->receipts =
 				    why_board_committed(party->board);
 		}
@@ -378,7 +380,8 @@ static void
 look_at_other_lane(const struct search *search, const struct ring_view *view)
 {
 	struct why_trouble trouble = {
-		.kind = WHY_UNKNOWN,
+		.kind = view->consumer->role == RING_ROLE_HTTPD ? WHY_RECEIPTS
+								: WHY_UNKNOWN,
 		.party = view->consumer,
 		.lane = view,
 		.for_ns = view->still_ns,

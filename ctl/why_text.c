@@ -185,6 +185,16 @@ print_lost_wake(const struct why_trouble *trouble, FILE *out)
 }
 
 static void
+print_receipts(const struct why_trouble *trouble, FILE *out)
+{
+	char program[80], time[32];
+
+	fprintf(out, "%s (pid %" PRIu64 ") runs and takes no receipts for %s",
+	    why_program(trouble->party, program), trouble->party->pid,
+	    span(trouble->for_ns, time));
+}
+
+static void
 print_unknown(const struct why_trouble *trouble, FILE *out)
 {
 	char program[80], time[32];
@@ -300,6 +310,9 @@ print_reason(const struct why_trouble *trouble, uint64_t now_ns, FILE *out)
 		return;
 	case WHY_REMOTE_ASKED:
 		print_asked(trouble, now_ns, out);
+		return;
+	case WHY_RECEIPTS:
+		print_receipts(trouble, out);
 		return;
 	case WHY_LOST_WAKE:
 		print_lost_wake(trouble, out);
@@ -473,6 +486,7 @@ why_advise(
 		    "shows what is left; free some, or lower `max_capacity`: "
 		    "the ring tries again by itself");
 		return 1;
+	case WHY_RECEIPTS:
 	case WHY_UNKNOWN:
 		set(&advice[0], "top",
 		    "shows whether the machine is too busy; if it is not, "

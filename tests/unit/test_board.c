@@ -93,6 +93,9 @@ START_TEST(lines_that_do_not_fit_are_told)
 	read_text(&board, text);
 	ck_assert_uint_eq(strlen(text), 9 * 101 + 8 + 7);
 	ck_assert_str_eq(text + 9 * 101, "short 7\nmore 3\n");
+	board_text_init(&lines);
+	board_text_post(&lines, &board);
+	ck_assert_uint_eq(board_read(&board, text), 0);
 }
 END_TEST
 

@@ -297,6 +297,63 @@ START_TEST(the_state_follows_from_progress)
 }
 END_TEST
 
+START_TEST(the_oldest_record_is_found_behind_pads_and_switches)
+{
+	struct link cloud = open_link(1, RING_ROLE_BRIDGE, "cloud", "x");
+	const struct ring_outcome one = { .delivered = 1 };
+	const char *name = "broker→cloud";
+	struct ring_view view;
+	unsigned records = 0;
+
+	/* A PAD fills the end of the class; the record lies behind it. */
+	for (unsigned i = 0; i < 3; i++)
+		put(cloud.out, 1000, T0);
+	for (unsigned i = 0; i < 3; i++)
+		take(cloud.out_consumer, &one, T0);
+	put(cloud.out, 1000, T0 + 5);
+	ck_assert_uint_gt(view_of(name, T0 + 9).used, 1088);
+	ck_assert_uint_eq(view_of(name, T0 + 9).lag_ns, 4);
+	/* The next ones lead into the second class. */
+	while (view_of(name, T0 + 9).capacity == 4096) {
+		put(cloud.out, 1000, T0 + 7);
+		ck_assert_uint_lt(++records, 5);
+	}
+	for (unsigned i = 0; i < records; i++)
+		take(cloud.out_consumer, &one, T0 + 8);
+	view = view_of(name, T0 + 9);
+	ck_assert_uint_eq(view.messages_in - view.messages_out, 1);
+	ck_assert_uint_eq(view.lag_ns, 2);
+	close_link(&cloud);
+}
+END_TEST
+
+START_TEST(neither_a_commit_nor_a_stall_is_progress)
+{
+	struct link cloud = open_link(1, RING_ROLE_BRIDGE, "cloud", "x");
+	const char *name = "broker→cloud";
+
+	put(cloud.out, 1, T0);
+	put(cloud.out, 1, T0 + SECOND);
+	ring_producer_stall(cloud.out, T0 + SECOND);
+	ck_assert_uint_eq(view_of(name, T0 + SECOND + 1).still_ns, SECOND + 1);
+	ck_assert_int_eq(view_of(name, T0 + SECOND + 1).state, RING_BLOCKED);
+	close_link(&cloud);
+}
+END_TEST
+
+/* Whichever of the two slots counts. */
+START_TEST(each_commit_is_counted)
+{
+	struct link cloud = open_link(1, RING_ROLE_BRIDGE, "cloud", "x");
+
+	for (unsigned i = 1; i <= 4; i++) {
+		put(cloud.out, 1, T0);
+		ck_assert_uint_eq(view_of("broker→cloud", T0).messages_in, i);
+	}
+	close_link(&cloud);
+}
+END_TEST
+
 START_TEST(a_blocked_lane_says_who_holds_it)
 {
 	struct link http =
@@ -507,6 +564,9 @@ main(void)
 	tcase_add_test(tc, rings_are_found_named_and_sorted);
 	tcase_add_test(tc, counters_reconcile);
 	tcase_add_test(tc, the_state_follows_from_progress);
+	tcase_add_test(tc, the_oldest_record_is_found_behind_pads_and_switches);
+	tcase_add_test(tc, neither_a_commit_nor_a_stall_is_progress);
+	tcase_add_test(tc, each_commit_is_counted);
 	tcase_add_test(tc, a_blocked_lane_says_who_holds_it);
 	tcase_add_test(tc, rings_outlive_their_processes);
 	tcase_add_test(tc, a_process_waiting_to_be_reaped_is_dead);

@@ -129,6 +129,8 @@ START_TEST(both_sides_are_named_and_alive)
 	look(clock_now_ns(), &the_broker, &the_bridge);
 	ck_assert_str_eq(the_broker.name, "broker");
 	ck_assert_str_eq(the_bridge.name, "cloud");
+	ck_assert_mem_eq(the_broker.instance, identity.instance, 16);
+	ck_assert_str_eq(the_bridge.run_dir, identity.run_dir);
 	ck_assert_int_eq(the_broker.role, RING_ROLE_BROKER);
 	ck_assert_int_eq(the_bridge.role, RING_ROLE_BRIDGE);
 	ck_assert_int_eq(the_broker.life, RING_ALIVE);
@@ -196,8 +198,14 @@ END_TEST
 
 START_TEST(who_detached_is_absent)
 {
+	struct ring_party it, other;
+
 	ring_link_detach(bridge);
 	bridge = NULL;
+	ck_assert_str_eq(look(clock_now_ns(), &other, &it).held_by, "");
+	ring_producer_stall(producer, clock_now_ns());
+	ck_assert_str_eq(look(clock_now_ns(), &other, &it).held_by,
+	    "bridge cloud is not attached");
 	ck_assert_int_eq(bridge_at(clock_now_ns()).life, RING_ABSENT);
 	ck_assert_uint_eq(bridge_at(clock_now_ns()).pid, 0);
 }

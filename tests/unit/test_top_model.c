@@ -133,12 +133,14 @@ START_TEST(rates_are_of_the_time_between_two_looks)
 	look(T0 + SECOND / 2);
 	ck_assert_uint_eq(top_model_row(model, 0)->in_rate, 600);
 	ck_assert_uint_eq(top_model_row(model, 0)->out_rate, 2);
+	view[1].messages_out = 52;
 	top_model_sort(model, TOP_SORT_IN);
 	ck_assert_str_eq(order(), "abcd");
 	/* A counter that went back is damage, not a rate. */
 	view[1].messages_in = 7;
 	look(T0 + SECOND);
 	ck_assert_uint_eq(top_model_row(model, 0)->in_rate, 0);
+	ck_assert_uint_eq(top_model_row(model, 0)->out_rate, 2);
 	view[2].messages_out = 9;
 	look(T0 + 2 * SECOND);
 	top_model_sort(model, TOP_SORT_OUT);
@@ -242,6 +244,31 @@ START_TEST(lanes_of_two_instances_are_two)
 	/* Another one, by the same name: nothing is known of its past. */
 	ck_assert_uint_eq(top_model_row(model, 0)->in_rate, 0);
 	ck_assert_str_eq(history(2), " #");
+	view[1].messages_in = 1500;
+	look(T0 + 2 * SECOND);
+	ck_assert_uint_eq(top_model_row(model, 0)->in_rate, 500);
+	ck_assert_str_eq(history(2), "##");
+}
+END_TEST
+
+START_TEST(a_row_has_the_numbers_of_its_lane)
+{
+	const struct top_row *row;
+
+	view[1].max_capacity = 4000;
+	view[1].high_water = 950;
+	view[1].lag_ns = 7;
+	snprintf(view[1].held_by, sizeof(view[1].held_by), "remote");
+	look(T0);
+	row = top_model_row(model, 0);
+	ck_assert_str_eq(row->name, "a");
+	ck_assert_int_eq(row->state, RING_BLOCKED);
+	ck_assert_uint_eq(row->used, 900);
+	ck_assert_uint_eq(row->capacity, 1000);
+	ck_assert_uint_eq(row->max_capacity, 4000);
+	ck_assert_uint_eq(row->high_water, 950);
+	ck_assert_uint_eq(row->lag_ns, 7);
+	ck_assert_str_eq(row->held_by, "remote");
 }
 END_TEST
 
@@ -285,6 +312,7 @@ main(void)
 	tcase_add_test(tc, the_filter_looks_at_name_state_and_holder);
 	tcase_add_test(tc, a_lane_that_went_is_forgotten);
 	tcase_add_test(tc, lanes_of_two_instances_are_two);
+	tcase_add_test(tc, a_row_has_the_numbers_of_its_lane);
 	tcase_add_test(tc, what_is_gone_is_counted);
 	tcase_add_test(tc, sorts_have_names_and_keys);
 	suite_add_tcase(suite, tc);

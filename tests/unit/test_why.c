@@ -138,13 +138,20 @@ sentence(const struct why_trouble *trouble)
 	return text;
 }
 
-static const char *
-command(const struct why_trouble *trouble)
+/* The first of them. */
+static const struct why_advice *
+advice_of(const struct why_trouble *trouble)
 {
 	static struct why_advice advice[WHY_ADVICE_MAX];
 
 	ck_assert_uint_ge(why_advise(trouble, advice), 1);
-	return advice[0].command;
+	return advice;
+}
+
+static const char *
+command(const struct why_trouble *trouble)
+{
+	return advice_of(trouble)->command;
 }
 
 START_TEST(all_is_well)
@@ -231,6 +238,9 @@ START_TEST(a_remote_that_is_away_says_since_when_and_why)
 	    (unsigned long long)(NOW + 2 * SECOND));
 	trouble = find("cloud", 1);
 	ck_assert_int_eq(trouble->kind, WHY_REMOTE_AWAY);
+	ck_assert_str_eq(advice_of(trouble)->text,
+	    "Look whether 10.0.0.9:1883 runs and lets this host in; the "
+	    "bridge tries on by itself.");
 	ck_assert_str_eq(sentence(trouble),
 	    "cloud is blocked: remote 10.0.0.9:1883 is not connected for 3 "
 	    "min (Connection refused), the next attempt is in 2 s; 2 "
@@ -337,9 +347,13 @@ END_TEST
 START_TEST(a_dead_httpd_serves_nobody)
 {
 	party[HTTPD].life = RING_DEAD;
+	strcpy(party[HTTPD].board, "committed 1\nheld - 1 1 admin\n");
 	ck_assert_str_eq(sentence(find(NULL, 1)),
 	    "HTTP is not served: weir-httpd (pid 101) is dead, its last sign "
 	    "of life was 500 ms ago; nothing waits for it yet");
+	party[HTTPD].life = RING_STOPPED;
+	ck_assert_ptr_nonnull(
+	    strstr(sentence(find(NULL, 1)), "httpd holds 1 client (admin)"));
 }
 END_TEST
 
@@ -349,8 +363,14 @@ START_TEST(receipts_that_are_not_taken_block_http)
 
 	block(TO_HTTPD, 12);
 	block(FROM_HTTPD, 5);
+	strcpy(party[HTTPD].board, "committed 17\nheld - 17 4 admin\n");
 	trouble = find(NULL, 1);
-	ck_assert_int_eq(trouble->kind, WHY_UNKNOWN);
+	ck_assert_int_eq(trouble->kind, WHY_RECEIPTS);
+	ck_assert_str_eq(sentence(trouble),
+	    "broker→httpd is blocked: weir-httpd (pid 101) runs and takes no "
+	    "receipts for 14 s; 12 messages (12K of 64K) wait in "
+	    "broker→httpd; httpd holds 4 clients (admin) for it; httpd "
+	    "waits for 17 receipts");
 	ck_assert_str_eq(trouble->subject, "broker→httpd");
 	ck_assert_ptr_eq(trouble->party, &party[HTTPD]);
 	/* It could read them and sleeps. */
@@ -413,8 +433,17 @@ START_TEST(a_lane_into_the_broker_has_its_own_trouble_only_if_nobody_holds_it)
 	ck_assert_int_eq(find(NULL, 1)->kind, WHY_LOST_WAKE);
 	find("httpd", 1);
 	find("cloud", 0);
-	view[FROM_HTTPD].state = RING_IDLE;
 	view[FROM_HTTPD].used = 0;
+	view[FROM_HTTPD].is_stalled = true;
+	party[HTTPD].is_asleep = true;
+	ck_assert_ptr_eq(find(NULL, 1)->party, &party[HTTPD]);
+	ck_assert_int_eq(why.trouble[0].kind, WHY_LOST_WAKE);
+	/* Nothing else waits for that. */
+	view[TO_HTTPD].used = 64;
+	ck_assert_uint_eq(find(NULL, 1)->lane_count, 1);
+	view[TO_HTTPD].used = 0;
+	view[FROM_HTTPD].state = RING_IDLE;
+	view[FROM_HTTPD].is_stalled = false;
 	block(VIA_CLOUD, 2);
 	ck_assert_int_eq(find(NULL, 1)->kind, WHY_LOST_WAKE);
 	view[TO_CLOUD].state = RING_FLOW;
@@ -439,6 +468,10 @@ START_TEST(a_ring_that_found_no_memory_is_told)
 	    "it stays at 64K of the 16M that it may have; 0 messages (64K of "
 	    "64K) wait in broker→cloud");
 	ck_assert_str_eq(command(trouble), "free -m");
+	/* It is that ring's trouble alone, although the broker writes it. */
+	block(FROM_HTTPD, 1);
+	ck_assert_uint_eq(find("cloud", 1)->lane_count, 1);
+	view[FROM_HTTPD].state = RING_RUNNING;
 	/* It has grown since. */
 	view[TO_CLOUD].capacity = 16 << 20;
 	find("cloud", 0);
@@ -465,12 +498,15 @@ START_TEST(an_older_instance_does_not_count)
 	memset(view[TO_CLOUD].instance, 1, 16);
 	memset(party[CLOUD].instance, 1, 16);
 	memset(view[FROM_CLOUD].instance, 1, 16);
+	strcpy(party[HTTPD].board, "committed 1\n");
+	memset(party[HTTPD].instance, 2, 16);
 	/* The living one is sorted first. */
 	view[TO_CLOUD] = view[TO_PLANT];
 	find(NULL, 0);
 	/* Of another installation it does. */
 	snprintf(view[FROM_CLOUD].run_dir, RING_RUN_DIR_MAX, "/another");
-	find(NULL, 1);
+	ck_assert_uint_eq(find(NULL, 1)->receipts, 0);
+	ck_assert_uint_eq(why.trouble[0].clients.clients, 0);
 }
 END_TEST
 
@@ -497,6 +533,20 @@ START_TEST(boards_may_be_garbage)
 }
 END_TEST
 
+START_TEST(each_name_is_given_once)
+{
+	struct why_held held;
+
+	why_board_clients("nokey\nheld cloud 1 1 a,b,,a\nheld cloud 2 2 b,ab\n"
+			  "akeythatistoolongforone 7 7 7\n",
+	    "cloud", &held);
+	ck_assert_str_eq(held.names, "a, b, ab");
+	ck_assert_uint_eq(held.named, 3);
+	ck_assert_uint_eq(held.clients, 3);
+	ck_assert_uint_eq(held.messages, 3);
+}
+END_TEST
+
 START_TEST(more_names_than_fit_are_others)
 {
 	struct why_held held;
@@ -504,7 +554,7 @@ START_TEST(more_names_than_fit_are_others)
 
 	why_board_publishers("publishers 9 a,b,+\n", &held);
 	ck_assert_str_eq(held.names, "a, b and others");
-	why_board_publishers("publishers 9 +\n", &held);
+	why_board_publishers("committed 3 x\npublishers 9 +\n", &held);
 	ck_assert_str_eq(held.names, "");
 	ck_assert_uint_eq(held.clients, 9);
 	for (unsigned i = 0; i < 10; i++)
@@ -562,6 +612,7 @@ main(void)
 	tcase_add_test(tc, two_troubles_are_two);
 	tcase_add_test(tc, an_older_instance_does_not_count);
 	tcase_add_test(tc, boards_may_be_garbage);
+	tcase_add_test(tc, each_name_is_given_once);
 	tcase_add_test(tc, more_names_than_fit_are_others);
 	tcase_add_test(tc, a_lane_that_is_well_says_how_it_does);
 	suite_add_tcase(suite, tc);
