@@ -17,7 +17,7 @@
 #define WINDOW_LEAST 8
 #define WINDOW_MOST 256
 
-_Static_assert(WINDOW_MOST <= NOTES_TAKEN / 2, "all of them can be noted");
+_Static_assert(WINDOW_MOST <= NOTES_SLOTS, "all of them can be noted");
 
 enum item_state {
 	ITEM_WAITS,    /* for its lane, or for room in it */
@@ -130,13 +130,12 @@ ingest_detach(struct ingest *ingest)
 bool
 ingest_up(struct ingest *ingest, const struct remote_limits *limits)
 {
-	size_t at = 0;
-	uint16_t id;
+	uint16_t id = 0;
 
 	snprintf(ingest->origin, sizeof(ingest->origin), "%s", limits->weir_id);
 	if (notes_connected(ingest->notes, limits->session_present))
 		return true;
-	while ((id = notes_next_taken(ingest->notes, &at)) != 0)
+	while ((id = notes_next_taken(ingest->notes, id)) != 0)
 		ingest->kind->remind(ingest->remote, id);
 	return false;
 }

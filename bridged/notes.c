@@ -51,29 +51,47 @@ notes_remote(const char *host, uint16_t port, const char *client_id)
 	return hash_string(hash_string(hash, host), client_id);
 }
 
-static void
-set_taken(struct notes *notes, size_t slot, uint16_t id)
+static uint64_t
+bit_of(uint16_t id)
 {
-	notes->taken_id[slot] = id;
-	notes->taken_bits[id / 8] |= (uint8_t)(1u << id % 8);
-	notes->taken_doubt[slot] = false;
+	return UINT64_C(1) << id % 64;
+}
+
+static void
+set_taken(struct notes *notes, uint16_t id)
+{
+	notes->taken[id / 64] |= bit_of(id);
 	notes->taken_count++;
 }
 
 static void
-clear_taken(struct notes *notes, size_t slot)
+clear_taken(struct notes *notes, uint16_t id)
 {
-	uint16_t id = notes->taken_id[slot];
-
-	notes->taken_bits[id / 8] &= (uint8_t) ~(1u << id % 8);
-	notes->taken_id[slot] = 0;
+	notes->taken[id / 64] &= ~bit_of(id);
 	notes->taken_count--;
+}
+
+/* The word of shared memory, as our own has it but for those in slots. */
+static void
+store_bit(struct notes *notes, uint16_t id, bool value)
+{
+	_Atomic uint64_t *word = &notes->memory->taken[id / 64];
+
+	store(word, value ? load(word) | bit_of(id) : load(word) & ~bit_of(id));
+}
+
+static void
+free_slot(struct notes *notes, size_t slot)
+{
+	store(&notes->memory->slot[slot].key, 0);
+	notes->slot_id[slot] = 0;
+	notes->slot_count--;
 }
 
 static void
 forget_doubts(struct notes *notes)
 {
-	memset(notes->taken_doubt, 0, sizeof(notes->taken_doubt));
+	memset(notes->doubt, 0, sizeof(notes->doubt));
 	notes->doubts = 0;
 }
 
@@ -92,25 +110,28 @@ is_zero(const struct notes_memory *memory)
 }
 
 static const char *
-taken_fault(
+slot_fault(
     const struct notes_memory *memory, const uint64_t committed[RING_LANES])
 {
-	uint8_t seen[8192] = { 0 };
-	uint64_t key, sequence;
+	uint64_t seen[1024] = { 0 }, key;
+	uint16_t id;
 
-	for (size_t i = 0; i < NOTES_TAKEN; i++) {
-		key = load(&memory->taken[i].key);
-		sequence = load(&memory->taken[i].sequence);
+	if ((load(&memory->taken[0]) & 1) != 0)
+		return "a received message has no identifier";
+	for (size_t i = 0; i < NOTES_SLOTS; i++) {
+		key = load(&memory->slot[i].key);
+		id = KEY_ID(key);
 		if (key == 0)
 			continue;
-		if ((key & ~KEY_BITS) != 0 || KEY_ID(key) == 0 ||
+		if ((key & ~KEY_BITS) != 0 || id == 0 ||
 		    KEY_LANE(key) >= RING_LANES)
 			return "a received message has no such identifier "
 			       "and lane";
-		if ((seen[KEY_ID(key) / 8] >> KEY_ID(key) % 8 & 1) != 0)
+		if ((seen[id / 64] & bit_of(id)) != 0)
 			return "a received message is noted twice";
-		seen[KEY_ID(key) / 8] |= (uint8_t)(1u << KEY_ID(key) % 8);
-		if (sequence > committed[KEY_LANE(key)] + MOST_UNCOMMITTED)
+		seen[id / 64] |= bit_of(id);
+		if (load(&memory->slot[i].sequence) >
+		    committed[KEY_LANE(key)] + MOST_UNCOMMITTED)
 			return "a received message is far beyond its lane";
 	}
 	return NULL;
@@ -147,18 +168,16 @@ find_fault(
 	if (load(&memory->connecting) > NOTES_IN_DOUBT)
 		return "the connection is in no known state";
 	fault = kept_fault(memory);
-	return fault != NULL ? fault : taken_fault(memory, committed);
+	return fault != NULL ? fault : slot_fault(memory, committed);
 }
 
 /* What this process knows to be in a lane, into memory that does not. */
 static void
 write_taken(struct notes *notes)
 {
-	struct notes_taken_slot *slot = notes->memory->taken;
-
-	for (size_t i = 0; i < NOTES_TAKEN; i++)
-		if (notes->taken_id[i] != 0)
-			store(&slot[i].key, KEY(notes->taken_id[i], 0));
+	for (size_t i = 0; i < 1024; i++)
+		if (notes->taken[i] != 0)
+			store(&notes->memory->taken[i], notes->taken[i]);
 }
 
 /* Half of it is no notes: the magic goes first and comes last. */
@@ -179,28 +198,34 @@ begin(struct notes *notes, uint64_t remote)
 	store(&memory->magic, NOTES_MAGIC);
 }
 
+/* What was noted for a commit that never came is erased. */
 static void
-read_taken(struct notes *notes, const uint64_t committed[RING_LANES])
+settle_slots(struct notes *notes, const uint64_t committed[RING_LANES])
 {
-	struct notes_taken_slot *slot = notes->memory->taken;
+	struct notes_slot *slot = notes->memory->slot;
 	uint64_t key;
 
-	forget_doubts(notes);
-	memset(notes->taken_id, 0, sizeof(notes->taken_id));
-	memset(notes->taken_bits, 0, sizeof(notes->taken_bits));
-	notes->taken_count = 0;
-	for (size_t i = 0; i < NOTES_TAKEN; i++) {
+	for (size_t i = 0; i < NOTES_SLOTS; i++) {
 		key = load(&slot[i].key);
 		if (key == 0)
 			continue;
-		if (load(&slot[i].sequence) > committed[KEY_LANE(key)]) {
-			/* It was noted for a commit that never came. */
-			store(&slot[i].key, 0);
-			continue;
-		}
-		/* True from now on, whatever becomes of the lane. */
-		store(&slot[i].sequence, 0);
-		set_taken(notes, i, KEY_ID(key));
+		if (load(&slot[i].sequence) <= committed[KEY_LANE(key)])
+			store_bit(notes, KEY_ID(key), true);
+		store(&slot[i].key, 0);
+	}
+}
+
+static void
+read_taken(struct notes *notes)
+{
+	memset(notes->slot_id, 0, sizeof(notes->slot_id));
+	notes->slot_count = 0;
+	notes->taken_count = 0;
+	forget_doubts(notes);
+	for (size_t i = 0; i < 1024; i++) {
+		notes->taken[i] = load(&notes->memory->taken[i]);
+		notes->taken_count +=
+		    (size_t)__builtin_popcountll(notes->taken[i]);
 	}
 }
 
@@ -210,7 +235,8 @@ resume(
 {
 	struct notes_memory *memory = notes->memory;
 
-	read_taken(notes, committed);
+	settle_slots(notes, committed);
+	read_taken(notes);
 	if (memory->remote == remote)
 		return NOTES_RESUMED;
 	/* The other one's identifiers; what it has, it has. */
@@ -247,10 +273,11 @@ notes_close(struct notes *notes)
 	if (notes->memory == NULL)
 		return;
 	/* What was not confirmed may not be there: the next link decides. */
-	for (size_t i = 0; i < NOTES_TAKEN; i++)
-		if (notes->taken_id[i] != 0 &&
-		    load(&notes->memory->taken[i].sequence) != 0)
-			clear_taken(notes, i);
+	for (size_t i = 0; i < NOTES_SLOTS; i++)
+		if (notes->slot_id[i] != 0)
+			clear_taken(notes, notes->slot_id[i]);
+	memset(notes->slot_id, 0, sizeof(notes->slot_id));
+	notes->slot_count = 0;
 	forget_doubts(notes);
 	notes->memory = NULL;
 }
@@ -322,63 +349,45 @@ notes_claim_all(struct notes *notes)
 bool
 notes_has_room(const struct notes *notes)
 {
-	return notes->taken_count < NOTES_TAKEN;
-}
-
-/* The slot of an identifier, of a free one with 0; NOTES_TAKEN: none. */
-static size_t
-find_slot(const struct notes *notes, uint16_t id)
-{
-	size_t slot = 0;
-
-	while (slot < NOTES_TAKEN && notes->taken_id[slot] != id)
-		slot++;
-	return slot;
+	return notes->slot_count < NOTES_SLOTS;
 }
 
 size_t
 notes_take(struct notes *notes, uint16_t id, uint32_t lane, uint64_t sequence)
 {
-	size_t slot = find_slot(notes, 0);
+	size_t slot = 0;
 
-	BUG_ON(id == 0 || slot == NOTES_TAKEN || notes_is_taken(notes, id));
-	store(&notes->memory->taken[slot].sequence, sequence);
-	store(&notes->memory->taken[slot].key, KEY(id, lane));
-	set_taken(notes, slot, id);
+	BUG_ON(id == 0 || notes_is_taken(notes, id) || !notes_has_room(notes));
+	while (notes->slot_id[slot] != 0)
+		slot++;
+	store(&notes->memory->slot[slot].sequence, sequence);
+	store(&notes->memory->slot[slot].key, KEY(id, lane));
+	notes->slot_id[slot] = id;
+	notes->slot_count++;
+	set_taken(notes, id);
 	return slot;
 }
 
+/* Between the two stores it is noted in both places, which is as true. */
 void
 notes_confirm(struct notes *notes, size_t slot)
 {
-	store(&notes->memory->taken[slot].sequence, 0);
+	store_bit(notes, notes->slot_id[slot], true);
+	free_slot(notes, slot);
 }
 
 bool
 notes_is_taken(const struct notes *notes, uint16_t id)
 {
-	return (notes->taken_bits[id / 8] >> id % 8 & 1) != 0;
+	return (notes->taken[id / 64] & bit_of(id)) != 0;
 }
 
 /* No more doubts: the session is the one that we know. */
 static void
 end_doubts(struct notes *notes)
 {
-	if (notes->doubts == 0 && notes->memory != NULL)
+	if (notes->doubts == 0)
 		store(&notes->memory->connecting, NOTES_CONNECTED);
-}
-
-static void
-release_slot(struct notes *notes, size_t slot)
-{
-	if (notes->memory != NULL)
-		store(&notes->memory->taken[slot].key, 0);
-	clear_taken(notes, slot);
-	if (!notes->taken_doubt[slot])
-		return;
-	notes->taken_doubt[slot] = false;
-	notes->doubts--;
-	end_doubts(notes);
 }
 
 bool
@@ -386,24 +395,37 @@ notes_release(struct notes *notes, uint16_t id)
 {
 	if (!notes_is_taken(notes, id))
 		return false;
-	release_slot(notes, find_slot(notes, id));
+	store_bit(notes, id, false);
+	for (size_t slot = 0; notes->slot_count != 0 && slot < NOTES_SLOTS;
+	     slot++)
+		if (notes->slot_id[slot] == id)
+			free_slot(notes, slot);
+	clear_taken(notes, id);
+	if ((notes->doubt[id / 64] & bit_of(id)) != 0) {
+		notes->doubt[id / 64] &= ~bit_of(id);
+		notes->doubts--;
+		end_doubts(notes);
+	}
 	return true;
 }
 
 void
 notes_release_all(struct notes *notes)
 {
-	for (size_t slot = 0; slot < NOTES_TAKEN; slot++)
-		if (notes->taken_id[slot] != 0)
-			release_slot(notes, slot);
+	uint16_t id = 0;
+
+	while ((id = notes_next_taken(notes, id)) != 0)
+		notes_release(notes, id);
 }
 
 uint16_t
-notes_next_taken(const struct notes *notes, size_t *at)
+notes_next_taken(const struct notes *notes, uint16_t id)
 {
-	while (*at < NOTES_TAKEN)
-		if (notes->taken_id[(*at)++] != 0)
-			return notes->taken_id[*at - 1];
+	if (notes->taken_count == 0)
+		return 0;
+	for (uint32_t next = id + 1u; next <= UINT16_MAX; next++)
+		if (notes_is_taken(notes, (uint16_t)next))
+			return (uint16_t)next;
 	return 0;
 }
 
@@ -426,9 +448,9 @@ notes_connected(struct notes *notes, bool session_present)
 	forget_doubts(notes);
 	if (!session_present)
 		notes_release_all(notes);
-	for (size_t slot = 0; was_in_doubt && slot < NOTES_TAKEN; slot++) {
-		notes->taken_doubt[slot] = notes->taken_id[slot] != 0;
-		notes->doubts += notes->taken_doubt[slot];
+	if (was_in_doubt) {
+		memcpy(notes->doubt, notes->taken, sizeof(notes->doubt));
+		notes->doubts = notes->taken_count;
 	}
 	end_doubts(notes);
 	return notes->doubts == 0;
@@ -444,9 +466,10 @@ size_t
 notes_release_doubts(struct notes *notes)
 {
 	size_t count = notes->doubts;
+	uint16_t id = 0;
 
-	for (size_t slot = 0; slot < NOTES_TAKEN; slot++)
-		if (notes->taken_doubt[slot])
-			release_slot(notes, slot);
+	while (notes->doubts != 0 && (id = notes_next_taken(notes, id)) != 0)
+		if ((notes->doubt[id / 64] & bit_of(id)) != 0)
+			notes_release(notes, id);
 	return count;
 }

@@ -34,12 +34,13 @@
 
 /* Embed it by value, zeroed; its fields are private to notes.c. */
 struct notes {
-	struct notes_memory *memory;    /* NULL: not open */
-	uint16_t taken_id[NOTES_TAKEN]; /* 0: free */
-	uint8_t taken_bits[8192];       /* the same, by identifier */
-	bool taken_doubt[NOTES_TAKEN];
+	struct notes_memory *memory;   /* NULL: not open */
+	uint16_t slot_id[NOTES_SLOTS]; /* 0: free */
+	size_t slot_count;
+	uint64_t taken[1024]; /* bit by identifier, those in slots as well */
+	uint64_t doubt[1024]; /* of these: may be of a session that is gone */
 	size_t taken_count;
-	size_t doubts; /* of the taken: may be of a session that is gone */
+	size_t doubts;
 };
 
 enum notes_found {
@@ -94,7 +95,7 @@ void notes_claim_all(struct notes *notes);
 
 /* ---- from the remote ---- */
 
-/* Is there a place for one more? */
+/* Is there a slot for one more? */
 bool notes_has_room(const struct notes *notes);
 
 /* BUG without notes_has_room(), or when it is taken already. */
@@ -107,8 +108,8 @@ bool notes_is_taken(const struct notes *notes, uint16_t id);
 bool notes_release(struct notes *notes, uint16_t id);
 void notes_release_all(struct notes *notes);
 
-/* Identifiers that are taken, from *at on, which begins at 0; 0: no more. */
-uint16_t notes_next_taken(const struct notes *notes, size_t *at);
+/* The first identifier after `id` that is taken; 0: none. */
+uint16_t notes_next_taken(const struct notes *notes, uint16_t id);
 
 /* ---- is it the same session? ---- */
 

@@ -15,8 +15,11 @@
  *	| claim_first claimed      |  and whose the identifiers are
  *	| connecting               |
  *	+--------------------------+ 4096
- *	| taken 0..1023            |  from the remote: QoS 2 messages that
- *	|   16 bytes each          |  are in a lane, PUBREL to come
+ *	| taken, a bit for each    |  from the remote: QoS 2 messages that
+ *	|   identifier             |  are in a lane, PUBREL to come
+ *	+--------------------------+ 12288
+ *	| slot 0..511              |  and those that enter one now
+ *	|   16 bytes each          |
  *	+--------------------------+ 20480
  *	| unused                   |
  *	+--------------------------+ 32768
@@ -25,9 +28,10 @@
  *	+--------------------------+ 65536
  *
  * Every field changes by one store, and the stores are in an order that makes
- * each state in between a true one: notes.c says which.  An entry of `taken`
- * is written before the lane's head that makes it true; what lies above the
- * committed sequence of its lane when the next life begins never happened.
+ * each state in between a true one: notes.c says which.  A slot is written
+ * before the lane's head that makes it true, and becomes a bit after; what
+ * lies above the committed sequence of its lane when the next life begins
+ * never happened.
  */
 
 #ifndef WEIR_BRIDGED_NOTES_LAYOUT_H
@@ -42,8 +46,8 @@
 #define NOTES_MAGIC UINT64_C(0x3145544f4e524957) /* "WIRNOTE1" */
 #define NOTES_VERSION 1u
 
-/* Received messages whose PUBREL may be awaited at a time. */
-#define NOTES_TAKEN 1024u
+/* Received messages that may be written to lanes and not yet committed. */
+#define NOTES_SLOTS 512u
 
 /* A record in flight has the place `sequence % NOTES_KEPT` for itself. */
 #define NOTES_KEPT 4096u
@@ -58,11 +62,10 @@ enum notes_connecting {
 	NOTES_IN_DOUBT = 2    /* again, and the one before was not answered */
 };
 
-struct notes_taken_slot {
+struct notes_slot {
 	/* The identifier, and from bit 16 the lane; 0: free.  Written last. */
 	_Atomic uint64_t key;
-	/* Of the record in the lane; 0: committed, whatever the lane is. */
-	_Atomic uint64_t sequence;
+	_Atomic uint64_t sequence; /* of the record in the lane */
 };
 
 struct notes_memory {
@@ -82,7 +85,8 @@ struct notes_memory {
 	_Atomic uint64_t claimed; /* 0: none yet */
 	_Atomic uint64_t connecting;
 
-	_Alignas(4096) struct notes_taken_slot taken[NOTES_TAKEN];
+	_Alignas(4096) _Atomic uint64_t taken[1024];
+	struct notes_slot slot[NOTES_SLOTS];
 	uint8_t unused[12288];
 	_Atomic uint64_t kept[NOTES_KEPT]; /* sequence, 0: none */
 };
@@ -92,6 +96,7 @@ _Static_assert(offsetof(struct notes_memory, published) == 64, "published");
 _Static_assert(offsetof(struct notes_memory, claimed) == 80, "claimed");
 _Static_assert(offsetof(struct notes_memory, connecting) == 88, "connecting");
 _Static_assert(offsetof(struct notes_memory, taken) == 4096, "taken");
+_Static_assert(offsetof(struct notes_memory, slot) == 12288, "slots");
 _Static_assert(offsetof(struct notes_memory, kept) == 32768, "kept");
 _Static_assert(sizeof(struct notes_memory) == RING_NOTES_LENGTH, "notes");
 
