@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	%D%/test_mosquitto_clients.py \
 	%D%/test_pub_sub.py \
 	%D%/test_overflow.py \
+	%D%/test_qos2_bridge.py \
 	%D%/test_rings_visible.py \
 	%D%/test_sessions.py \
 	%D%/test_systemd.sh \
