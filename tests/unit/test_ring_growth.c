@@ -41,6 +41,8 @@ struct scene {
 static void
 set_pages(struct scene *scene, uint64_t offset, uint64_t length, bool there)
 {
+	bool changed = false;
+
 	ck_assert_uint_ge(offset, RING_PAGE + SIZE);
 	ck_assert_uint_le(offset + length, DATA_LENGTH);
 	ck_assert_uint_eq((offset | length) % RING_PAGE, 0);
@@ -51,11 +53,13 @@ set_pages(struct scene *scene, uint64_t offset, uint64_t length, bool there)
 		scene->allocated += there ? RING_PAGE : -(uint64_t)RING_PAGE;
 		if (!there)
 			memset(scene->data + at, 0xdd, RING_PAGE);
+		changed = true;
+	}
+	if (changed)
 		ck_assert_int_eq(
-		    mprotect(scene->data + at, RING_PAGE,
+		    mprotect(scene->data + offset, length,
 			there ? PROT_READ | PROT_WRITE : PROT_NONE),
 		    0);
-	}
 }
 
 static int
@@ -214,9 +218,11 @@ take(struct scene *scene)
 	ck_assert_int_eq(ring_peek(scene->consumer, &record, &payload), 1);
 	ck_assert_uint_eq(record.sequence, ++scene->taken);
 	bytes = payload;
-	for (size_t i = 0; i < record.length; i++)
-		ck_assert_uint_eq(
-		    bytes[i], (uint8_t)(record.sequence * 31 + i));
+	for (size_t i = 0; i < record.length; i++) {
+		if (bytes[i] != (uint8_t)(record.sequence * 31 + i))
+			ck_abort_msg("byte %zu of record %llu is damaged", i,
+			    (unsigned long long)record.sequence);
+	}
 	return ring_next(scene->consumer);
 }
 
@@ -744,7 +750,7 @@ START_TEST(keeps_its_promise_for_any_order_of_events)
 	uint64_t limit = 0;
 
 	model = (struct model){ 0 };
-	for (int turn = 0; turn < 30000 && model.put < MODEL_MAX; turn++) {
+	for (int turn = 0; turn < 9000 && model.put < MODEL_MAX; turn++) {
 		/* In turn: both go, the consumer stands, the producer does. */
 		unsigned phase = (unsigned)turn / 500 % 3;
 		uint32_t what = next_dice(&dice) % (phase == 1 ? 12 : 20);
@@ -782,9 +788,9 @@ START_TEST(keeps_its_promise_for_any_order_of_events)
 		ck_assert_uint_le(
 		    ring_producer_used_bytes(scene->producer), TOTAL);
 	}
-	ck_assert_uint_gt(model.released, 500);
-	ck_assert_uint_gt(scene->own.grows, 10);
-	ck_assert_uint_gt(scene->own.shrinks, 2);
+	ck_assert_uint_gt(model.released, 200);
+	ck_assert_uint_gt(scene->own.grows, 5);
+	ck_assert_uint_gt(scene->own.shrinks, 1);
 
 	scene->refuses = false;
 	ring_commit(scene->producer, 1);
@@ -829,7 +835,7 @@ main(void)
 	tcase_add_test(tc, memory_is_taken_ahead_of_need);
 	tcase_add_loop_test(tc, free_bytes_never_promises_too_much, 0, 16);
 	tcase_add_loop_test(
-	    tc, keeps_its_promise_for_any_order_of_events, 0, 16);
+	    tc, keeps_its_promise_for_any_order_of_events, 0, 8);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
