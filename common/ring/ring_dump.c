@@ -26,6 +26,7 @@ struct work {
 	size_t first; /* the oldest record, once the circle is full */
 	size_t limit;
 	uint64_t steps;
+	bool was_overwritten; /* what the search had found */
 	int error;
 };
 
@@ -281,15 +282,28 @@ walk_over(struct work *work, struct walk *walk)
 			return at;
 		}
 		text = step(work, walk, at, &after);
+		if (text != NULL && walk->is_released) {
+			/* It was sound when it was found: no damage. */
+			work->was_overwritten = true;
+			return at;
+		}
 		if (text != NULL) {
 			set_fault(work, text, at);
 			return at;
 		}
 		at = after;
 	}
-	if (at.position == walk->to.position && at.class != walk->to.class)
+	if (at.position == walk->to.position && at.class != walk->to.class &&
+	    !walk->is_released)
 		set_fault(work, "the head is not in its size class", at);
 	return at;
+}
+
+/* The sequence after one that may be unknown. */
+static uint64_t
+follow(uint64_t sequence)
+{
+	return sequence == RING_DUMP_ANY ? RING_DUMP_ANY : sequence + 1;
 }
 
 /* The sequence of the first record at the tail or after it. */
@@ -310,7 +324,7 @@ sequence_at_tail(struct work *work)
 		if (work->steps++ == RING_DUMP_STEPS)
 			return RING_DUMP_ANY;
 	}
-	return ends->sequence == 0 ? RING_DUMP_ANY : ends->sequence + 1;
+	return follow(ends->sequence);
 }
 
 static void
@@ -333,6 +347,8 @@ find_released(struct work *work)
 	if (work->error != 0)
 		return;
 	work->dump.is_cut |= is_cut;
+	/* Without it nobody knows where the producer writes. */
+	work->was_overwritten = work->ends.sequence == RING_DUMP_ANY;
 	work->reach = ring_dump_reach(work->lane, &work->ends);
 	walk_over(work, &walk);
 }
@@ -343,8 +359,7 @@ find_behind(struct work *work, uint64_t lowest)
 {
 	const struct ring_dump_search search = {
 		.end = work->ends.head,
-		.after = work->ends.sequence == 0 ? RING_DUMP_ANY
-						  : work->ends.sequence + 1,
+		.after = follow(work->ends.sequence),
 		.lowest = lowest,
 	};
 	struct walk walk = {
@@ -386,6 +401,7 @@ begin(struct work *work)
 	work->dump = (struct ring_dump){ .record = record };
 	work->first = 0;
 	work->steps = 0;
+	work->was_overwritten = false;
 	ring_dump_forget(work->lane);
 }
 
@@ -395,7 +411,9 @@ attempt(struct work *work)
 	const char *text;
 
 	begin(work);
+	work->ends = (struct ring_dump_ends){ .sequence = 0 };
 	text = ring_dump_read_ends(work->lane, &work->ends);
+	work->lane->taken = work->ends;
 	work->dump.head =
 	    RING_WORD(work->ends.head.position, work->ends.head.class);
 	work->dump.tail =
@@ -419,18 +437,22 @@ was_overtaken(const struct work *work, uint64_t tail)
 {
 	const struct ring_dump *dump = &work->dump;
 
+	if (work->was_overwritten)
+		return true;
 	if (tail <= work->ends.tail.position)
 		return false;
 	return dump->fault.text != NULL || dump->waiting != 0;
 }
 
+/* Where the tail is now; if that cannot be told, unless it stands: too far. */
 static uint64_t
 tail_now(const struct ring_dump_lane *lane)
 {
-	struct ring_dump_ends ends;
+	struct ring_dump_ends ends = { .sequence = 0 };
 
-	return ring_dump_read_ends(lane, &ends) == NULL ? ends.tail.position
-							: 0;
+	if (ring_dump_read_ends(lane, &ends) == NULL)
+		return ends.tail.position;
+	return memcmp(&ends, &lane->taken, sizeof(ends)) == 0 ? 0 : UINT64_MAX;
 }
 
 /* Leave out what may be overwritten by now. */
@@ -494,14 +516,16 @@ is_still_there(
     struct ring_dump_lane *lane, const struct ring_dump_record *record)
 {
 	const struct ring_dump_place at = { record->position, record->class };
-	struct ring_dump_ends ends;
+	struct ring_dump_ends ends = { .sequence = 0 };
 	struct ring_record header;
 
-	/* With ends that make no sense nothing can be told, or moves. */
+	/* Ends that make no sense tell nothing, unless they have moved. */
 	if (ring_dump_read_ends(lane, &ends) != NULL)
-		return true;
+		return memcmp(&ends, &lane->taken, sizeof(ends)) == 0;
 	if (!record->is_released)
 		return record->position >= ends.tail.position;
+	if (ends.sequence == RING_DUMP_ANY)
+		return false;
 	ring_dump_forget(lane);
 	if (ring_dump_is_at_risk(lane, ring_dump_reach(lane, &ends), &ends, at))
 		return false;

@@ -5,8 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Tries to read head and sequence while the head stays the same. */
+/* Tries to read what is half written, and what belongs to a head. */
 #define READ_TRIES 8
+#define HEAD_TRIES 64
+
+/* Tries to read head and tail of about one instant. */
+#define BOTH_TRIES 64
 
 static bool
 read_at(int fd, void *to, size_t length, uint64_t offset)
@@ -51,87 +55,114 @@ value(const _Atomic uint64_t *copy)
 
 /* The slot with the greatest head <= head counts, slot 0 on a tie. */
 static uint64_t
-sequence_at(const struct ring_lane_producer *p, uint64_t head)
+sequence_at(const struct ring_sequence_slot *slot, uint64_t head)
 {
 	uint64_t at = 0, sequence = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
-		uint64_t slot_head = value(&p->sequence[i].head);
+		uint64_t slot_head = value(&slot[i].head);
 
 		if (slot_head > head || slot_head <= at)
 			continue;
 		at = slot_head;
-		sequence = value(&p->sequence[i].sequence);
+		sequence = value(&slot[i].sequence);
 	}
 	return sequence;
 }
 
+/* The head, and the sequence that belongs to it if it stands long enough. */
 static bool
 read_producer(const struct ring_dump_lane *lane, uint64_t *out_head,
     uint64_t *out_sequence)
 {
-	struct ring_lane_producer producer;
-	uint64_t again, head, head_offset, offset;
+	struct ring_sequence_slot slot[2];
+	uint64_t again, head_offset, offset;
 
 	head_offset = RING_SIDE_HEADS + lane->lane * sizeof(struct ring_head);
-	offset =
-	    RING_SIDE_PRODUCERS + (uint64_t)lane->lane * RING_PRODUCER_STRIDE;
-	for (unsigned i = 0; i < READ_TRIES; i++) {
-		if (!read_at(
-			lane->producer_fd, &head, sizeof(head), head_offset) ||
-		    !read_at(lane->producer_fd, &producer, sizeof(producer),
-			offset) ||
+	offset = RING_SIDE_PRODUCERS +
+	    (uint64_t)lane->lane * RING_PRODUCER_STRIDE +
+	    offsetof(struct ring_lane_producer, sequence);
+	*out_sequence = RING_DUMP_ANY;
+	for (unsigned i = 0; i < HEAD_TRIES; i++) {
+		if (!read_at(lane->producer_fd, out_head, sizeof(*out_head),
+			head_offset) ||
+		    !read_at(lane->producer_fd, slot, sizeof(slot), offset) ||
 		    !read_at(
 			lane->producer_fd, &again, sizeof(again), head_offset))
 			return false;
-		if (again == head) {
-			*out_head = head;
-			*out_sequence = sequence_at(&producer, head);
-			return true;
+		if (again == *out_head) {
+			*out_sequence = sequence_at(slot, again);
+			break;
 		}
 	}
-	*out_head = head;
-	*out_sequence = 0;
 	return true;
 }
 
+/* Twice the same, in case a word may be seen half written. */
 static bool
 read_tail(const struct ring_dump_lane *lane, uint64_t *out_tail)
 {
-	return read_at(lane->consumer_fd, out_tail, sizeof(*out_tail),
-	    RING_SIDE_CONSUMERS + (uint64_t)lane->lane * RING_CONSUMER_STRIDE);
+	const uint64_t offset =
+	    RING_SIDE_CONSUMERS + (uint64_t)lane->lane * RING_CONSUMER_STRIDE;
+	uint64_t again;
+
+	for (unsigned i = 0; i < READ_TRIES; i++) {
+		if (!read_at(lane->consumer_fd, out_tail, sizeof(*out_tail),
+			offset) ||
+		    !read_at(lane->consumer_fd, &again, sizeof(again), offset))
+			return false;
+		if (again == *out_tail)
+			break;
+	}
+	return true;
 }
 
+/* NULL, or what makes no sense in them. */
+static const char *
+judge(const struct ring_dump_lane *lane, const struct ring_dump_ends *ends)
+{
+	if (ends->head.class >= lane->classes)
+		return "the head is in a size class that is not";
+	if (lane->consumer_fd == -1)
+		return "nobody holds the consumer's side: where the tail is "
+		       "is not known";
+	if (ends->tail.class >= lane->classes)
+		return "the tail is in a size class that is not";
+	if (ends->tail.position > ends->head.position)
+		return "the tail is beyond the head";
+	if (ends->head.position - ends->tail.position > ring_dump_total(lane))
+		return "the head is farther from the tail than the ring is "
+		       "long";
+	return NULL;
+}
+
+/*
+ * The tail comes first: it is then never beyond the head.  While both move
+ * they may be too far apart; what stands still is what it is.
+ */
 const char *
 ring_dump_read_ends(
     const struct ring_dump_lane *lane, struct ring_dump_ends *out_ends)
 {
-	uint64_t head = 0, sequence = 0, tail = 0;
-	bool has_tail;
+	const bool has_tail = lane->consumer_fd != -1;
+	uint64_t again = 0, head, sequence, tail = 0;
+	const char *text = NULL;
 
-	/* The tail first: it is then never beyond the head. */
-	has_tail = lane->consumer_fd != -1 && read_tail(lane, &tail);
-	if (!read_producer(lane, &head, &sequence))
-		return "the producer's side cannot be read";
-	*out_ends = (struct ring_dump_ends){
-		.head = place_of(head),
-		.tail = place_of(has_tail ? tail : head),
-		.sequence = sequence,
-	};
-	if (out_ends->head.class >= lane->classes)
-		return "the head is in a size class that is not";
-	if (!has_tail)
-		return "nobody holds the consumer's side: where the tail is "
-		       "is not known";
-	if (out_ends->tail.class >= lane->classes)
-		return "the tail is in a size class that is not";
-	if (out_ends->tail.position > out_ends->head.position)
-		return "the tail is beyond the head";
-	if (out_ends->head.position - out_ends->tail.position >
-	    ring_dump_total(lane))
-		return "the head is farther from the tail than the ring is "
-		       "long";
-	return NULL;
+	for (unsigned i = 0; i < BOTH_TRIES; i++) {
+		if ((has_tail && !read_tail(lane, &tail)) ||
+		    !read_producer(lane, &head, &sequence) ||
+		    (has_tail && !read_tail(lane, &again)))
+			return "head and tail cannot be read";
+		*out_ends = (struct ring_dump_ends){
+			.head = place_of(head),
+			.tail = place_of(has_tail ? tail : head),
+			.sequence = sequence,
+		};
+		text = judge(lane, out_ends);
+		if (text == NULL || again == tail)
+			break;
+	}
+	return text;
 }
 
 void

@@ -27,10 +27,19 @@
  */
 #define RING_DUMP_WINDOW RING_PAGE
 
+/* A sequence that is not known, or may be any. */
+#define RING_DUMP_ANY UINT64_MAX
+
 /* A place in the stream: where, and in which class's region. */
 struct ring_dump_place {
 	uint64_t position;
 	uint32_t class;
+};
+
+/* What both sides say of the lane. */
+struct ring_dump_ends {
+	struct ring_dump_place head, tail;
+	uint64_t sequence; /* of the last record before the head, or ANY */
 };
 
 /* The descriptors are its own. */
@@ -46,13 +55,9 @@ struct ring_dump_lane {
 	uint64_t window_offset;
 	size_t window_length; /* 0: none */
 
+	struct ring_dump_ends taken; /* when it was dumped last */
+	uint64_t margin;             /* bytes that may be being overwritten */
 	uint64_t search_left; /* bytes that the search at hand may look at */
-};
-
-/* What both sides say of the lane. */
-struct ring_dump_ends {
-	struct ring_dump_place head, tail;
-	uint64_t sequence; /* of the last record before the head; 0: unknown */
 };
 
 /* Bytes of all classes: the tail is never farther behind the head. */

@@ -62,8 +62,12 @@ fill_chains(struct ring_dump_lane *lane, struct ring_dump_place end,
 			continue;
 		first[i] = join(lane, after, &record,
 		    first[(end.position - after.position) / RING_ALIGN]);
-		if (first[i] != 0)
-			longest = i;
+		if (first[i] == 0)
+			continue;
+		longest = i;
+		if (record.type == RING_DATA &&
+		    2 * ring_record_size(record.length) > lane->margin)
+			lane->margin = 2 * ring_record_size(record.length);
 	}
 	return longest;
 }
@@ -152,6 +156,7 @@ ring_dump_search(struct ring_dump_lane *lane,
 	int found;
 
 	lane->search_left = RING_DUMP_SEARCH_BYTES;
+	lane->margin = RING_ALIGN;
 	found = search_region(lane, search, &stretch);
 	is_cut = stretch.is_cut;
 	for (unsigned hops = 0; found == 0 || found == 1; hops++) {
@@ -174,7 +179,8 @@ ring_dump_search(struct ring_dump_lane *lane,
 struct ring_dump_place
 ring_dump_reach(struct ring_dump_lane *lane, const struct ring_dump_ends *ends)
 {
-	const uint64_t end = ends->tail.position + ring_dump_total(lane);
+	/* From the head on: the tail may be an old one. */
+	const uint64_t end = ends->head.position + ring_dump_total(lane);
 	struct ring_dump_place after, at = ends->head;
 	uint64_t sequence = ends->sequence;
 	struct ring_record record;
@@ -195,7 +201,7 @@ ring_dump_is_at_risk(const struct ring_dump_lane *lane,
     struct ring_dump_place reach, const struct ring_dump_ends *ends,
     struct ring_dump_place at)
 {
-	uint64_t begin, free_bytes, offset, size, to_end;
+	uint64_t ahead, begin, free_bytes, offset, size, to_end;
 
 	/* What is put next goes to this class or, behind a SWITCH that may
 	 * not be there yet, to a larger one. */
@@ -205,15 +211,18 @@ ring_dump_is_at_risk(const struct ring_dump_lane *lane,
 	offset = at.position & (size - 1);
 	begin = reach.position + (reach.class == at.class ? 0 : RING_ALIGN);
 	begin &= size - 1;
-	if (offset == begin)
-		return true;
+	to_end = size - begin;
+	ahead = (offset - begin) & (size - 1);
+	if (ahead < to_end)
+		return ahead < lane->margin;
 
 	/* Or behind a PAD, for what does not fit before the end. */
-	to_end = size - begin;
 	free_bytes = size;
 	if (reach.class == at.class && ends->tail.class == at.class &&
 	    reach.position - ends->tail.position <= size)
 		free_bytes -= reach.position - ends->tail.position;
-	return offset == 0 && to_end < ring_dump_largest(lane) &&
-	    2 * to_end + RING_ALIGN < free_bytes;
+	if (2 * to_end + RING_ALIGN >= free_bytes)
+		return false;
+	return (offset == 0 && to_end < ring_dump_largest(lane)) ||
+	    (offset < lane->margin && to_end < lane->margin);
 }

@@ -13,7 +13,8 @@
  * A payload may look like records.  Such a chain lies within the record that
  * it is the payload of, so the true one is longer: only if the header of that
  * record is overwritten already, and its payload not, may it be taken for
- * true.  What was found is a flight recorder's, not a notary's.
+ * true.  While the producer writes, a payload may be overwritten between two
+ * looks at it.  What was found is a flight recorder's, not a notary's.
  */
 
 #ifndef WEIR_COMMON_RING_RING_DUMP_SEARCH_H
@@ -23,9 +24,6 @@
 #include <stdint.h>
 
 #include "common/ring/ring_dump_lane.h"
-
-/* Sequence that may be any. */
-#define RING_DUMP_ANY UINT64_MAX
 
 struct ring_dump_search {
 	struct ring_dump_place end; /* the chain ends there ... */
@@ -54,8 +52,10 @@ struct ring_dump_place ring_dump_reach(
 
 /*
  * May the payload of the released record at `at` be overwritten in part,
- * though its header is whole?  The producer writes payloads first, so that is
- * the one record at the place where it writes next.
+ * though its header is whole?  The producer writes payloads first, from the
+ * beginning on but for what memcpy() does otherwise, so that is what lies where
+ * it writes next: for twice as many bytes as the longest record that the last
+ * search found, to be on the safe side.
  */
 bool ring_dump_is_at_risk(const struct ring_dump_lane *lane,
     struct ring_dump_place reach, const struct ring_dump_ends *ends,

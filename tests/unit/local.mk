@@ -66,6 +66,7 @@ unit_tests = \
 	test_ring_inspect_party \
 	test_ring_link \
 	test_ring_trace \
+	test_ring_traces \
 	test_service \
 	test_session \
 	test_stats \
@@ -333,6 +334,10 @@ test_ring_link_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_trace_SOURCES  = %D%/test_ring_trace.c
 test_ring_trace_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_trace_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_traces_SOURCES  = %D%/test_ring_traces.c
+test_ring_traces_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_ring_traces_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 
 test_service_SOURCES  = %D%/test_service.c
 test_service_CPPFLAGS = $(UNIT_CPPFLAGS)
