@@ -401,29 +401,6 @@ open_lane(void *arg, const char *set)
 	link_open_lane(bridge->link, set);
 }
 
-static int
-rules_init(struct bridge *bridge)
-{
-	const struct conf_bridge *conf = bridge->conf;
-	const struct conf_rule *rules = conf->forward;
-	size_t bad = 0;
-	int err;
-
-	err = mapping_init(&bridge->forward_rules, rules, conf->forward_count,
-	    MAPPING_FORWARD, &bad);
-	if (err == 0) {
-		rules = conf->receive;
-		err = mapping_init(&bridge->receive_rules, rules,
-		    conf->receive_count, MAPPING_RECEIVE, &bad);
-	}
-	if (err == -EINVAL)
-		log_error("bridge_rule_invalid",
-		    "bridge=%s line=%u filter=%s note=\"with its prefix it is "
-		    "no topic filter\"",
-		    conf->name, rules[bad].line, log_quote(rules[bad].filter));
-	return err;
-}
-
 static const struct remote_kind *
 find_kind(const char *type)
 {
@@ -456,6 +433,14 @@ remote_init(struct bridge *bridge, size_t max_packet)
 	return bridge->remote == NULL ? -ENOMEM : 0;
 }
 
+static void
+refresh_rules(void *arg)
+{
+	struct bridge *bridge = arg;
+
+	service_refresh(bridge->service);
+}
+
 static int
 parts_init(struct bridge *bridge)
 {
@@ -469,7 +454,9 @@ parts_init(struct bridge *bridge)
 	if (err != 0)
 		return err;
 	bridge->counters = stats_block(bridge->stats, 0);
-	err = rules_init(bridge);
+	err = mapping_of(&bridge->forward_rules, conf, MAPPING_FORWARD);
+	if (err == 0)
+		err = mapping_of(&bridge->receive_rules, conf, MAPPING_RECEIVE);
 	if (err != 0)
 		return err;
 
@@ -489,6 +476,7 @@ parts_init(struct bridge *bridge)
 	err = forward_init(&bridge->forward, conf, &bridge->forward_rules,
 	    bridge->kind, bridge->remote, &bridge->session.notes,
 	    bridge->counters, max_record, now_ns);
+	forward_set_refresh(&bridge->forward, refresh_rules, bridge);
 	if (err == 0)
 		err = ingest_init(&bridge->ingest, conf->name,
 		    &bridge->receive_rules, bridge->kind, bridge->remote,
@@ -497,6 +485,49 @@ parts_init(struct bridge *bridge)
 	if (err == 0)
 		link_set_lanes(bridge->link, bridge->ingest.lanes);
 	return err;
+}
+
+static void
+say_restart(const struct bridge *bridge, const char *what)
+{
+	log_warning("reload_incomplete",
+	    "bridge=%s reason=\"%s: this takes effect when weir-bridged is "
+	    "restarted\"",
+	    log_quote(bridge->conf->name), what);
+}
+
+/* In their place: whoever looks rules up has the address. */
+static void
+take_forward_rules(struct bridge *bridge, struct mapping *fresh)
+{
+	struct mapping old = bridge->forward_rules;
+
+	bridge->forward_rules = *fresh;
+	forward_rules_changed(&bridge->forward);
+	if (!mapping_is_same(&old, fresh))
+		log_info("bridge_rules_changed", "bridge=%s forward=%zu",
+		    log_quote(bridge->conf->name), fresh->count);
+	mapping_fini(&old);
+}
+
+void
+bridge_reload(struct bridge *bridge, const struct conf *conf)
+{
+	const struct conf_bridge *ours = conf_bridge(conf, bridge->conf->name);
+	struct mapping forward, receive;
+
+	if (ours == NULL) {
+		say_restart(bridge, "it was removed");
+		return;
+	}
+	if (mapping_of(&forward, ours, MAPPING_FORWARD) != 0)
+		return;
+	if (mapping_of(&receive, ours, MAPPING_RECEIVE) == 0) {
+		if (!mapping_is_same(&receive, &bridge->receive_rules))
+			say_restart(bridge, "its receive rules have changed");
+		mapping_fini(&receive);
+	}
+	take_forward_rules(bridge, &forward);
 }
 
 struct bridge *

@@ -117,6 +117,20 @@ end_lost(struct forward *forward)
 }
 
 void
+forward_rules_changed(struct forward *forward)
+{
+	forward->has_qos_2 = has_qos_2(forward->outgoing.rules);
+}
+
+void
+forward_set_refresh(
+    struct forward *forward, void (*refresh)(void *arg), void *arg)
+{
+	forward->outgoing.refresh = refresh;
+	forward->outgoing.refresh_arg = arg;
+}
+
+void
 forward_up(struct forward *forward, const struct remote_limits *limits)
 {
 	forward->limits = *limits;

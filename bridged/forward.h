@@ -88,6 +88,15 @@ void forward_detach(struct forward *forward);
 /* Where it notes sampled messages from now on, until it is detached. */
 void forward_set_trace(struct forward *forward, struct ring_trace *trace);
 
+/* The rules it was given have changed. */
+void forward_rules_changed(struct forward *forward);
+
+/*
+ * What to call when a record matches no rule: the broker may know newer ones.
+ */
+void forward_set_refresh(
+    struct forward *forward, void (*refresh)(void *arg), void *arg);
+
 void forward_up(struct forward *forward, const struct remote_limits *limits);
 void forward_down(struct forward *forward);
 void forward_writable(struct forward *forward);

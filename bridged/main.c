@@ -35,6 +35,12 @@ drain(void *arg)
 	bridge_drain(arg);
 }
 
+static void
+reload(void *arg, const struct conf *conf)
+{
+	bridge_reload(arg, conf);
+}
+
 static const struct service_spec spec = {
 	.program = "weir-bridged",
 	.synopsis = "[-tv] [-c FILE] NAME",
@@ -42,6 +48,7 @@ static const struct service_spec spec = {
 	.operands = 1,
 	.check = check,
 	.drain = drain,
+	.reload = reload,
 };
 
 int

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/log.h"
 #include "common/msg/topic.h"
 
 static int
@@ -20,10 +21,10 @@ rule_init(struct mapping_rule *rule, const struct conf_rule *from,
 		on = from->local_prefix;
 	}
 	rule->strip = strlen(off);
-	rule->prefix = on;
+	rule->prefix = strdup(on);
 	rule->qos = from->qos;
 	rule->filter = malloc(rule->strip + filter_len + 1);
-	if (rule->filter == NULL)
+	if (rule->prefix == NULL || rule->filter == NULL)
 		return -ENOMEM;
 	memcpy(rule->filter, off, rule->strip);
 	memcpy(rule->filter + rule->strip, from->filter, filter_len + 1);
@@ -61,13 +62,56 @@ mapping_init(struct mapping *mapping, const struct conf_rule *rules,
 	return 0;
 }
 
+int
+mapping_of(struct mapping *mapping, const struct conf_bridge *conf,
+    enum mapping_direction direction)
+{
+	const bool is_forward = direction == MAPPING_FORWARD;
+	const struct conf_rule *rules =
+	    is_forward ? conf->forward : conf->receive;
+	size_t bad = 0;
+	int err;
+
+	err = mapping_init(mapping, rules,
+	    is_forward ? conf->forward_count : conf->receive_count, direction,
+	    &bad);
+	if (err == -EINVAL)
+		log_error("bridge_rule_invalid",
+		    "bridge=%s line=%u filter=%s note=\"with its prefix it is "
+		    "no topic filter\"",
+		    conf->name, rules[bad].line, log_quote(rules[bad].filter));
+	return err;
+}
+
 void
 mapping_fini(struct mapping *mapping)
 {
-	for (size_t i = 0; i < mapping->count; i++)
+	for (size_t i = 0; i < mapping->count; i++) {
 		free(mapping->rules[i].filter);
+		free(mapping->rules[i].prefix);
+	}
 	free(mapping->rules);
 	*mapping = (struct mapping){ 0 };
+}
+
+static bool
+is_same_rule(const struct mapping_rule *a, const struct mapping_rule *b)
+{
+	return a->qos == b->qos && a->strip == b->strip &&
+	    strcmp(a->filter, b->filter) == 0 &&
+	    strcmp(a->prefix, b->prefix) == 0;
+}
+
+bool
+mapping_is_same(const struct mapping *a, const struct mapping *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (!is_same_rule(&a->rules[i], &b->rules[i]))
+			return false;
+	}
+	return true;
 }
 
 const struct mapping_rule *

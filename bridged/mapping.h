@@ -17,6 +17,7 @@
 #ifndef WEIR_BRIDGED_MAPPING_H
 #define WEIR_BRIDGED_MAPPING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,7 +32,7 @@ enum mapping_direction {
 struct mapping_rule {
 	char *filter; /* of the side that messages come from, with its prefix */
 	size_t strip; /* bytes taken off a topic that matches */
-	const char *prefix; /* put in front; belongs to the configuration */
+	char *prefix; /* put in front */
 	uint8_t qos;
 };
 
@@ -41,12 +42,19 @@ struct mapping {
 };
 
 /*
- * Rules are read in their order; `rules` must outlive the mapping.
+ * Rules are read in their order and copied.
  * Returns 0; -ENOMEM; or -EINVAL with the index of the first rule whose
  * filter and prefix together are no valid topic filter in *out_bad.
  */
 int mapping_init(struct mapping *mapping, const struct conf_rule *rules,
     size_t count, enum mapping_direction direction, size_t *out_bad);
+
+/* As above, of a bridge; a rule that is not right is logged. */
+int mapping_of(struct mapping *mapping, const struct conf_bridge *conf,
+    enum mapping_direction direction);
+
+/* The same rules in the same order? */
+bool mapping_is_same(const struct mapping *a, const struct mapping *b);
 
 /* A zeroed mapping is accepted. */
 void mapping_fini(struct mapping *mapping);

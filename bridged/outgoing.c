@@ -106,6 +106,19 @@ examine(struct outgoing *outgoing, const struct record_message *message,
 	return OUTGOING_SEND;
 }
 
+/* The broker may have taken a configuration that we have not seen yet. */
+static const struct mapping_rule *
+find_rule(struct outgoing *outgoing, struct slice topic)
+{
+	const struct mapping_rule *rule;
+
+	rule = mapping_find(outgoing->rules, topic);
+	if (rule != NULL || outgoing->refresh == NULL)
+		return rule;
+	outgoing->refresh(outgoing->refresh_arg);
+	return mapping_find(outgoing->rules, topic);
+}
+
 enum outgoing_plan
 outgoing_translate(struct outgoing *outgoing,
     const struct inflight_entry *entry, uint64_t now_ns,
@@ -123,7 +136,7 @@ outgoing_translate(struct outgoing *outgoing,
 		outgoing_bury(outgoing, message.topic, "malformed", now_ns);
 		return OUTGOING_BURY;
 	}
-	rule = mapping_find(outgoing->rules, message.topic);
+	rule = find_rule(outgoing, message.topic);
 	if (rule == NULL) {
 		stats_increment(outgoing->counters, BRIDGED_unmatched);
 		return OUTGOING_DROP;

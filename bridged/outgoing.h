@@ -29,10 +29,13 @@ enum outgoing_plan {
 	OUTGOING_POISON /* it is not a message: the ring cannot be trusted */
 };
 
-/* Embed it by value; `self` and `limits` are set by the owner. */
+/* Embed it by value; the owner sets `self`, `limits` and `refresh`. */
 struct outgoing {
 	const char *name; /* of the bridge */
 	const struct mapping *rules;
+	/* A record that no rule matches: there may be newer ones.  Or NULL. */
+	void (*refresh)(void *arg);
+	void *refresh_arg;
 	struct stats_block *counters;
 	const char *self; /* our broker's instance */
 	const struct remote_limits *limits;

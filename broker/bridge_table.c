@@ -3,8 +3,12 @@
 #include "broker/bridge_table.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "broker/mailbox.h"
+#include "broker/rcu.h"
 #include "common/base/bug.h"
 #include "common/conf/conf.h"
 #include "common/msg/topic.h"
@@ -15,34 +19,124 @@ struct filter {
 	unsigned bridge;
 };
 
+/* Replaced as a whole; readers keep the old ones until they leave RCU. */
+struct filters {
+	struct rcu_head rcu;
+	size_t count;
+	struct filter list[];
+};
+
 struct bridge_table {
 	char *names[CONF_MAX_BRIDGES];
 	unsigned count;
 	uint64_t reliable;
 	uint64_t rejecting;
-	struct filter *filters;
-	size_t filter_count;
+	_Atomic(struct filters *) filters; /* [rcu], written by one thread */
 };
 
-static int
-add_filter(
-    struct bridge_table *table, unsigned bridge, const struct conf_rule *rule)
+static void
+filters_free(struct filters *filters)
 {
-	struct filter *filter = &table->filters[table->filter_count];
-	size_t prefix, length;
+	if (filters == NULL)
+		return;
+	for (size_t i = 0; i < filters->count; i++)
+		free(filters->list[i].text);
+	free(filters);
+}
 
-	prefix = rule->local_prefix == NULL ? 0 : strlen(rule->local_prefix);
-	length = strlen(rule->filter);
-	filter->text = malloc(prefix + length + 1);
+static void
+filters_done(struct rcu_head *head)
+{
+	rcu_called(head);
+	filters_free(CONTAINER_OF(head, struct filters, rcu));
+}
+
+/* The writer's own look. */
+static struct filters *
+filters_of(const struct bridge_table *table)
+{
+	/* relaxed: this thread stored it */
+	return atomic_load_explicit(&table->filters, memory_order_relaxed);
+}
+
+/* `prefix` and `text` together, as one filter of the bridge. */
+static int
+add_filter(struct filters *filters, unsigned bridge, const char *prefix,
+    const char *text)
+{
+	struct filter *filter = &filters->list[filters->count];
+	size_t before, length;
+
+	before = prefix == NULL ? 0 : strlen(prefix);
+	length = strlen(text);
+	filter->text = malloc(before + length + 1);
 	if (filter->text == NULL)
 		return -ENOMEM;
-	if (prefix != 0)
-		memcpy(filter->text, rule->local_prefix, prefix);
-	memcpy(filter->text + prefix, rule->filter, length + 1);
-	filter->slice = slice_of(filter->text, prefix + length);
+	if (before != 0)
+		memcpy(filter->text, prefix, before);
+	memcpy(filter->text + before, text, length + 1);
+	filter->slice = slice_of(filter->text, before + length);
 	filter->bridge = bridge;
-	table->filter_count++;
+	filters->count++;
 	return 0;
+}
+
+static int
+add_rules(
+    struct filters *filters, unsigned bridge, const struct conf_bridge *conf)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < conf->forward_count && err == 0; i++)
+		err = add_filter(filters, bridge, conf->forward[i].local_prefix,
+		    conf->forward[i].filter);
+	return err;
+}
+
+/* A bridge that the configuration has no more goes on as it was. */
+static int
+add_old(struct filters *filters, const struct bridge_table *table,
+    const struct conf *conf)
+{
+	const struct filters *old = filters_of(table);
+	int err = 0;
+
+	for (size_t i = 0; old != NULL && i < old->count && err == 0; i++) {
+		if (conf_bridge(conf, table->names[old->list[i].bridge]) ==
+		    NULL)
+			err = add_filter(filters, old->list[i].bridge, NULL,
+			    old->list[i].text);
+	}
+	return err;
+}
+
+/* NULL without memory. */
+static struct filters *
+make_filters(const struct bridge_table *table, const struct conf *conf)
+{
+	const struct filters *old = filters_of(table);
+	size_t most = old == NULL ? 0 : old->count;
+	struct filters *filters;
+	int bridge, err = 0;
+
+	for (size_t i = 0; i < conf->bridge_count; i++)
+		most += conf->bridges[i].forward_count;
+	filters = calloc(1, sizeof(*filters) + most * sizeof(struct filter));
+	if (filters == NULL)
+		return NULL;
+	for (size_t i = 0; i < conf->bridge_count && err == 0; i++) {
+		bridge = bridge_table_find(
+		    table, slice_of_string(conf->bridges[i].name));
+		if (bridge != -1)
+			err = add_rules(
+			    filters, (unsigned)bridge, &conf->bridges[i]);
+	}
+	if (err == 0)
+		err = add_old(filters, table, conf);
+	if (err == 0)
+		return filters;
+	filters_free(filters);
+	return NULL;
 }
 
 static int
@@ -50,24 +144,31 @@ add_bridge(struct bridge_table *table, const struct conf_bridge *bridge)
 {
 	unsigned number = table->count;
 	uint64_t bit = UINT64_C(1) << number;
-	int err;
 
 	table->names[number] = strdup(bridge->name);
 	if (table->names[number] == NULL)
 		return -ENOMEM;
 	table->count++;
-
 	if (bridge->overflow == CONF_OVERFLOW_STALL ||
 	    bridge->overflow == CONF_OVERFLOW_REJECT)
 		table->reliable |= bit;
 	if (bridge->overflow == CONF_OVERFLOW_REJECT)
 		table->rejecting |= bit;
+	return 0;
+}
 
-	for (size_t i = 0; i < bridge->forward_count; i++) {
-		err = add_filter(table, number, &bridge->forward[i]);
-		if (err != 0)
-			return err;
-	}
+int
+bridge_table_replace(struct bridge_table *table, const struct conf *conf)
+{
+	struct filters *old = filters_of(table), *fresh;
+
+	fresh = make_filters(table, conf);
+	if (fresh == NULL)
+		return -ENOMEM;
+	/* release: pairs with the load in bridge_table_match() */
+	atomic_store_explicit(&table->filters, fresh, memory_order_release);
+	if (old != NULL)
+		rcu_call(&old->rcu, filters_done);
 	return 0;
 }
 
@@ -75,22 +176,17 @@ struct bridge_table *
 bridge_table_new(const struct conf *conf)
 {
 	struct bridge_table *table;
-	size_t filters = 0;
 
 	BUG_ON(conf->bridge_count > CONF_MAX_BRIDGES);
-	for (size_t i = 0; i < conf->bridge_count; i++)
-		filters += conf->bridges[i].forward_count;
-
 	table = calloc(1, sizeof(*table));
 	if (table == NULL)
 		return NULL;
-	table->filters = calloc(filters + 1, sizeof(*table->filters));
-	if (table->filters == NULL)
-		goto fail;
 	for (size_t i = 0; i < conf->bridge_count; i++) {
 		if (add_bridge(table, &conf->bridges[i]) != 0)
 			goto fail;
 	}
+	if (bridge_table_replace(table, conf) != 0)
+		goto fail;
 	return table;
 
 fail:
@@ -104,25 +200,36 @@ bridge_table_free(struct bridge_table *table)
 {
 	if (table == NULL)
 		return;
-	for (size_t i = 0; i < table->filter_count; i++)
-		free(table->filters[i].text);
+	filters_free(filters_of(table));
 	for (unsigned i = 0; i < table->count; i++)
 		free(table->names[i]);
-	free(table->filters);
 	free(table);
+}
+
+static uint64_t
+match(const struct filters *filters, struct slice topic)
+{
+	uint64_t bit, bridges = 0;
+
+	for (size_t i = 0; i < filters->count; i++) {
+		bit = UINT64_C(1) << filters->list[i].bridge;
+		if ((bridges & bit) == 0 &&
+		    topic_matches(filters->list[i].slice, topic))
+			bridges |= bit;
+	}
+	return bridges;
 }
 
 uint64_t
 bridge_table_match(const struct bridge_table *table, struct slice topic)
 {
-	uint64_t bit, bridges = 0;
+	uint64_t bridges;
 
-	for (size_t i = 0; i < table->filter_count; i++) {
-		bit = UINT64_C(1) << table->filters[i].bridge;
-		if ((bridges & bit) == 0 &&
-		    topic_matches(table->filters[i].slice, topic))
-			bridges |= bit;
-	}
+	rcu_enter();
+	/* acquire: pairs with the store in bridge_table_replace() */
+	bridges = match(
+	    atomic_load_explicit(&table->filters, memory_order_acquire), topic);
+	rcu_leave();
 	return bridges;
 }
 
@@ -165,8 +272,10 @@ int
 bridge_table_filter(
     const struct bridge_table *table, size_t index, struct slice *out_filter)
 {
-	if (index >= table->filter_count)
+	const struct filters *filters = filters_of(table);
+
+	if (index >= filters->count)
 		return -1;
-	*out_filter = table->filters[index].slice;
-	return (int)table->filters[index].bridge;
+	*out_filter = filters->list[index].slice;
+	return (int)filters->list[index].bridge;
 }

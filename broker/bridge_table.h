@@ -3,9 +3,11 @@
 /*
  * bridge_table - which bridges want a topic.
  *
- * Built once from the configuration and never changed while threads run, so
- * any thread may ask.  Bridges are numbered 0..62 by their place in the
- * configuration; a set of bridges is a u64 of bits.
+ * Any thread that is registered with RCU may ask.  Which bridges there are and
+ * what they do when they have no room never changes while threads run; the
+ * filters may be replaced, as a whole, by the links thread.  Bridges are
+ * numbered 0..62 by their place in the configuration; a set of bridges is a
+ * u64 of bits.
  *
  * What a forward rule matches is its filter behind its local_prefix.
  */
@@ -21,12 +23,16 @@
 struct bridge_table;
 struct conf;
 
-/*
- * [const] while workers run; `conf` is not needed afterwards.
- * NULL with errno ENOMEM.
- */
+/* `conf` is not needed afterwards.  NULL with errno ENOMEM. */
 struct bridge_table *bridge_table_new(const struct conf *conf);
 void bridge_table_free(struct bridge_table *table);
+
+/*
+ * Take the filters of another configuration, for the bridges that are in the
+ * table; those that it does not name keep theirs.  What is matched from now
+ * on is matched by these.  The links thread.  Returns 0 or -ENOMEM.
+ */
+int bridge_table_replace(struct bridge_table *table, const struct conf *conf);
 
 /* The bridges with a forward filter that matches; 0 at once without any. */
 uint64_t bridge_table_match(
@@ -50,8 +56,8 @@ const char *bridge_table_name(
     const struct bridge_table *table, unsigned bridge);
 
 /*
- * Walk all filters: index 0, 1, ... until -1 is returned instead of the
- * number of the filter's bridge.
+ * The links thread walks all filters: index 0, 1, ... until -1 is returned
+ * instead of the number of the filter's bridge.
  */
 int bridge_table_filter(
     const struct bridge_table *table, size_t index, struct slice *out_filter);

@@ -96,6 +96,52 @@ broker_drain(struct broker *broker)
 			worker_drain(broker->workers[i]);
 }
 
+/* ---- another configuration ----------------------------------------------- */
+
+static void
+say_restart(const char *bridge, const char *what)
+{
+	log_warning("reload_incomplete",
+	    "bridge=%s reason=\"%s: this takes effect when weir-broker is "
+	    "restarted\"",
+	    log_quote(bridge), what);
+}
+
+/* Bridges come and go, and change their policy, with the broker alone. */
+static void
+say_what_stays(const struct conf *now, const struct conf *conf)
+{
+	const struct conf_bridge *was;
+
+	for (size_t i = 0; i < conf->bridge_count; i++) {
+		was = conf_bridge(now, conf->bridges[i].name);
+		if (was == NULL)
+			say_restart(conf->bridges[i].name, "it was added");
+		else if (was->overflow != conf->bridges[i].overflow)
+			say_restart(was->name, "its overflow has changed");
+	}
+	for (size_t i = 0; i < now->bridge_count; i++) {
+		if (conf_bridge(conf, now->bridges[i].name) == NULL)
+			say_restart(now->bridges[i].name, "it was removed");
+	}
+}
+
+void
+broker_reload(struct broker *broker, const struct conf *conf)
+{
+	int err;
+
+	log_set_level(conf->log_level);
+	say_what_stays(broker->conf, conf);
+	err = bridge_table_replace(broker->bridges, conf);
+	if (err != 0) {
+		log_error(
+		    "reload_failed", "error=%s", log_quote(strerror(-err)));
+		return;
+	}
+	links_filters_changed(broker->links);
+}
+
 /* Mail makes mail: until nobody gets any. */
 static void
 open_all_mail(struct broker *broker)

@@ -74,6 +74,12 @@ struct service;
  */
 int broker_new(struct service *service, struct broker **out_broker);
 
+/*
+ * SIGHUP: take what may change while it runs, the bridges' forward filters;
+ * the log says what needs a restart.
+ */
+void broker_reload(struct broker *broker, const struct conf *conf);
+
 /* SIGTERM: let go in order, then service_stop(). */
 void broker_drain(struct broker *broker);
 

@@ -14,6 +14,7 @@
 #include "broker/links_memory.h"
 #include "broker/links_private.h"
 #include "broker/links_store.h"
+#include "broker/links_tend.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
@@ -33,11 +34,6 @@
 #define EMPTY_WAKES_MAX 20000u
 #define MUTED_NS (5 * CLOCK_MS_NS)
 
-#define EACH_ENDPOINT(links, endpoint)                                         \
-	for (uint32_t i_ = 0; i_ < (links)->endpoint_count; i_++)              \
-		if (((endpoint) = (links)->endpoints[i_]) != NULL &&           \
-		    (endpoint)->link != NULL)
-
 /* ---- a round ------------------------------------------------------------ */
 
 /*
@@ -52,7 +48,7 @@ settle(struct links *links)
 	struct links_endpoint *endpoint;
 	uint64_t now_ns = links->now_ns;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->role != RING_ROLE_BRIDGE)
 			continue;
@@ -62,23 +58,23 @@ settle(struct links *links)
 	/* Before who is told of its commit can come with the next one. */
 	links_egress_note_full(links);
 	links_egress_publish(links);
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->role == RING_ROLE_HTTPD &&
 		    links_output_commit(&endpoint->output, now_ns))
 			endpoint->is_touched = true;
 	}
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (links_credit_release(endpoint))
 			endpoint->is_touched = true;
 	}
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (links_credit_grant(endpoint))
 			endpoint->is_touched = true;
 	}
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->is_touched)
 			ring_link_wake(endpoint->link);
@@ -92,7 +88,7 @@ flush_answers(struct links *links)
 	struct links_endpoint *endpoint;
 	bool moved = false;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	moved |= links_endpoint_flush_answers(endpoint);
 	return moved;
 }
@@ -105,7 +101,7 @@ give_up_faulty(struct links *links)
 	const char *fault;
 	bool any = false;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		fault = endpoint->fault;
 		if (fault == NULL)
@@ -146,7 +142,7 @@ disarm(struct links *links)
 	if (!links->is_armed)
 		return;
 	links->is_armed = false;
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	ring_link_disarm(endpoint->link);
 }
 
@@ -155,7 +151,7 @@ answers_can_move(struct links *links)
 {
 	struct links_endpoint *endpoint;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->answer_count > 0 &&
 		    links_output_has_room(
@@ -175,7 +171,7 @@ sleep_or_go_on(struct links *links)
 {
 	struct links_endpoint *endpoint;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	ring_link_arm(endpoint->link);
 	links->is_armed = true;
 	ring_fence();
@@ -184,60 +180,6 @@ sleep_or_go_on(struct links *links)
 		disarm(links);
 		loop_again(links->loop);
 	}
-}
-
-/* ---- rings that have grown ------------------------------------------------
- */
-
-static void
-log_changes(struct links_endpoint *endpoint)
-{
-	const char *name = endpoint->identity.name, *lane;
-	struct ring_change change;
-
-	while (ring_link_next_change(endpoint->link, &lane, &change)) {
-		if (change.error != 0)
-			log_warning("ring_not_grown",
-			    "to=%s capacity=%llu error=%s", log_quote(name),
-			    (unsigned long long)change.from_bytes,
-			    log_quote(strerror(-change.error)));
-		else
-			log_info("ring_resized",
-			    "to=%s capacity=%llu former=%llu", log_quote(name),
-			    (unsigned long long)change.to_bytes,
-			    (unsigned long long)change.from_bytes);
-	}
-}
-
-static void
-tend_later(struct links *links)
-{
-	struct links_endpoint *endpoint;
-
-	if (loop_timer_is_running(&links->tend))
-		return;
-	EACH_ENDPOINT(links, endpoint)
-	{
-		if (!ring_link_needs_tending(endpoint->link))
-			continue;
-		loop_timer_start(&links->tend, RING_TEND_NS);
-		return;
-	}
-}
-
-static void
-tend(void *arg)
-{
-	struct links *links = arg;
-	struct links_endpoint *endpoint;
-
-	EACH_ENDPOINT(links, endpoint)
-	{
-		if (ring_link_tend(endpoint->link, loop_now_ns(links->loop)))
-			loop_again(links->loop);
-		log_changes(endpoint);
-	}
-	tend_later(links);
 }
 
 /* ---- bells that ring for nothing ------------------------------------------
@@ -263,7 +205,7 @@ unmute(void *arg)
 	struct links *links = arg;
 	struct links_endpoint *endpoint;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->state == LINKS_ATTACHED)
 			links_endpoint_watch_bell(endpoint, true);
@@ -275,7 +217,7 @@ count_wakes(struct links *links, bool moved)
 {
 	struct links_endpoint *endpoint;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (!endpoint->was_woken)
 			continue;
@@ -304,7 +246,7 @@ run_turn(void *arg)
 	if (moved)
 		loop_again(links->loop);
 	else {
-		tend_later(links);
+		links_tend_later(links);
 		sleep_or_go_on(links);
 	}
 }
@@ -323,7 +265,7 @@ await_programs(struct links *links)
 	if (!links_control_was_stale(links->control) || links->store.count > 0)
 		return;
 	links->await_until_ns = clock_now_ns() + AWAIT_NS;
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	endpoint->output.is_awaited = endpoint->role == RING_ROLE_BRIDGE;
 }
 
@@ -335,7 +277,7 @@ give_up_waiting(struct links *links)
 	if (links->await_until_ns == 0 || links->now_ns < links->await_until_ns)
 		return;
 	links->await_until_ns = 0;
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->output.is_awaited)
 			log_info("bridge_not_back", "bridge=%s",
@@ -352,7 +294,7 @@ beat(void *arg)
 	struct links_endpoint *endpoint;
 
 	links->now_ns = loop_now_ns(links->loop);
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		ring_link_beat(endpoint->link, links->now_ns);
 		endpoint->empty_wakes = 0;
@@ -360,7 +302,7 @@ beat(void *arg)
 	give_up_waiting(links);
 	links_ingress_retry_memory(links);
 	links_egress_beat(links);
-	tend_later(links);
+	links_tend_later(links);
 	loop_timer_start(&links->beat, BEAT_NS);
 }
 
@@ -482,6 +424,7 @@ links_new(struct broker *broker)
 	memset(links, 0, sizeof(*links));
 	links->broker = broker;
 	links->loop = broker->loop;
+	links->filters_version = 1;
 	err = allocate(links);
 	if (err != 0)
 		goto fail;
@@ -522,6 +465,15 @@ fail:
 	return NULL;
 }
 
+void
+links_filters_changed(struct links *links)
+{
+	links->filters_version++;
+	links_ingress_look_again(links);
+	links_control_send_filters(links->control);
+	loop_again(links->loop);
+}
+
 int
 links_start(struct links *links)
 {
@@ -542,7 +494,7 @@ links_start(struct links *links)
 	loop_timer_init(&links->beat, links->loop, beat, links);
 	loop_timer_start(&links->beat, BEAT_NS);
 	loop_timer_init(&links->unmute, links->loop, unmute, links);
-	loop_timer_init(&links->tend, links->loop, tend, links);
+	loop_timer_init(&links->tend, links->loop, links_tend, links);
 	links->is_started = true;
 	loop_again(links->loop);
 	return 0;
@@ -564,7 +516,7 @@ links_drain(struct links *links)
 
 	links->is_draining = true;
 	loop_again(links->loop);
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->state == LINKS_ATTACHED &&
 		    undelivered(endpoint) != 0)
@@ -583,7 +535,7 @@ say_what_is_left(struct links *links)
 	if (fdstore_is_available())
 		return;
 
-	EACH_ENDPOINT(links, endpoint)
+	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		bytes = undelivered(endpoint);
 		if (bytes != 0)

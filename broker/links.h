@@ -39,6 +39,12 @@ struct bridge_port *links_port(struct links *links, unsigned index,
     void (*moved)(void *context), void *context);
 
 /*
+ * The bridge table has other filters: programs get them, and records that
+ * wait are looked at again.
+ */
+void links_filters_changed(struct links *links);
+
+/*
  * Stop taking from producers and hand over what is on its way.
  * Returns true when nothing is left in ports and lanes, the rings of bridges
  * that are attached included.  Call it again until then.

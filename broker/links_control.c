@@ -16,6 +16,7 @@
 #include "broker/links_private.h"
 #include "broker/links_socket.h"
 #include "broker/links_status.h"
+#include "broker/links_words.h"
 #include "common/base/log.h"
 #include "common/ring/ring_control.h"
 #include "common/shm/fdpass.h"
@@ -33,66 +34,6 @@ struct links_control {
 	unsigned count;
 	uid_t httpd_uid, bridged_uid; /* (uid_t)-1: there is no such user */
 };
-
-/* ---- what is said ------------------------------------------------------ */
-
-static void
-send_lane(struct links_connection *connection, enum ring_direction direction,
-    const struct ring_lane_geometry *geometry, int fd)
-{
-	struct ring_control_lane message = {
-		.header = links_connection_header(RING_CONTROL_LANE),
-		.direction = direction,
-		.geometry = *geometry,
-	};
-
-	links_connection_send(connection, &message, sizeof(message), &fd, 1);
-}
-
-static void
-send_filter(struct links_connection *connection, const char *bridge,
-    struct slice filter)
-{
-	struct ring_control_filter *message;
-
-	message = calloc(1, sizeof(*message) + filter.len);
-	if (message == NULL)
-		return;
-	message->header = links_connection_header(RING_CONTROL_FILTER);
-	snprintf(message->bridge, sizeof(message->bridge), "%s", bridge);
-	message->filter_length = (uint16_t)filter.len;
-	memcpy(message + 1, filter.data, filter.len);
-	links_connection_send(
-	    connection, message, sizeof(*message) + filter.len, NULL, 0);
-	free(message);
-}
-
-/* Only bridges that stall or reject have lanes; a bridge's own never. */
-static void
-send_filters(struct links_connection *connection)
-{
-	const struct bridge_table *table =
-	    connection->control->links->broker->bridges;
-	const struct ring_control_header begin =
-	    links_connection_header(RING_CONTROL_FILTERS_BEGIN);
-	const struct ring_control_filters_end end = {
-		.header = links_connection_header(RING_CONTROL_FILTERS_END),
-		.version = 1,
-	};
-	struct slice filter;
-	int bridge;
-
-	links_connection_send(connection, &begin, sizeof(begin), NULL, 0);
-	for (size_t i = 0;
-	     (bridge = bridge_table_filter(table, i, &filter)) != -1; i++) {
-		if (bridge == connection->endpoint->bridge_number ||
-		    bridge_table_reliable(table, UINT64_C(1) << bridge) == 0)
-			continue;
-		send_filter(connection,
-		    bridge_table_name(table, (unsigned)bridge), filter);
-	}
-	links_connection_send(connection, &end, sizeof(end), NULL, 0);
-}
 
 /* ---- HELLO --------------------------------------------------------------- */
 
@@ -154,49 +95,6 @@ find_endpoint(struct links *links, uint32_t role, const char *name)
 	return NULL;
 }
 
-static int
-send_grant(struct links_connection *connection)
-{
-	struct links_endpoint *endpoint = connection->endpoint;
-	struct stats *stats = endpoint->links->broker->stats;
-	struct ring_control_grant grant = {
-		.header = links_connection_header(RING_CONTROL_GRANT),
-		.identity = endpoint->identity,
-	};
-	int fds[5], read_only, stats_read_only = -1;
-	unsigned count = 4;
-
-	read_only = memfd_reopen_read_only(endpoint->own_fd);
-	if (read_only < 0)
-		return read_only;
-	fds[0] = read_only;
-	fds[1] = endpoint->peer_fd;
-	fds[2] = endpoint->bells.to_broker;
-	fds[3] = endpoint->bells.to_endpoint_wait;
-	if (stats != NULL)
-		stats_read_only = memfd_reopen_read_only(stats_fd(stats));
-	if (stats_read_only >= 0)
-		fds[count++] = stats_read_only;
-	links_connection_send(connection, &grant, sizeof(grant), fds, count);
-	close(read_only);
-	if (stats_read_only >= 0)
-		close(stats_read_only);
-	return 0;
-}
-
-static void
-send_all(struct links_connection *connection)
-{
-	struct links_endpoint *endpoint = connection->endpoint;
-	const struct links_lane *lane;
-
-	send_lane(connection, RING_TO_ENDPOINT, &endpoint->output.geometry,
-	    endpoint->output.fd);
-	LINKS_EACH_LANE(endpoint, lane)
-	send_lane(connection, RING_TO_BROKER, &lane->geometry, lane->fd);
-	send_filters(connection);
-}
-
 static void
 attach(struct links_connection *connection, struct links_endpoint *endpoint)
 {
@@ -222,13 +120,13 @@ attach(struct links_connection *connection, struct links_endpoint *endpoint)
 		}
 	}
 	connection->endpoint = endpoint;
-	err = send_grant(connection);
+	err = links_words_grant(connection);
 	if (err != 0) {
 		connection->endpoint = NULL;
 		refuse(connection, strerror(-err));
 		return;
 	}
-	send_all(connection);
+	links_words_all(connection);
 	links_endpoint_attached(endpoint, connection);
 	warn_of_isolation(connection);
 	log_info("link_attached", "link=%s pid=%d lanes=%u",
@@ -368,8 +266,8 @@ on_open_lane(
 	}
 	log_info("lane_opened", "link=%s lane=%d set=%s",
 	    log_quote(endpoint->identity.name), lane, log_quote(message.set));
-	send_lane(connection, RING_TO_BROKER, &endpoint->lanes[lane].geometry,
-	    endpoint->lanes[lane].fd);
+	links_words_lane(connection, RING_TO_BROKER,
+	    &endpoint->lanes[lane].geometry, endpoint->lanes[lane].fd);
 	loop_again(endpoint->links->loop);
 }
 
@@ -600,6 +498,18 @@ accept_ready(void *arg, int fd, unsigned ready)
 		log_warning(
 		    "control_refused", "error=%s", log_quote(strerror(-err)));
 		close(sock);
+	}
+}
+
+void
+links_control_send_filters(struct links_control *control)
+{
+	struct links_connection *connection;
+
+	for (connection = control->connections; connection != NULL;
+	     connection = connection->next) {
+		if (connection->endpoint != NULL)
+			links_words_filters(connection);
 	}
 }
 

@@ -44,4 +44,7 @@ void links_control_say_poisoned(
 /* `why` is for the log. */
 void links_control_close(struct links_connection *connection, const char *why);
 
+/* Each program that is attached gets the bridges' filters, as they are now. */
+void links_control_send_filters(struct links_control *control);
+
 #endif

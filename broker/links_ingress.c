@@ -558,6 +558,24 @@ links_ingress_retry_memory(struct links *links)
 	}
 }
 
+void
+links_ingress_look_again(struct links *links)
+{
+	struct links_endpoint *endpoint;
+	struct links_lane *lane;
+
+	for (uint32_t i = 0; i < links->endpoint_count; i++) {
+		endpoint = links->endpoints[i];
+		if (endpoint == NULL)
+			continue;
+		LINKS_EACH_LANE(endpoint, lane)
+		{
+			links_output_forget_waiter(links, lane);
+			lane->is_known = false;
+		}
+	}
+}
+
 bool
 links_ingress_is_empty(struct links *links)
 {

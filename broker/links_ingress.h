@@ -31,6 +31,9 @@ bool links_ingress_can_move(struct links *links);
 /* Memory may be there again: look at lanes that wait for it. */
 void links_ingress_retry_memory(struct links *links);
 
+/* What is known of waiting records may be wrong: filters have changed. */
+void links_ingress_look_again(struct links *links);
+
 /* Is there nothing left in any lane? */
 bool links_ingress_is_empty(struct links *links);
 

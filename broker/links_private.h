@@ -4,7 +4,9 @@
  * links_private - what the files of the links thread share; see links.h.
  *
  *	links.c           life, the turn, sleep and wake
+ *	links_tend.c      rings that have grown
  *	links_control.c   the control socket
+ *	links_words.c     what is said there to an endpoint
  *	links_endpoint.c  one endpoint and its memory
  *	links_memory.c    its memory: made, adopted, given up
  *	links_lanes.c     its lanes: opened, closed, adopted
@@ -73,10 +75,17 @@ struct links {
 	bool is_draining;
 	uint64_t await_until_ns; /* 0: no program is awaited */
 	bool isolation_warned;
+	uint64_t filters_version;     /* of the bridge table's filters */
 	struct stats_block *counters; /* this thread's; NULL: none are kept */
 	uint64_t turns;               /* also says who goes first */
 	uint64_t now_ns;              /* of this turn */
 };
+
+/* Those that have memory. */
+#define LINKS_EACH_ENDPOINT(links, endpoint)                                   \
+	for (uint32_t i_ = 0; i_ < (links)->endpoint_count; i_++)              \
+		if (((endpoint) = (links)->endpoints[i_]) != NULL &&           \
+		    (endpoint)->link != NULL)
 
 /* The output of a bridge. */
 static inline struct links_output *

@@ -76,6 +76,10 @@ libbroker_a_SOURCES = \
 	%D%/links_status.h \
 	%D%/links_store.c \
 	%D%/links_store.h \
+	%D%/links_tend.c \
+	%D%/links_tend.h \
+	%D%/links_words.c \
+	%D%/links_words.h \
 	%D%/mailbox.c \
 	%D%/mailbox.h \
 	%D%/message.c \

@@ -18,8 +18,7 @@ drain(void *arg)
 static void
 reload(void *arg, const struct conf *conf)
 {
-	(void)arg;
-	log_set_level(conf->log_level);
+	broker_reload(arg, conf);
 }
 
 int

@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/service/sandbox.h"
+
+/* A refresh that finds the same file reads it no more often than this. */
+#define REFRESH_NS (100 * CLOCK_MS_NS)
 
 struct settings {
 	const char *conf_path;
@@ -25,7 +29,9 @@ struct service {
 	struct service_spec spec;
 	void *arg;
 	struct settings settings;
-	struct conf *conf;
+	struct conf *conf, *first_conf; /* the first one stays for good */
+	struct stat read_stat;          /* of its file when it was read */
+	uint64_t read_ns;
 	char **operands;
 	struct loop *loop;
 	struct event *signals[3];
@@ -45,6 +51,15 @@ static const struct option_row standard_rows[] = {
 	{ 'v', "verbose", NULL, "log debug lines too", OPTION_FLAG,
 	    offsetof(struct settings, verbose), NULL },
 };
+
+/* Before it is read: what is written meanwhile is then seen as newer. */
+static void
+note_read(struct service *service)
+{
+	service->read_ns = clock_now_ns();
+	if (stat(service->settings.conf_path, &service->read_stat) != 0)
+		memset(&service->read_stat, 0, sizeof(service->read_stat));
+}
 
 static int
 read_options(struct service *service, int *argc, char **argv)
@@ -153,6 +168,7 @@ reload(struct service *service)
 
 	if (errors == NULL)
 		return;
+	note_read(service);
 	if (conf_load(service->settings.conf_path, &fresh, errors) != 0)
 		fresh = NULL;
 	fclose(errors);
@@ -168,8 +184,30 @@ reload(struct service *service)
 	apply_log_level(service);
 	if (service->spec.reload != NULL)
 		service->spec.reload(service->arg, fresh);
-	conf_free(old);
+	if (old != service->first_conf)
+		conf_free(old);
 	log_info("reloaded", "path=%s", log_quote(service->conf->path));
+}
+
+/* Whether its file is another one than was read; includes are not seen. */
+static bool
+is_rewritten(const struct service *service)
+{
+	const struct stat *was = &service->read_stat;
+	struct stat now;
+
+	return stat(service->settings.conf_path, &now) == 0 &&
+	    (now.st_ino != was->st_ino || now.st_size != was->st_size ||
+		now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+		now.st_mtim.tv_nsec != was->st_mtim.tv_nsec);
+}
+
+void
+service_refresh(struct service *service)
+{
+	if (is_rewritten(service) ||
+	    clock_now_ns() - service->read_ns >= REFRESH_NS)
+		reload(service);
 }
 
 static void
@@ -231,7 +269,9 @@ load_conf(struct service *service)
 	const struct service_spec *spec = &service->spec;
 	int err;
 
+	note_read(service);
 	err = conf_load(service->settings.conf_path, &service->conf, stderr);
+	service->first_conf = service->conf;
 	if (err != 0)
 		return EXIT_CONFIG;
 	if (spec->check == NULL)
@@ -374,6 +414,8 @@ service_end(struct service *service, int code)
 	loop_timer_stop(&service->drain_deadline);
 	loop_timer_stop(&service->watchdog);
 	loop_free(service->loop);
+	if (service->first_conf != service->conf)
+		conf_free(service->first_conf);
 	conf_free(service->conf);
 	free(service);
 	return code;

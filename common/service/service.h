@@ -65,8 +65,9 @@ struct service_spec {
 
 	/*
 	 * SIGHUP: `conf` was read and is right; it is lent until the next
-	 * reload, the one before it until this returns.  A configuration with
-	 * mistakes is logged and never gets here.  May be NULL.
+	 * reload, the one before it until this returns; the one of the start
+	 * stays.  A configuration with mistakes is logged and never gets here.
+	 * May be NULL.
 	 */
 	void (*reload)(void *arg, const struct conf *conf);
 
@@ -84,6 +85,11 @@ int service_start(const struct service_spec *spec, int *argc, char **argv,
 void service_set_arg(struct service *service, void *arg);
 
 struct loop *service_loop(struct service *service);
+
+/*
+ * The newest configuration that was right: during the start the one that
+ * stays for good, later one that is lent until the next reload.
+ */
 const struct conf *service_conf(const struct service *service);
 
 /* The operands, as many as the spec requires. */
@@ -105,6 +111,13 @@ int service_run(struct service *service);
 
 /* service_run() returns `code`. */
 void service_stop(struct service *service, int code);
+
+/*
+ * What just happened may follow from a configuration that is newer than ours:
+ * reload it as at SIGHUP, unless it was read a moment ago and its file is
+ * still the same.
+ */
+void service_refresh(struct service *service);
 
 /* SIGTERM or SIGINT came. */
 bool service_is_draining(const struct service *service);

@@ -56,6 +56,38 @@ START_TEST(finds_every_bridge_that_wants_a_topic)
 }
 END_TEST
 
+/* Cloud has another filter; plant is gone, stranger is new. */
+START_TEST(takes_the_filters_of_another_configuration)
+{
+	static char stranger[] = "stranger", other[] = "other/#";
+	static struct conf_rule rule = { .filter = other };
+	struct conf_bridge changed[] = {
+		{ .name = stranger, .forward = &rule, .forward_count = 1 },
+		{ .name = loose, .overflow = CONF_OVERFLOW_STALL },
+		{ .name = cloud, .forward = &rule, .forward_count = 1 },
+	};
+	const struct conf fresh = { .bridges = changed, .bridge_count = 3 };
+	struct bridge_table *table = bridge_table_new(&conf);
+	struct slice filter;
+	unsigned count = 0;
+
+	ck_assert_int_eq(bridge_table_replace(table, &fresh), 0);
+	ck_assert_uint_eq(match(table, "other/x"), 0x1);
+	ck_assert_uint_eq(match(table, "bridge/x"), 0);
+	ck_assert_uint_eq(match(table, "site/bridge/x"), 0x2);
+	/* Which bridges there are, and what they do, is as it was. */
+	ck_assert_uint_eq(bridge_table_count(table), 4);
+	ck_assert_uint_eq(bridge_table_reliable(table, UINT64_MAX), 0x3);
+	while (bridge_table_filter(table, count, &filter) != -1)
+		count++;
+	ck_assert_uint_eq(count, 2);
+
+	ck_assert_int_eq(bridge_table_replace(table, &conf), 0);
+	ck_assert_uint_eq(match(table, "bridge/x"), 0x1 | 0x4);
+	bridge_table_free(table);
+}
+END_TEST
+
 START_TEST(the_local_prefix_stands_before_the_filter)
 {
 	struct bridge_table *table = bridge_table_new(&conf);
@@ -111,6 +143,7 @@ main(void)
 	Suite *suite = suite_create("bridge_table");
 	TCase *tc = tcase_create("all");
 
+	tcase_add_test(tc, takes_the_filters_of_another_configuration);
 	tcase_add_test(tc, finds_every_bridge_that_wants_a_topic);
 	tcase_add_test(tc, the_local_prefix_stands_before_the_filter);
 	tcase_add_test(tc, stall_and_reject_are_the_reliable_policies);

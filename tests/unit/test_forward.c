@@ -359,6 +359,43 @@ START_TEST(notes_when_a_traced_message_is_sent_and_acknowledged)
 }
 END_TEST
 
+static unsigned refreshes;
+
+/* The configuration has a rule for it since a moment ago. */
+static void
+learn_three(void *arg)
+{
+	static char filter_three[] = "three/#";
+	static struct conf_rule rule = { filter_three, 1, none, none, 1 };
+	size_t bad;
+
+	ck_assert_ptr_eq(arg, &refreshes);
+	if (refreshes++ == 0)
+		return;
+	mapping_fini(&rules);
+	ck_assert_int_eq(
+	    mapping_init(&rules, &rule, 1, MAPPING_FORWARD, &bad), 0);
+	forward_rules_changed(&forward);
+}
+
+START_TEST(looks_for_newer_rules_before_it_drops_what_matches_none)
+{
+	begin();
+	forward_set_refresh(&forward, learn_three, &refreshes);
+	put("three/a", 1); /* there is none even then */
+	put("three/a", 2);
+	work();
+	ck_assert_uint_eq(refreshes, 2);
+	ck_assert_uint_eq(sent_count, 1);
+	ck_assert_uint_eq(sent[0].number, 2);
+	ck_assert_str_eq(sent[0].topic, "three/a");
+	put("three/b", 3);
+	work();
+	ck_assert_uint_eq(refreshes, 2);
+	ck_assert_uint_eq(sent_count, 2);
+}
+END_TEST
+
 START_TEST(maps_topic_and_qos_and_adds_the_trail)
 {
 	begin();
@@ -958,6 +995,8 @@ main(void)
 	tcase_add_test(tc, releases_a_record_only_when_the_remote_has_it);
 	tcase_add_test(
 	    tc, notes_when_a_traced_message_is_sent_and_acknowledged);
+	tcase_add_test(
+	    tc, looks_for_newer_rules_before_it_drops_what_matches_none);
 	tcase_add_test(tc, maps_topic_and_qos_and_adds_the_trail);
 	tcase_add_test(tc, sends_no_more_than_the_window);
 	tcase_add_test(

@@ -262,6 +262,76 @@ START_TEST(a_slot_used_again_is_handed_over_once_too)
 }
 END_TEST
 
+/* ---- filters that change --------------------------------------------------
+ */
+
+static char new_filter[] = "new/#";
+
+/* Bridge `index` forwards `filter` and nothing else. */
+static void
+change_filter(unsigned index, char *filter)
+{
+	rules[index].filter = filter;
+	ck_assert_int_eq(bridge_table_replace(broker.bridges, &conf), 0);
+	links_filters_changed(broker.links);
+	run();
+}
+
+static void
+filters_as_before(void)
+{
+	rules[0].filter = cloud_filter;
+	rules[1].filter = plant_filter;
+}
+
+START_TEST(programs_get_the_filters_when_they_change)
+{
+	prepare();
+	ck_assert_uint_eq(httpd.filter_lists, 1);
+	change_filter(0, new_filter);
+	ck_assert_uint_eq(httpd.filter_lists, 2);
+	ck_assert_uint_eq(httpd.filters, 2);
+	ck_assert_uint_eq(bridge.filter_lists, 2);
+	ck_assert_uint_eq(bridge.filters, 1); /* not its own */
+	filters_as_before();
+}
+END_TEST
+
+/* In the set of its lane, and wanted now. */
+START_TEST(a_record_goes_where_its_lane_and_the_filters_say)
+{
+	prepare();
+	change_filter(0, new_filter);
+	ck_assert_int_eq(publish(&httpd, 1, "cloud/x", 10), 0);
+	ck_assert_int_eq(publish(&httpd, 0, "new/x", 10), 0);
+	ck_assert_int_eq(publish(&httpd, 1, "new/x", 10), 0);
+	ck_assert_int_eq(publish(&httpd, 2, "new/plant", 10), 0);
+	run();
+	ck_assert_uint_eq(receipts(0), 7);
+	ck_assert_uint_eq(receive(&bridge), 2);
+	ck_assert_uint_eq(receive(&other), 1);
+	filters_as_before();
+}
+END_TEST
+
+/* It waited for cloud alone, which does not want it any more. */
+START_TEST(a_record_that_waits_is_looked_at_again)
+{
+	prepare();
+	receipts(0);
+	while (publish(&httpd, 1, "cloud/x", 8000) == 0)
+		run();
+	publish(&httpd, 2, "cloud/plant", 12000);
+	run();
+	receipts(0);
+	change_filter(0, new_filter);
+	ck_assert(ring_producer_is_drained(ring_link_producer(httpd.link, 1)));
+	ck_assert(ring_producer_is_drained(ring_link_producer(httpd.link, 2)));
+	ck_assert_uint_eq(receive(&other), 1);
+	filters_as_before();
+}
+END_TEST
+
 /* ---- what is not right ----------------------------------------------------
  */
 
@@ -314,6 +384,9 @@ main(void)
 	tcase_add_test(tc, the_broker_dies_before_it_was_asked);
 	tcase_add_test(tc, the_broker_dies_after_the_memory_was_given_up);
 	tcase_add_test(tc, a_slot_used_again_is_handed_over_once_too);
+	tcase_add_test(tc, programs_get_the_filters_when_they_change);
+	tcase_add_test(tc, a_record_goes_where_its_lane_and_the_filters_say);
+	tcase_add_test(tc, a_record_that_waits_is_looked_at_again);
 	tcase_add_loop_test(tc, who_asks_what_cannot_be_loses_the_link, 0, 4);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

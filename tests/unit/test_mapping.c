@@ -58,6 +58,30 @@ teardown(void)
 	mapping_fini(&mapping);
 }
 
+START_TEST(two_mappings_are_the_same_rule_by_rule)
+{
+	struct conf_rule changed[2];
+	struct mapping other;
+	size_t bad;
+
+	make(MAPPING_FORWARD);
+	for (unsigned i = 0; i < 5; i++) {
+		memcpy(changed, rules, sizeof(changed));
+		if (i == 1)
+			changed[1].qos = 0;
+		else if (i == 2)
+			changed[0].filter = filter_b;
+		else if (i == 3)
+			changed[0].remote_prefix = none;
+		ck_assert_int_eq(mapping_init(&other, changed, i == 4 ? 1 : 2,
+				     MAPPING_FORWARD, &bad),
+		    0);
+		ck_assert_int_eq(mapping_is_same(&mapping, &other), i == 0);
+		mapping_fini(&other);
+	}
+}
+END_TEST
+
 START_TEST(exchanges_the_local_prefix_for_the_remote_one)
 {
 	make(MAPPING_FORWARD);
@@ -174,6 +198,7 @@ main(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_checked_fixture(tc, NULL, teardown);
+	tcase_add_test(tc, two_mappings_are_the_same_rule_by_rule);
 	tcase_add_test(tc, exchanges_the_local_prefix_for_the_remote_one);
 	tcase_add_test(tc, exchanges_the_remote_prefix_for_the_local_one);
 	tcase_add_test(tc, matches_the_parent_level_of_a_prefixed_filter);

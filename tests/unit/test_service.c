@@ -119,6 +119,35 @@ START_TEST(drains_at_sigterm_and_tells_the_supervisor)
 }
 END_TEST
 
+/* Programs go on with what they began with, and read it. */
+START_TEST(the_first_configuration_stays_after_a_reload)
+{
+	const struct conf *first;
+
+	ck_assert_int_eq(start(0, NULL, NULL), EXIT_OK);
+	first = service_conf(service);
+	for (int i = 0; i < 2; i++) {
+		write_conf("workers = 7;");
+		raise(SIGHUP);
+		ck_assert_int_eq(service_run(service), EXIT_OK);
+	}
+	ck_assert_ptr_ne(service_conf(service), first);
+	ck_assert_str_eq(first->path, path);
+	ck_assert_str_eq(first->run_dir, "/run/weir");
+}
+END_TEST
+
+START_TEST(refreshes_when_the_file_is_another_one)
+{
+	ck_assert_int_eq(start(0, NULL, NULL), EXIT_OK);
+	write_conf("workers = 9;");
+	service_refresh(service);
+	ck_assert_uint_eq(reloads, 9);
+	ck_assert_uint_eq(service_conf(service)->workers, 9);
+	ck_assert_int_eq(service_run(service), EXIT_OK);
+}
+END_TEST
+
 START_TEST(reloads_at_sighup)
 {
 	ck_assert_int_eq(start(0, NULL, NULL), EXIT_OK);
@@ -232,6 +261,8 @@ main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, drains_at_sigterm_and_tells_the_supervisor);
 	tcase_add_test(tc, reloads_at_sighup);
+	tcase_add_test(tc, the_first_configuration_stays_after_a_reload);
+	tcase_add_test(tc, refreshes_when_the_file_is_another_one);
 	tcase_add_test(tc, keeps_the_old_configuration_when_the_new_is_wrong);
 	tcase_add_test(tc, tests_the_configuration_and_leaves);
 	tcase_add_test(tc, wants_its_operands);
