@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * mqtt_client - the MQTT client behind `weirctl pub` and `weirctl sub`.
+ * mqtt_client - the MQTT client behind `weirctl pub`, `sub` and `replay`.
  *
  *	client = mqtt_client_new(&spec, &callbacks, pub);
  *	code = mqtt_client_run(client);

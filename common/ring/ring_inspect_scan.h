@@ -3,7 +3,7 @@
 /*
  * ring_inspect_scan - find the ring memory of a host in /proc.
  *
- * Used by ring_inspect.c alone.  Each memfd is found once, whoever holds it,
+ * Used by the files that look from outside.  Each memfd is found once, whoever holds it,
  * and opened read-only; headers are checked, everything behind them is not.
  */
 
