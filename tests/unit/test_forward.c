@@ -28,7 +28,7 @@ struct memory {
 	struct ring_head head;
 	struct ring_lane_producer producer;
 	struct ring_lane_consumer consumer;
-	_Alignas(4096) uint8_t data[RING_PAGE + SIZE];
+	_Alignas(4096) uint8_t data[RING_PAGE + 7 * SIZE];
 };
 
 /* What the remote was given. */
@@ -54,6 +54,7 @@ static int end_result;
 static uint16_t first_ended, last_ended;
 
 static struct memory *memory;
+static uint32_t classes; /* at most 3: so much memory there is */
 static struct ring_producer *producer;
 static struct ring_consumer *consumer;
 static struct forward forward;
@@ -140,6 +141,14 @@ counted(enum bridged_counter counter)
 	return stats_read(stats, counter);
 }
 
+static int
+change_space(void *context, uint64_t offset, uint64_t length)
+{
+	(void)context;
+	ck_assert_uint_le(offset + length, sizeof(memory->data));
+	return 0;
+}
+
 static void
 open_ring(void)
 {
@@ -148,8 +157,9 @@ open_ring(void)
 		.own = &memory->producer,
 		.peer = &memory->consumer,
 		.data = memory->data,
+		.space = { .allocate = change_space, .punch = change_space },
 		.min_shift = SHIFT,
-		.classes = 1,
+		.classes = classes,
 	};
 	const struct ring_consumer_memory c = {
 		.head = &memory->head,
@@ -157,7 +167,7 @@ open_ring(void)
 		.own = &memory->consumer,
 		.data = memory->data,
 		.min_shift = SHIFT,
-		.classes = 1,
+		.classes = classes,
 	};
 
 	producer = ring_producer_new(&p);
@@ -201,6 +211,7 @@ setup(void)
 	send_result = 0;
 	remote_max_qos = 2;
 	window = 4;
+	classes = 1;
 	now_ns = 1000 * SECOND;
 	conf = (struct conf_bridge){
 		.name = name, .max_inflight = 4, .overflow = CONF_OVERFLOW_STALL
@@ -912,6 +923,33 @@ START_TEST(grants_what_lets_the_ring_fill_while_the_remote_stalls)
 }
 END_TEST
 
+/* Its largest class, of which the records in flight are no part. */
+START_TEST(lets_the_ring_grow_to_its_maximum_while_the_remote_stalls)
+{
+	unsigned number = 0;
+	uint64_t read;
+
+	classes = 3;
+	die_and_start();
+	begin();
+	while (put("one/a", number)) {
+		number++;
+		work();
+	}
+	read = RING_POSITION(ring_consumer_cursor(consumer));
+	ck_assert_uint_eq(sent_count, 4);
+	ck_assert_uint_eq(ring_producer_capacity(producer), 4 * SIZE);
+	ck_assert_uint_eq(memory->consumer.limit, read + 4 * SIZE);
+	ck_assert_uint_gt(ring_producer_used_bytes(producer), 3 * SIZE);
+	ck_assert_uint_lt(ring_producer_used_bytes(producer), 5 * SIZE);
+	for (unsigned i = 0; i < number; i++) {
+		settle(i, REMOTE_TOOK);
+		work();
+	}
+	ck_assert_uint_eq(totals().delivered, number);
+}
+END_TEST
+
 /* A remote that takes the window and answers nothing, a policy that copies. */
 START_TEST(holds_no_more_copies_than_the_ring_has_room)
 {
@@ -1029,6 +1067,8 @@ main(void)
 	tcase_add_test(tc, ends_one_block_after_a_long_time_without_qos_2);
 	tcase_add_test(
 	    tc, grants_what_lets_the_ring_fill_while_the_remote_stalls);
+	tcase_add_test(
+	    tc, lets_the_ring_grow_to_its_maximum_while_the_remote_stalls);
 	tcase_add_test(tc, holds_no_more_copies_than_the_ring_has_room);
 	tcase_add_loop_test(tc, loses_nothing_whatever_the_remote_does, 0, 8);
 	suite_add_tcase(suite, tc);
