@@ -65,6 +65,7 @@ unit_tests = \
 	test_ring_inspect \
 	test_ring_inspect_party \
 	test_ring_link \
+	test_ring_rules \
 	test_ring_trace \
 	test_ring_traces \
 	test_service \
@@ -338,6 +339,10 @@ test_ring_trace_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_traces_SOURCES  = %D%/test_ring_traces.c
 test_ring_traces_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ring_traces_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_ring_rules_SOURCES  = %D%/test_ring_rules.c
+test_ring_rules_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
+test_ring_rules_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_service_SOURCES  = %D%/test_service.c
 test_service_CPPFLAGS = $(UNIT_CPPFLAGS)
