@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 static jmp_buf death;
 static int stores_left; /* before it dies; -1: it lives */
@@ -28,7 +29,19 @@ die_in_time(void)
 		*(word) = (value);                                             \
 	} while (0)
 
+/* What a life that dies while it attaches would leave behind. */
+static void *in_the_making;
+
+static void *
+make(size_t count, size_t size)
+{
+	in_the_making = calloc(count, size);
+	return in_the_making;
+}
+
+#define calloc(count, size) make(count, size)
 #include "common/ring/ring_forward.c"
+#undef calloc
 
 #include "tests/unit/unit.h"
 
@@ -295,8 +308,10 @@ survives(void (*run)(void *arg), void *arg)
 static void
 run_life(void *arg)
 {
-	for (uint32_t o = 0; o < OUTPUTS; o++)
+	for (uint32_t o = 0; o < OUTPUTS; o++) {
 		forwards[o] = ring_forward_new(world.table[o], world.head[o]);
+		in_the_making = NULL;
+	}
 	while (world.tail[0] < RECORDS || world.tail[1] < RECORDS)
 		hand_over(*(uint64_t *)arg);
 }
@@ -310,6 +325,8 @@ live(int stores, uint64_t batch)
 	stores_left = stores;
 	is_alive = survives(run_life, &batch);
 	stores_left = -1;
+	free(in_the_making);
+	in_the_making = NULL;
 	for (uint32_t o = 0; o < OUTPUTS; o++) {
 		ring_forward_free(forwards[o]);
 		forwards[o] = NULL;
