@@ -160,7 +160,7 @@ END_TEST
 static void
 make_many(void)
 {
-	char name[8];
+	char name[16];
 
 	table = lane_table_new(match, NULL);
 	ck_assert_ptr_nonnull(table);
