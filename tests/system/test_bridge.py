@@ -187,6 +187,10 @@ def two_weirs(tap):
             there.stop()
 
 
+# A collector that falls behind shall not lose what it is to count.
+QUEUE = {"max_queued_messages": 100000, "max_queued_bytes": "256MiB"}
+
+
 def crossed_weirs(tap):
     """Each has a bridge to the other; full rings must not wait in a circle."""
     ring = {"capacity": "64KiB", "max_capacity": "64KiB"}
@@ -198,9 +202,13 @@ def crossed_weirs(tap):
         return [bridge(port, forward=rule, receive=[], ring=ring)]
 
     with weir.Weir(
-        mqtt_port=ports[0], http=None, wait=False, bridges=settings(ports[1], "a")
+        mqtt_port=ports[0],
+        http=None,
+        wait=False,
+        bridges=settings(ports[1], "a"),
+        **QUEUE
     ) as one, weir.Weir(
-        mqtt_port=ports[1], http=None, bridges=settings(ports[0], "b")
+        mqtt_port=ports[1], http=None, bridges=settings(ports[0], "b"), **QUEUE
     ) as two:
         one.wait_ready()
         collectors = [
@@ -249,12 +257,10 @@ def doubly_crossed_weirs(tap):
         time.sleep(1)
         return before == [s.ring("broker→cloud")["messages_in"] for s in suites]
 
-    # A collector that falls behind shall not lose what it is to count.
-    queue = {"max_queued_messages": 100000, "max_queued_bytes": "256MiB"}
     with weir.Weir(
-        mqtt_port=ports[0], http=None, wait=False, bridges=settings(ports[1]), **queue
+        mqtt_port=ports[0], http=None, wait=False, bridges=settings(ports[1]), **QUEUE
     ) as one, weir.Weir(
-        mqtt_port=ports[1], http=None, bridges=settings(ports[0]), **queue
+        mqtt_port=ports[1], http=None, bridges=settings(ports[0]), **QUEUE
     ) as two:
         one.wait_ready()
         collectors = [weir.Collector(s.port, "x/#", qos=1) for s in (one, two)]
