@@ -34,3 +34,9 @@ include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/system/local.mk
 include tests/torture/local.mk
+
+# Every state of the models' larger sizes, by hand: minutes and gigabytes.
+.PHONY: models
+models:
+	$(srcdir)/%D%/model/run_models.sh --full
+torture: models
