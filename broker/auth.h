@@ -10,8 +10,9 @@
  * a full queue is answered MQTT_SERVER_BUSY.
  *
  * An identity is a handle that stands for an account as it was when the
- * credentials were verified.  It is unguessable, never reused while the
- * broker lives, and checked again each time it is presented.
+ * credentials were verified.  It is unguessable, checked again each time it
+ * is presented, and good over the broker's death (auth_key.h) as long as the
+ * account has that password.
  */
 
 #ifndef WEIR_BROKER_AUTH_H

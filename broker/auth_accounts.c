@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/auth.h"
+#include "broker/auth_key.h"
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 
@@ -258,6 +259,33 @@ refuse_doubles(const struct auth_accounts *accounts)
 	return 0;
 }
 
+/* Of the name and what stands for the password: a change makes it void. */
+static uint64_t
+identity_of(
+    const struct auth_accounts *accounts, const struct auth_account *account)
+{
+	uint8_t digest[AUTH_DIGEST_BYTES];
+	uint64_t identity;
+
+	auth_accounts_digest(accounts, slice_of_string(account->name),
+	    account->hash != NULL
+		? slice_of_string(account->hash)
+		: slice_of(account->digest, sizeof(account->digest)),
+	    digest);
+	memcpy(&identity, digest, sizeof(identity));
+	return identity;
+}
+
+static int
+refuse_identity(const struct auth_account *account)
+{
+	log_error("account_refused",
+	    "account=%s reason=\"its identity handle is another's\" "
+	    "hint=\"remove %s in state_dir and start again\"",
+	    log_quote(account->name), AUTH_KEY_FILE);
+	return -EAGAIN;
+}
+
 static int
 give_identities(struct auth_accounts *accounts)
 {
@@ -270,14 +298,14 @@ give_identities(struct auth_accounts *accounts)
 	accounts->by_identity = index;
 	for (size_t i = 0; i < count; i++) {
 		index[i] = &accounts->list[i];
-		do
-			randombytes_buf(&index[i]->identity, sizeof(uint64_t));
-		while (index[i]->identity <= AUTH_ANONYMOUS);
+		index[i]->identity = identity_of(accounts, index[i]);
 	}
 	qsort(index, count, sizeof(struct auth_account *), by_identity);
-	for (size_t i = 1; i < count; i++) {
-		if (index[i - 1]->identity == index[i]->identity)
-			return -EAGAIN; /* once in 2^64 starts */
+	/* Of 64 bits: once in 2^64 keys. */
+	for (size_t i = 0; i < count; i++) {
+		if (index[i]->identity <= AUTH_ANONYMOUS ||
+		    (i > 0 && index[i - 1]->identity == index[i]->identity))
+			return refuse_identity(index[i]);
 	}
 	return 0;
 }
@@ -288,7 +316,11 @@ auth_accounts_load(struct auth_accounts *accounts, const struct conf *conf)
 	int err;
 
 	memset(accounts, 0, sizeof(*accounts));
-	randombytes_buf(accounts->key, sizeof(accounts->key));
+	/* Without httpd nothing that names an identity outlives the broker. */
+	if (conf->http.enabled)
+		(void)auth_key_load(conf->state_dir, accounts->key);
+	else
+		randombytes_buf(accounts->key, sizeof(accounts->key));
 
 	err = add_all(accounts, conf->accounts, conf->account_count);
 	if (err == 0 && conf->accounts_file != NULL)

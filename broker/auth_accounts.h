@@ -5,8 +5,9 @@
  *
  * An account of accounts_file has an argon2id hash; one of the configuration
  * file (or the initial one) has the keyed digest of its credentials, which
- * is compared in constant time and made with a key of this start, so the
- * password itself is not kept.
+ * is compared in constant time and made with a secret key (auth_key.h), so
+ * the password itself is not kept.  An identity is made of the same with the
+ * same key: it is void when the password changes, and only then.
  *
  * Immutable after auth_accounts_load(); any thread may read.
  */
@@ -47,7 +48,7 @@ struct auth_accounts {
 int auth_accounts_load(struct auth_accounts *accounts, const struct conf *conf);
 void auth_accounts_fini(struct auth_accounts *accounts);
 
-/* Digest of a name and password, with the key of this start. */
+/* Keyed digest of a name and password. */
 void auth_accounts_digest(const struct auth_accounts *accounts,
     struct slice user, struct slice password,
     uint8_t out_digest[AUTH_DIGEST_BYTES]);

@@ -20,6 +20,8 @@ libbroker_a_SOURCES = \
 	%D%/auth.h \
 	%D%/auth_accounts.c \
 	%D%/auth_accounts.h \
+	%D%/auth_key.c \
+	%D%/auth_key.h \
 	%D%/bridge_port.c \
 	%D%/bridge_port.h \
 	%D%/bridge_port_links.h \

@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "broker/auth_accounts.h"
+#include "broker/auth_key.h"
 #include "broker/bridge_port.h"
 #include "broker/links_private.h"
 #include "broker/route.h"
@@ -515,6 +517,19 @@ set_up(void)
 	start_broker();
 }
 
+/* What auth.h says is kept in state_dir, and the folder itself. */
+static void
+remove_folder(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/" AUTH_KEY_FILE, run_dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/" AUTH_INITIAL_FILE, run_dir);
+	unlink(path);
+	ck_assert_int_eq(rmdir(run_dir), 0);
+}
+
 static void
 tear_down(void)
 {
@@ -524,7 +539,7 @@ tear_down(void)
 	stop_broker();
 	while (kept_count > 0)
 		close(kept[--kept_count].fd);
-	rmdir(run_dir);
+	remove_folder();
 }
 
 /* ---- death --------------------------------------------------------------- */

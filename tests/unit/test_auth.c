@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "broker/auth_accounts.h"
+#include "broker/auth_key.h"
 #include "common/conf/conf.h"
 #include "tests/unit/unit.h"
 
@@ -48,7 +49,10 @@ tear_down(void)
 	mailbox_free(mailbox);
 	snprintf(path, sizeof(path), "%s/" AUTH_INITIAL_FILE, state_dir);
 	unlink(path);
-	rmdir(state_dir);
+	snprintf(path, sizeof(path), "%s/" AUTH_KEY_FILE, state_dir);
+	unlink(path);
+	/* Nothing else was made, or stayed. */
+	ck_assert(rmdir(state_dir) == 0 || errno == ENOENT);
 }
 
 /* Cheapest argon2id there is: the tests are to be quick. */
@@ -211,6 +215,110 @@ START_TEST(handles_cannot_be_guessed)
 }
 END_TEST
 
+/* A start with httpd: what it answers to `user` and `password`. */
+static uint64_t
+identity_at_start(const char *user, const char *password)
+{
+	struct auth_request request;
+
+	auth_free(auth);
+	conf.http.enabled = true;
+	auth = auth_new(&conf);
+	ck_assert_ptr_nonnull(auth);
+	check(user, password, &request);
+	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+	return request.identity;
+}
+
+START_TEST(with_http_handles_are_good_for_the_next_broker_too)
+{
+	static char other[] = "other";
+	uint64_t first, hashed;
+
+	with_hashed_bob();
+	first = identity_at_start("admin", "public");
+	hashed = identity_at_start("bob", "secret");
+	ck_assert_uint_ne(first, hashed);
+	ck_assert_uint_eq(identity_at_start("bob", "secret"), hashed);
+	ck_assert_uint_eq(identity_at_start("admin", "public"), first);
+	ck_assert_str_eq(auth_identity_name(auth, hashed), "bob");
+
+	/* Another password is another handle; the former one is void. */
+	accounts[0].password = other;
+	ck_assert_uint_ne(identity_at_start("admin", "other"), first);
+	ck_assert(!auth_identity_is_valid(auth, first));
+	ck_assert(auth_identity_is_valid(auth, hashed));
+
+	/* Another name with the same password is somebody else. */
+	accounts[0] =
+	    (struct conf_account){ .name = other, .password = public };
+	ck_assert_uint_ne(identity_at_start("other", "public"), first);
+	ck_assert(!auth_identity_is_valid(auth, first));
+}
+END_TEST
+
+START_TEST(the_same_password_has_another_handle_elsewhere)
+{
+	uint64_t here;
+	char path[128];
+
+	here = identity_at_start("admin", "public");
+	snprintf(path, sizeof(path), "%s/" AUTH_KEY_FILE, state_dir);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_uint_ne(identity_at_start("admin", "public"), here);
+}
+END_TEST
+
+/* What is in the file that shall hold the key, and its mode. */
+static void
+write_key_file(size_t length, mode_t mode)
+{
+	static const char bytes[2 * AUTH_KEY_BYTES] = "not random at all";
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/" AUTH_KEY_FILE, state_dir);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_eq(fwrite(bytes, 1, length, file), length);
+	ck_assert_int_eq(fclose(file), 0);
+	ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+/* _i: cut short, too long, for others to read; at last as it should be. */
+START_TEST(a_key_that_cannot_be_trusted_is_replaced)
+{
+	static const size_t lengths[] = { AUTH_KEY_BYTES - 1,
+		AUTH_KEY_BYTES + 1, AUTH_KEY_BYTES, AUTH_KEY_BYTES };
+	static const mode_t modes[] = { 0600, 0600, 0640, 0600 };
+	uint8_t key[AUTH_KEY_BYTES], again[AUTH_KEY_BYTES];
+	char path[128];
+	struct stat st;
+
+	ck_assert_int_eq(auth_key_load(state_dir, key), 0);
+	write_key_file(lengths[_i], modes[_i]);
+	ck_assert_int_eq(auth_key_load(state_dir, key), 0);
+	ck_assert_int_eq(memcmp(key, "not random at all", 17) == 0, _i == 3);
+	ck_assert_int_eq(auth_key_load(state_dir, again), 0);
+	ck_assert_mem_eq(key, again, sizeof(key));
+
+	snprintf(path, sizeof(path), "%s/" AUTH_KEY_FILE, state_dir);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	ck_assert_uint_eq((uint64_t)st.st_size, AUTH_KEY_BYTES);
+}
+END_TEST
+
+START_TEST(a_key_that_cannot_be_kept_is_good_for_one_life)
+{
+	uint8_t key[AUTH_KEY_BYTES] = { 0 }, other[AUTH_KEY_BYTES] = { 0 };
+
+	ck_assert_int_eq(auth_key_load("/proc/no/such/folder", key), -ENOENT);
+	ck_assert_int_eq(auth_key_load("/proc/no/such/folder", other), -ENOENT);
+	ck_assert_int_ne(memcmp(key, other, sizeof(key)), 0);
+}
+END_TEST
+
 START_TEST(without_accounts_http_gets_a_random_one_that_stays)
 {
 	struct auth_request request;
@@ -283,6 +391,10 @@ main(void)
 	tcase_add_test(tc, a_name_with_a_nul_is_nobody);
 	tcase_add_test(tc, a_full_queue_is_answered_busy);
 	tcase_add_test(tc, handles_cannot_be_guessed);
+	tcase_add_test(tc, with_http_handles_are_good_for_the_next_broker_too);
+	tcase_add_test(tc, the_same_password_has_another_handle_elsewhere);
+	tcase_add_loop_test(tc, a_key_that_cannot_be_trusted_is_replaced, 0, 4);
+	tcase_add_test(tc, a_key_that_cannot_be_kept_is_good_for_one_life);
 	tcase_add_test(tc, without_accounts_http_gets_a_random_one_that_stays);
 	tcase_add_test(tc, without_http_there_is_no_account);
 	tcase_add_test(tc, doubles_and_foreign_hashes_are_refused);

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/auth_accounts.h"
+#include "broker/auth_key.h"
 #include "broker/bridge_port.h"
 #include "broker/links_status.h"
 #include "broker/route.h"
@@ -450,6 +452,19 @@ set_up(void)
 	clock_error_ns = 0;
 }
 
+/* What auth.h says is kept in state_dir, and the folder itself. */
+static void
+remove_folder(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/" AUTH_KEY_FILE, run_dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/" AUTH_INITIAL_FILE, run_dir);
+	unlink(path);
+	ck_assert_int_eq(rmdir(run_dir), 0);
+}
+
 static void
 tear_down(void)
 {
@@ -457,7 +472,7 @@ tear_down(void)
 	ring_endpoint_free(bridge.endpoint);
 	ring_endpoint_free(other.endpoint);
 	stop_broker();
-	rmdir(run_dir);
+	remove_folder();
 }
 
 /* ---- attaching
