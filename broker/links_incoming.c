@@ -50,17 +50,41 @@ properties_are_valid(struct slice properties, uint8_t *scratch)
 	return is_valid;
 }
 
+/*
+ * A former life of the broker let it pass, and a bridge has it: it cannot be
+ * refused to its publisher any more, whatever became of the account.
+ */
 static bool
-may_publish(const struct links_incoming *in)
+was_let_pass(const struct links_incoming *in)
+{
+	unsigned count = bridge_table_count(in->links->broker->bridges);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (links_output_has(links_bridge_output(in->links, i),
+			in->endpoint->id, in->lane->geometry.lane,
+			in->record.sequence))
+			return true;
+	}
+	return false;
+}
+
+static enum mqtt_reason
+check_identity(const struct links_incoming *in)
 {
 	const struct broker *broker = in->links->broker;
+	uint64_t identity = in->record.identity;
 
 	/* A bridge is what the configuration says; it has no account. */
 	if (in->endpoint->role == RING_ROLE_BRIDGE)
-		return true;
-	if (in->record.identity == AUTH_ANONYMOUS)
-		return broker->conf->allow_anonymous;
-	return auth_identity_is_valid(broker->auth, in->record.identity);
+		return MQTT_SUCCESS;
+	if (identity == AUTH_ANONYMOUS
+		? broker->conf->allow_anonymous
+		: auth_identity_is_valid(broker->auth, identity))
+		return MQTT_SUCCESS;
+	if (was_let_pass(in))
+		return MQTT_SUCCESS;
+	return identity == AUTH_ANONYMOUS ? MQTT_NOT_AUTHORIZED
+					  : MQTT_BAD_USER_NAME_OR_PASSWORD;
 }
 
 enum mqtt_reason
@@ -75,7 +99,5 @@ links_incoming_check(struct links_incoming *in)
 		return MQTT_MALFORMED_PACKET;
 	if (in->record.length > in->links->broker->max_packet_size)
 		return MQTT_PACKET_TOO_LARGE;
-	if (!may_publish(in))
-		return MQTT_NOT_AUTHORIZED;
-	return MQTT_SUCCESS;
+	return check_identity(in);
 }

@@ -590,7 +590,7 @@ START_TEST(what_is_not_allowed_or_not_valid_is_answered_and_goes_nowhere)
 	publish(&httpd, 0, "", 1, identity);
 	publish(&httpd, 0, "\xff", 1, identity);
 	run();
-	ck_assert_int_eq(receipt(), MQTT_NOT_AUTHORIZED);
+	ck_assert_int_eq(receipt(), MQTT_BAD_USER_NAME_OR_PASSWORD);
 	ck_assert_int_eq(receipt(), MQTT_NOT_AUTHORIZED);
 	ck_assert_int_eq(receipt(), MQTT_TOPIC_NAME_INVALID);
 	ck_assert_int_eq(receipt(), MQTT_TOPIC_NAME_INVALID);

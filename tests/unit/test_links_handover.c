@@ -186,6 +186,29 @@ START_TEST(what_is_begun_waits_where_it_would_be_refused)
 }
 END_TEST
 
+/* Nor because its account is gone; what nobody has yet is. */
+START_TEST(what_is_begun_is_not_refused_to_an_account_that_is_gone)
+{
+	prepare(1);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(publish(&httpd, 2, "cloud/plant", 10), 0);
+	run();
+	ck_assert_uint_eq(receipts(0), 2);
+	tails_not_stored();
+	untouched(PLANT);
+	conf.allow_anonymous = false;
+	restart_broker();
+	run();
+	ck_assert_uint_eq(receipts(0), 2);
+	ck_assert_int_eq(publish(&httpd, 2, "cloud/plant", 10), 0);
+	run();
+	ck_assert_uint_eq(receipts(MQTT_NOT_AUTHORIZED), 1);
+	ck_assert_uint_eq(receive(&bridge), 2);
+	ck_assert_uint_eq(receive(&other), 2);
+	forget_images();
+}
+END_TEST
+
 START_TEST(a_bridge_that_drops_gets_nothing_twice_either)
 {
 	prepare(0);
@@ -347,6 +370,8 @@ main(void)
 	    tc, dead_between_two_outputs_only_the_second_gets_it, 0, 2);
 	tcase_add_test(tc, an_output_that_has_it_needs_no_room);
 	tcase_add_test(tc, what_is_begun_waits_where_it_would_be_refused);
+	tcase_add_test(
+	    tc, what_is_begun_is_not_refused_to_an_account_that_is_gone);
 	tcase_add_test(tc, a_bridge_that_drops_gets_nothing_twice_either);
 	tcase_add_test(tc, a_link_that_is_made_anew_begins_again);
 	tcase_add_test(tc, new_memory_that_met_old_words_begins_again_too);
