@@ -61,6 +61,9 @@ before_sleep(void *arg)
 	connections_reap(httpd->connections);
 	if (!link_sleep(httpd->link) || pending_is_movable(httpd->pending))
 		loop_again(httpd->loop);
+	/* Arming commits too: what came since work(), with the answers. */
+	if (link_is_up(httpd->link))
+		pending_committed(httpd->pending);
 }
 
 static bool
