@@ -19,6 +19,9 @@ EXTRA_DIST += \
 	%D%/test_rings_visible.py \
 	%D%/test_sessions.py \
 	%D%/test_systemd.sh \
+	%D%/test_systemd_kills.sh \
+	%D%/systemd_box.sh \
 	%D%/systemd_in_box.sh \
+	%D%/systemd_kills_in_box.py \
 	%D%/test_why_top.py \
 	%D%/weir.py
