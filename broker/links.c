@@ -525,20 +525,29 @@ links_drain(struct links *links)
 	return links_egress_is_empty(links) && links_ingress_is_empty(links);
 }
 
-/* Without a journal a ring dies with the broker, unless its memory is kept. */
+/*
+ * Without a journal a ring dies with the broker, unless its memory is kept.  A
+ * supervisor keeps it over a restart and not over a stop, and does not tell
+ * which of the two this is.
+ */
 static void
 say_what_is_left(struct links *links)
 {
+	const bool is_kept = fdstore_is_available();
 	struct links_endpoint *endpoint;
 	uint64_t bytes;
-
-	if (fdstore_is_available())
-		return;
 
 	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		bytes = undelivered(endpoint);
-		if (bytes != 0)
+		if (bytes != 0 && is_kept)
+			log_warning("ring_left",
+			    "bridge=%s bytes=%llu reason=\"its bridge has not "
+			    "taken them: a restart goes on with them, after a "
+			    "stop they are lost\"",
+			    log_quote(endpoint->identity.name),
+			    (unsigned long long)bytes);
+		else if (bytes != 0)
 			log_warning("ring_abandoned",
 			    "bridge=%s bytes=%llu reason=\"the broker ends "
 			    "before its bridge took them\"",

@@ -12,8 +12,8 @@ remote goes on, each number that was answered 200 must arrive, in order.
 import itertools
 import json
 import os
-import pwd
 import signal
+import struct
 import subprocess
 import threading
 import time
@@ -28,7 +28,8 @@ KIB = 1024
 CAPACITY = 256 * KIB
 STORM = 12  # times that the broker is killed as soon as it is there
 SLOW = 60  # seconds that nothing here should ever take
-PIPELINE = 20  # what may be on its way to the remote when a bridge dies
+HONEST = {0, 429, 503, 504}  # answers, or none, after which to try again
+RING_MAGIC, ROLE_AT, ROLE_BROKER = b"WIRRING1", 44, 1
 
 CONFIGURATION = """
 run_dir = "/run/weir";
@@ -78,6 +79,10 @@ def main_pid(unit):
 
 def is_active(unit):
     return run("systemctl", "is-active", unit, check=False).strip() == "active"
+
+
+def has_stopped(unit):
+    return show(unit, "ActiveState") == "inactive" and main_pid(unit) == 0
 
 
 def logged(unit, since="-1h"):
@@ -310,7 +315,85 @@ def all_arrived(tap, traffic, remote):
         missing = sorted(set(range(count)) - set(first))
         weir.expect(not missing, "missing: %r" % missing[:20])
         weir.expect(first == list(range(count)), "out of order")
+        weir.expect(
+            set(traffic.others) <= HONEST, "other answers: %r" % traffic.others
+        )
         tap.note("arrived: %d, of them again: %d" % (len(got), len(got) - len(set(got))))
+
+
+def brokers_side(pid):
+    """Where a program has the memory that only the broker may write."""
+    for name in os.listdir("/proc/%d/fd" % pid):
+        path = "/proc/%d/fd/%s" % (pid, name)
+        if not os.readlink(path).startswith("/memfd:"):
+            continue
+        with open(path, "rb") as f:
+            header = f.read(ROLE_AT + 4)
+        if header[:8] != RING_MAGIC:
+            continue
+        if struct.unpack_from("=I", header, ROLE_AT)[0] == ROLE_BROKER:
+            return path
+    raise AssertionError("process %d has no memory of the broker" % pid)
+
+
+def can_reopen(user, path):
+    """Can that user open what is open for reading again, for writing?"""
+    script = "import os, sys; os.open('/proc/self/fd/' + sys.argv[1], os.O_RDWR)"
+    fd = os.open(path, os.O_RDONLY)
+    done = subprocess.run(
+        ["setpriv", "--reuid", user, "--regid", "weir", "--clear-groups"]
+        + ["/usr/bin/python3", "-c", script, str(fd)],
+        pass_fds=[fd],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=SLOW,
+        encoding="utf-8",
+    )
+    os.close(fd)
+    weir.expect(
+        done.returncode == 0 or "PermissionError" in done.stdout, done.stdout
+    )
+    return done.returncode == 0
+
+
+def users_are_a_wall(tap):
+    for unit, user in ((HTTPD, "weir-httpd"), (BRIDGE, "weir-bridged")):
+        with tap.case(user + " cannot open the broker's memory for writing"):
+            path = brokers_side(main_pid(unit))
+            weir.expect(not can_reopen(user, path), "it can")
+            # The same by its owner, or this would show nothing.
+            weir.expect(can_reopen("weir-broker", path), "nobody can")
+
+
+def stop_and_start(tap, remote):
+    """What is in the rings does not outlive a stop; the log says so."""
+    remote.stop()
+    traffic = Traffic()
+    traffic.more(20, "before the stop")
+    traffic.stop()
+    since = "@%d" % time.time()
+    run("systemctl", "stop", "weir.target")
+    # A start that comes before the end of it makes it a restart.
+    for unit in UNITS:
+        weir.wait_for(unit + " has stopped", lambda: has_stopped(unit), SLOW)
+    with tap.case("systemctl stop: the log says what was still in the rings"):
+        text = logged(BROKER, since)
+        weir.expect("event=ring_left bridge=\"cloud\" bytes=" in text, text[-2000:])
+    tap.equal(
+        [stored(unit) for unit in UNITS], [0, 0, 0], "the descriptor store is empty"
+    )
+    run("systemctl", "start", "weir.target")
+    with tap.case("systemctl start: empty rings, and the flow is back"):
+        wait_back({unit: 0 for unit in UNITS})
+        weir.expect(rings()["broker→cloud"]["used"] == 0, "something is left")
+        remote.go_on()
+        before = len(remote.collector.messages)
+        traffic = Traffic()
+        weir.wait_for(
+            "messages arrive", lambda: len(remote.collector.messages) > before + 20, SLOW
+        )
+        traffic.stop()
 
 
 def none_failed(tap):
@@ -338,12 +421,14 @@ def main():
     traffic = Traffic()
     weir.wait_for("the first message arrives", remote.numbers, SLOW)
     remote.stop()
+    users_are_a_wall(tap)
     kills(tap, traffic)
     storm(tap, traffic)
     restarts(tap, traffic)
     growth(tap, traffic)
     traffic.stop()
     all_arrived(tap, traffic, remote)
+    stop_and_start(tap, remote)
     none_failed(tap)
     tap.done()
 
