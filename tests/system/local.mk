@@ -23,5 +23,6 @@ EXTRA_DIST += \
 	%D%/systemd_box.sh \
 	%D%/systemd_in_box.sh \
 	%D%/systemd_kills_in_box.py \
+	%D%/test_two_suites.py \
 	%D%/test_why_top.py \
 	%D%/weir.py
