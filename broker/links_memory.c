@@ -410,12 +410,11 @@ links_memory_replace(
 	forget_waiters(endpoint);
 	endpoint->output.forward = NULL;
 	links_memory_give_up(endpoint);
+	ring_forward_free(had);
 	err = links_memory_adopt(endpoint, stored);
-	if (err != 0) {
-		ring_forward_free(had);
+	if (err != 0)
 		return err;
-	}
 	forget_strangers(endpoint);
-	carry_forward(endpoint, had);
+	links_salvage_is_newer(endpoint);
 	return 0;
 }

@@ -22,6 +22,7 @@ struct links_salvage {
 	void *side, *lane;
 	size_t lane_length;
 	uint64_t count;
+	bool is_newer; /* than what the output was adopted with */
 };
 
 static void
@@ -53,8 +54,7 @@ map(struct links_salvage *salvage, const struct links_endpoint *endpoint)
 
 /* A consumer at the last tail of the bridge that was valid. */
 static int
-read_from(struct links_salvage *salvage, const struct links_output *output,
-    uint64_t used_bytes)
+read_from(struct links_salvage *salvage, const struct links_output *output)
 {
 	const uint8_t *side = salvage->side;
 	const struct ring_consumer_memory memory = {
@@ -65,12 +65,8 @@ read_from(struct links_salvage *salvage, const struct links_output *output,
 		.min_shift = output->geometry.min_shift,
 		.classes = output->geometry.classes,
 	};
-	uint64_t head;
 
-	/* Relaxed: our own thread wrote it. */
-	head = atomic_load_explicit(&memory.head->word, memory_order_relaxed);
-	atomic_init(&salvage->tail.tail,
-	    RING_WORD(RING_POSITION(head) - used_bytes, RING_CLASS(head)));
+	atomic_init(&salvage->tail.tail, ring_producer_tail(output->producer));
 	atomic_init(&salvage->tail.limit, UINT64_MAX);
 	salvage->consumer = ring_consumer_new(&memory);
 	return salvage->consumer == NULL ? -errno : 0;
@@ -91,14 +87,12 @@ links_salvage_keep(struct links_endpoint *endpoint)
 {
 	struct links_output *output = &endpoint->output;
 	struct links_salvage *salvage;
-	uint64_t used_bytes;
 	int err;
 
 	if (endpoint->role != RING_ROLE_BRIDGE || output->producer == NULL)
 		return 0;
 	ring_commit(output->producer, endpoint->links->now_ns);
-	used_bytes = ring_producer_used_bytes(output->producer);
-	if (used_bytes == 0)
+	if (ring_producer_used_bytes(output->producer) == 0)
 		return 0;
 	salvage =
 	    aligned_alloc(_Alignof(struct links_salvage), sizeof(*salvage));
@@ -107,7 +101,7 @@ links_salvage_keep(struct links_endpoint *endpoint)
 	memset(salvage, 0, sizeof(*salvage));
 	err = map(salvage, endpoint);
 	if (err == 0)
-		err = read_from(salvage, output, used_bytes);
+		err = read_from(salvage, output);
 	if (err != 0) {
 		salvage_free(salvage);
 		return err;
@@ -125,27 +119,61 @@ links_salvage_keep(struct links_endpoint *endpoint)
 	return 0;
 }
 
+/* An older ring came back, and has what was handed over once before. */
+static bool
+is_there_already(const struct links_output *output,
+    const struct links_salvage *salvage, const struct ring_record *record)
+{
+	return salvage->is_newer && record->source_link < RING_LINKS &&
+	    record->source_lane < RING_LANES &&
+	    ring_forward_has(output->forward, record->source_link,
+		record->source_lane, record->source_sequence);
+}
+
+static void
+put(struct links_output *output, const struct links_salvage *salvage,
+    const struct ring_record *record, const void *payload)
+{
+	void *body = links_output_claim(output, record->length);
+
+	memcpy(body, payload, record->length);
+	links_output_put(output, record);
+	if (salvage->is_newer && record->source_link < RING_LINKS &&
+	    record->source_lane < RING_LANES)
+		ring_forward_note(output->forward, record->source_link,
+		    record->source_lane, record->source_sequence);
+}
+
 /* The head record into the output.  Returns false if there is no room. */
 static bool
 move_one(struct links_output *output, struct links_salvage *salvage)
 {
 	struct ring_record record;
 	const void *payload;
-	void *body;
 
 	if (ring_peek(salvage->consumer, &record, &payload) != 1) {
 		salvage->count = 0;
 		return true;
 	}
-	if (!links_output_has_room(output, record.length, salvage))
-		return false;
-	body = links_output_claim(output, record.length);
-	memcpy(body, payload, record.length);
-	links_output_put(output, &record);
+	if (!is_there_already(output, salvage, &record)) {
+		if (!links_output_has_room(output, record.length, salvage))
+			return false;
+		put(output, salvage, &record, payload);
+	}
 	output->accepted--; /* it was counted when it first came */
 	ring_next(salvage->consumer);
 	salvage->count--;
 	return true;
+}
+
+void
+links_salvage_is_newer(struct links_endpoint *endpoint)
+{
+	struct links_salvage *salvage;
+
+	for (salvage = endpoint->salvage; salvage != NULL;
+	     salvage = salvage->next)
+		salvage->is_newer = true;
 }
 
 bool
@@ -180,6 +208,7 @@ links_salvage_can_move(struct links_endpoint *endpoint)
 	if (salvage == NULL)
 		return false;
 	return ring_peek(salvage->consumer, &record, &payload) != 1 ||
+	    is_there_already(&endpoint->output, salvage, &record) ||
 	    links_output_has_room(&endpoint->output, record.length, salvage);
 }
 

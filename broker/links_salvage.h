@@ -5,7 +5,9 @@
  *
  * When a bridge's process breaks its link, the records that it had not
  * released are still in our own memory, which it could not write.  They are
- * kept, and go into the ring of the new link before anything else does.
+ * kept, and go into the ring of the new link before anything else does.  The
+ * same is done with a ring whose place is taken by an older one that a program
+ * hands back.
  */
 
 #ifndef WEIR_BROKER_LINKS_SALVAGE_H
@@ -23,6 +25,12 @@ struct links_salvage;
  * keep is nothing done.  Returns 0 or -errno: they are lost.
  */
 int links_salvage_keep(struct links_endpoint *endpoint);
+
+/*
+ * The output is now older memory that came back: what is kept follows what is
+ * in it, but for what it says it has already.
+ */
+void links_salvage_is_newer(struct links_endpoint *endpoint);
 
 /*
  * Put into the output what has room.  Returns true if anything moved.  Until

@@ -344,6 +344,16 @@ ring_producer_used_bytes(struct ring_producer *producer)
 }
 
 uint64_t
+ring_producer_tail(struct ring_producer *producer)
+{
+	struct ring_producer *p = producer;
+
+	if (p->fault == NULL)
+		(void)ring_producer_read_tail(p);
+	return RING_WORD(p->tail, ring_regions_class_of(&p->regions, p->tail));
+}
+
+uint64_t
 ring_producer_sequence(const struct ring_producer *producer)
 {
 	return producer->sequence;

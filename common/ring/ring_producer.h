@@ -136,6 +136,9 @@ uint64_t ring_producer_free_bytes(
 /* Bytes committed or put and not yet released by the consumer. */
 uint64_t ring_producer_used_bytes(struct ring_producer *producer);
 
+/* The position word of the consumer's tail, the last one that was valid. */
+uint64_t ring_producer_tail(struct ring_producer *producer);
+
 /* Sequence of the last record put (0: none yet). */
 uint64_t ring_producer_sequence(const struct ring_producer *producer);
 

@@ -122,6 +122,16 @@ ring_regions_has(const struct ring_regions *regions, uint64_t word)
 	    position < regions->left[class];
 }
 
+uint32_t
+ring_regions_class_of(const struct ring_regions *regions, uint64_t position)
+{
+	for (uint32_t class = 0; class < regions->classes; class ++) {
+		if (ring_regions_has(regions, RING_WORD(position, class)))
+			return class;
+	}
+	return regions->class;
+}
+
 void
 ring_regions_release(struct ring_regions *regions, uint64_t position)
 {

@@ -72,6 +72,10 @@ const char *ring_regions_recover(struct ring_regions *regions,
 /* True if the tail may be at this word: in a used region, where it lies. */
 bool ring_regions_has(const struct ring_regions *regions, uint64_t word);
 
+/* The class in which a used region has `position`. */
+uint32_t ring_regions_class_of(
+    const struct ring_regions *regions, uint64_t position);
+
 /* The tail is at `position`: regions that it has left are unused. */
 void ring_regions_release(struct ring_regions *regions, uint64_t position);
 

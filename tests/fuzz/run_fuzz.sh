@@ -15,7 +15,7 @@ sources_of() {
 	case $1 in
 	fuzz_mqtt) echo common/mqtt/*.c common/msg/*.c common/base/*.c ;;
 	fuzz_ring) echo common/ring/*.c common/shm/*.c common/base/*.c ;;
-	fuzz_http) echo httpd/base64.c httpd/connection*.c httpd/counters.c \
+	fuzz_http) echo httpd/connection*.c httpd/counters.c \
 	    httpd/publish_json.c httpd/request.c httpd/response.c \
 	    common/msg/*.c common/net/*.c common/stats/*.c common/shm/*.c \
 	    common/base/*.c ;;

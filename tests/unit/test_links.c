@@ -1226,6 +1226,36 @@ START_TEST(a_hostile_program_loses_its_link_and_harms_nobody)
 }
 END_TEST
 
+/* The records lie in several size classes: the tail not in that of the head. */
+START_TEST(what_a_grown_ring_held_survives_a_poisoned_link)
+{
+	struct ring_record last;
+	uint64_t identity;
+
+	stop_broker();
+	bridges[0].ring.max_capacity = 8 * RING_BYTES;
+	start_broker();
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	grant_all(&bridge);
+	identity = log_in();
+	open_lane(&httpd, "cloud");
+	for (int i = 0; i < 40; i++) {
+		ck_assert_int_eq(
+		    publish(&httpd, 1, "cloud/x", 4000, identity), 0);
+		run();
+		ck_assert_int_eq(receipt(), 0);
+	}
+	ck_assert_uint_eq(receive(&bridge, 3, NULL), 3);
+	ring_endpoint_poison(bridge.endpoint, "a test");
+	run();
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	grant_all(&bridge);
+	ck_assert_uint_eq(receive(&bridge, 99, &last), 37);
+	ck_assert_uint_eq(last.source_sequence, 40);
+}
+END_TEST
+
 START_TEST(what_was_accepted_survives_a_poisoned_link)
 {
 	uint64_t identity;
@@ -1540,6 +1570,7 @@ main(void)
 	tcase_add_loop_test(
 	    tc, the_name_of_a_killed_process_is_free_at_once, 0, 2);
 	tcase_add_test(tc, a_hostile_program_loses_its_link_and_harms_nobody);
+	tcase_add_test(tc, what_a_grown_ring_held_survives_a_poisoned_link);
 	tcase_add_test(tc, what_was_accepted_survives_a_poisoned_link);
 	tcase_add_test(tc, a_lane_reaches_the_bridges_of_its_set_only);
 	tcase_add_test(tc, a_bridge_that_drops_gets_nothing_of_its_own_back);

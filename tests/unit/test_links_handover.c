@@ -303,6 +303,42 @@ START_TEST(a_ring_that_is_replaced_keeps_what_it_had)
 }
 END_TEST
 
+/* Nobody kept anything, and httpd is back before the bridges are. */
+START_TEST(what_is_handed_back_late_has_nothing_twice)
+{
+	prepare(2);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(publish(&httpd, 2, "cloud/plant", 10), 0);
+	run();
+	ck_assert_uint_eq(receipts(0), 5);
+	tails_not_stored();
+	stop_broker();
+	while (kept_count > 0)
+		close(kept[--kept_count].fd);
+	is_supervised = false;
+	start_broker();
+	run();
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	grant_all(&httpd);
+	/* Into new rings, for want of the old ones; and what is really new. */
+	ck_assert_uint_eq(receipts(0), 5);
+	ck_assert_int_eq(publish(&httpd, 2, "cloud/plant", 10), 0);
+	run();
+	ck_assert_uint_eq(receipts(0), 1);
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	attach(&other, RING_ROLE_BRIDGE, "plant");
+	grant_all(&bridge);
+	grant_all(&other);
+	ck_assert_uint_eq(receive(&bridge), 6);
+	ck_assert_uint_eq(receive(&other), 6);
+	ck_assert_int_eq(publish(&httpd, 2, "cloud/plant", 10), 0);
+	run();
+	ck_assert_uint_eq(receive(&bridge), 1);
+	ck_assert_uint_eq(receive(&other), 1);
+	forget_images();
+}
+END_TEST
+
 /* A peer found to be hostile in a round: what was put into its ring stays. */
 START_TEST(a_round_is_finished_before_a_link_is_given_up)
 {
@@ -376,6 +412,7 @@ main(void)
 	tcase_add_test(tc, a_link_that_is_made_anew_begins_again);
 	tcase_add_test(tc, new_memory_that_met_old_words_begins_again_too);
 	tcase_add_test(tc, a_ring_that_is_replaced_keeps_what_it_had);
+	tcase_add_test(tc, what_is_handed_back_late_has_nothing_twice);
 	tcase_add_test(tc, a_round_is_finished_before_a_link_is_given_up);
 	tcase_add_test(tc, what_was_put_before_a_fault_is_kept);
 	suite_add_tcase(suite, tc);
