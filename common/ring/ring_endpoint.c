@@ -172,6 +172,21 @@ take_fd(struct ring_control_message *m, unsigned i)
 	return fd;
 }
 
+/*
+ * What a former life left behind, or the broker forged: only memory made anew
+ * can be attached to, so the broker is told.
+ */
+static const char *
+give_up(struct ring_endpoint *e, int err, const char *reason)
+{
+	if (err == -EBADMSG) {
+		(void)ring_control_send_text(
+		    e->sock, RING_CONTROL_POISONED, reason);
+		e->is_poisoned = true;
+	}
+	return reason;
+}
+
 static const char *
 on_grant(struct ring_endpoint *e)
 {
@@ -194,7 +209,8 @@ on_grant(struct ring_endpoint *e)
 	    identity, e->role, m->fds[1], m->fds[0], &bells, &e->link);
 	if (err != 0) {
 		bell_close(&bells);
-		return "the link's memory is not what the broker said";
+		return give_up(
+		    e, err, "the link's memory is not what the broker said");
 	}
 	if (m->fd_count > 4)
 		e->stats_fd = take_fd(m, 4);
@@ -219,7 +235,8 @@ on_lane(struct ring_endpoint *e)
 	if (err == -EEXIST)
 		return "the broker opened a lane twice";
 	if (err != 0)
-		return "a lane's memory is not what the broker said";
+		return give_up(
+		    e, err, "a lane's memory is not what the broker said");
 	if (e->state == ATTACHED)
 		e->callbacks.lane_opened(e->context,
 		    (enum ring_direction)lane->direction, &lane->geometry);

@@ -77,6 +77,25 @@ collect(struct msghdr *msg, int *fds)
 	return count;
 }
 
+/*
+ * Who closes with words of ours unread resets the connection.  That is told
+ * once, and before the last words of its own, which may say why.
+ */
+static ssize_t
+receive(int sock, struct msghdr *msg)
+{
+	bool is_reset = false;
+	ssize_t got;
+
+	for (;;) {
+		got = recvmsg(sock, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (got == -1 && errno == ECONNRESET && !is_reset)
+			is_reset = true;
+		else if (got != -1 || errno != EINTR)
+			return got;
+	}
+}
+
 ssize_t
 fdpass_recv(int sock, void *message, size_t capacity, int *out_fds,
     unsigned max, unsigned *out_count)
@@ -93,9 +112,7 @@ fdpass_recv(int sock, void *message, size_t capacity, int *out_fds,
 	size_t count;
 	ssize_t got;
 
-	do
-		got = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (got == -1 && errno == EINTR);
+	got = receive(sock, &msg);
 	if (got == -1)
 		return -errno;
 

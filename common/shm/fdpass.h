@@ -28,7 +28,8 @@ int fdpass_send(int sock, const void *message, size_t length, const int *fds,
  * The descriptors become the caller's.  Returns the message's length, 0 at
  * the end of the stream, or -errno (-EMSGSIZE: longer than `capacity`, or
  * more descriptors than `max`; the message is consumed and its descriptors
- * are closed).
+ * are closed).  What a peer sent before it closed comes before its end, also
+ * when it had not read all.
  */
 ssize_t fdpass_recv(int sock, void *message, size_t capacity, int *out_fds,
     unsigned max, unsigned *out_count);

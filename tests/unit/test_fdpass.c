@@ -154,6 +154,27 @@ START_TEST(a_flood_of_descriptors_leaks_nothing)
 }
 END_TEST
 
+START_TEST(last_words_arrive_though_the_peer_did_not_read)
+{
+	struct wire wire = open_wire();
+	char buffer[16];
+	unsigned count;
+	int fds[1];
+
+	ck_assert_int_eq(fdpass_send(wire.receiver, "unread", 6, NULL, 0), 0);
+	ck_assert_int_eq(fdpass_send(wire.sender, "why", 3, NULL, 0), 0);
+	close(wire.sender);
+	wire.sender = -1;
+	ck_assert_int_eq(
+	    fdpass_recv(wire.receiver, buffer, sizeof(buffer), fds, 1, &count),
+	    3);
+	ck_assert_int_eq(
+	    fdpass_recv(wire.receiver, buffer, sizeof(buffer), fds, 1, &count),
+	    0);
+	close_wire(&wire);
+}
+END_TEST
+
 START_TEST(never_blocks_and_tells_the_end)
 {
 	struct wire wire = open_wire();
@@ -187,6 +208,7 @@ main(void)
 	tcase_add_test(tc, messages_keep_their_borders);
 	tcase_add_test(tc, too_much_is_refused_whole_and_leaks_nothing);
 	tcase_add_test(tc, a_flood_of_descriptors_leaks_nothing);
+	tcase_add_test(tc, last_words_arrive_though_the_peer_did_not_read);
 	tcase_add_test(tc, never_blocks_and_tells_the_end);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

@@ -1277,6 +1277,42 @@ START_TEST(what_was_accepted_survives_a_poisoned_link)
 }
 END_TEST
 
+/* 0: who it is; 1: a lane that it sends */
+#define DAMAGES 2
+
+static void
+damage(struct ring_link *link, int what)
+{
+	const size_t place[DAMAGES] = {
+		offsetof(struct ring_side_header, magic),
+		RING_SIDE_PRODUCERS + offsetof(struct ring_lane_producer, name),
+	};
+	uint8_t *side = (uint8_t *)ring_link_notes(link) - RING_SIDE_NOTES;
+
+	memset(side + place[what], 0x3f, 8);
+}
+
+START_TEST(what_a_program_damaged_and_left_is_made_anew)
+{
+	uint64_t identity;
+
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	identity = log_in();
+	open_lane(&httpd, "cloud");
+	damage(bridge.link, _i);
+	leave(&bridge);
+	/* It is told that it is no good, and tells the broker. */
+	connect_to_broker(&bridge, RING_ROLE_BRIDGE, "cloud");
+	ck_assert_ptr_null(bridge.link);
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	grant_all(&bridge);
+	publish(&httpd, 1, "cloud/x", 10, identity);
+	run();
+	ck_assert_uint_eq(receive(&bridge, 99, NULL), 1);
+}
+END_TEST
+
 /* ---- a new broker, and programs that outlived the former one --------------
  */
 
@@ -1572,6 +1608,8 @@ main(void)
 	tcase_add_test(tc, a_hostile_program_loses_its_link_and_harms_nobody);
 	tcase_add_test(tc, what_a_grown_ring_held_survives_a_poisoned_link);
 	tcase_add_test(tc, what_was_accepted_survives_a_poisoned_link);
+	tcase_add_loop_test(
+	    tc, what_a_program_damaged_and_left_is_made_anew, 0, DAMAGES);
 	tcase_add_test(tc, a_lane_reaches_the_bridges_of_its_set_only);
 	tcase_add_test(tc, a_bridge_that_drops_gets_nothing_of_its_own_back);
 	tcase_add_test(tc, properties_are_checked_like_those_of_a_packet);
