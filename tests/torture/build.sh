@@ -5,6 +5,8 @@
 #	programs
 #		all of Weir in DIRECTORY/programs, counted by steps.c, with a
 #		supervisor that starts again at once whatever has died
+#	hostile	hostile: the attacker
+#	asan	all of Weir in DIRECTORY/asan, AddressSanitizer and UBSan
 #	tsan	torture_tsan: ThreadSanitizer
 #	tsan_PLACE	the same with a fault planted there: see plant()
 #
@@ -69,6 +71,20 @@ build_programs() {
 	make -j"$(nproc)" programs
 }
 
+build_hostile() {
+	# shellcheck disable=SC2046
+	"$cc" $FLAGS tests/torture/hostile.c $(ring_sources) -o "$1/hostile"
+}
+
+build_asan() {
+	rm -rf "$1/asan"
+	mkdir -p "$1/asan"
+	source=$(realpath .)
+	cd "$1/asan"
+	"$source/configure" --enable-sanitizers CFLAGS='-O1 -g'
+	make -j"$(nproc)" programs
+}
+
 # plant PLACE DIRECTORY: spoil a copy of the sources, so that a report is due.
 plant() {
 	case $1 in
@@ -108,6 +124,8 @@ build_tsan() {
 case ${1-} in
 tsan) build_tsan "$2" "" ;;
 tsan_*) build_tsan "$2" "${1#tsan_}" ;;
+asan) build_asan "$2" ;;
+hostile) build_hostile "$2" ;;
 programs) build_programs "$2" ;;
 rings) build_rings "$2" ;;
 *) echo "usage: build.sh WHAT DIRECTORY" >&2; exit 64 ;;

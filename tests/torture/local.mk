@@ -1,16 +1,18 @@
 # tests/torture/ - processes killed at every step, hostile peers, races.  Not
 # part of `make check`: ./run-tests runs a bounded form of it.
 
-torture_parts = steps random programs tsan planted
+torture_parts = steps random programs hostile_httpd hostile_bridge tsan planted
 
 EXTRA_DIST += \
 	%D%/README.md \
 	%D%/build.sh \
+	%D%/hostile.c \
 	%D%/roles.c \
 	%D%/roles.h \
 	%D%/run_torture.sh \
 	%D%/steps.c \
 	%D%/steps.h \
+	%D%/torture_hostile.py \
 	%D%/torture_programs.py \
 	%D%/torture_rings.c \
 	%D%/torture_tsan.c \

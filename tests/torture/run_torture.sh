@@ -58,6 +58,25 @@ part_programs() {
 		"$(full_or_smoke 600 60)" "$seed"
 }
 
+# attack ROLE: on the programs in WEIR_BUILD, or on those built for it.
+attack() {
+	build hostile || return
+	if [ -z "${WEIR_BUILD:-}" ]; then
+		build asan || return
+		export WEIR_BUILD="$dir/asan"
+	fi
+	WEIR_HOSTILE="$dir/hostile" tests/torture/torture_hostile.py "$1" \
+		"$(full_or_smoke 600 8)" "$seed"
+}
+
+part_hostile_httpd() {
+	attack httpd
+}
+
+part_hostile_bridge() {
+	attack bridge
+}
+
 part_tsan() {
 	build tsan && "${wrap[@]}" "$dir/torture_tsan" \
 		"$(full_or_smoke 10000000 500000)"
