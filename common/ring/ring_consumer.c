@@ -23,13 +23,21 @@ struct cursor {
 struct ring_consumer {
 	struct ring_consumer_memory m; /* [const] */
 	uint64_t total;                /* [const] bytes of all classes */
+	uint64_t max_payload;          /* [const] of a record */
+
+	/* Of the class that `read` is in. */
+	const uint8_t *region;
+	uint64_t size;
 
 	struct cursor read;     /* the record to look at next */
 	struct cursor finished; /* after the last record stepped over */
 	struct cursor released; /* what our tail says */
 	struct cursor head;     /* last validated value of the peer's head */
 
-	struct ring_record record; /* private copy of the one peeked at */
+	/* Of the record peeked at. */
+	struct cursor after;
+	uint64_t peeked_sequence;
+	uint32_t peeked_length;
 	bool is_peeked;
 
 	uint64_t steps;    /* over records, PADs and SWITCHes, ever */
@@ -91,21 +99,30 @@ refresh_head(struct ring_consumer *c)
 	return 0;
 }
 
-/* Copy the header at `at` once; the compiler may not read it again. */
 static const uint8_t *
-copy_header(const struct ring_consumer *c, struct cursor at,
-    struct ring_record *out_record)
+address_of(const struct ring_consumer *c, struct cursor at)
 {
-	uint64_t offset, size;
-	const uint8_t *place;
+	uint64_t size = ring_class_size(c->m.min_shift, at.class);
 
-	size = ring_class_size(c->m.min_shift, at.class);
-	offset = ring_class_offset(c->m.min_shift, at.class) +
+	return (const uint8_t *)c->m.data +
+	    ring_class_offset(c->m.min_shift, at.class) +
 	    (at.position & (size - 1));
-	place = (const uint8_t *)c->m.data + offset;
+}
+
+static void
+read_in_class(struct ring_consumer *c)
+{
+	c->region = (const uint8_t *)c->m.data +
+	    ring_class_offset(c->m.min_shift, c->read.class);
+	c->size = ring_class_size(c->m.min_shift, c->read.class);
+}
+
+/* Copy the header at `place` once; the compiler may not read it again. */
+static inline void
+copy_header(const uint8_t *place, struct ring_record *out_record)
+{
 	memcpy(out_record, place, sizeof(*out_record));
 	atomic_signal_fence(memory_order_seq_cst);
-	return place;
 }
 
 /*
@@ -141,11 +158,9 @@ step(const struct ring_consumer *c, struct cursor at, uint64_t end,
 }
 
 static const char *
-check_data(const struct ring_consumer *c)
+check_data(const struct ring_consumer *c, const struct ring_record *record)
 {
-	const struct ring_record *record = &c->record;
-
-	if (record->length > ring_consumer_max_payload(c))
+	if (record->length > c->max_payload)
 		return "a record is longer than a quarter of the ring";
 	/*
 	 * PADs are free of the limit: what counts is where the last record
@@ -206,6 +221,8 @@ ring_consumer_new(const struct ring_consumer_memory *m)
 	c->total =
 	    ring_lane_length(m->min_shift, m->classes) - (uint64_t)RING_PAGE;
 	c->read = c->finished = c->released = c->head = cursor_of(tail);
+	c->max_payload = ring_consumer_max_payload(c);
+	read_in_class(c);
 	c->has_sequence = tail == 0;
 	/* relaxed: our own memory */
 	c->limit = atomic_load_explicit(&m->own->limit, memory_order_relaxed);
@@ -227,7 +244,6 @@ ring_peek(struct ring_consumer *consumer, struct ring_record *out_record,
 {
 	struct ring_consumer *c = consumer;
 	const uint8_t *place;
-	struct cursor after;
 	const char *fault;
 
 	if (c->fault != NULL)
@@ -244,19 +260,23 @@ ring_peek(struct ring_consumer *consumer, struct ring_record *out_record,
 								    "its size "
 								    "class");
 
-		place = copy_header(c, c->read, &c->record);
-		fault = step(c, c->read, c->head.position, &c->record, &after);
-		if (fault == NULL && c->record.type == RING_DATA)
-			fault = check_data(c);
+		place = c->region + (c->read.position & (c->size - 1));
+		copy_header(place, out_record);
+		fault =
+		    step(c, c->read, c->head.position, out_record, &c->after);
+		if (fault == NULL && out_record->type == RING_DATA)
+			fault = check_data(c, out_record);
 		if (fault != NULL)
 			return poison(c, fault);
-		if (c->record.type == RING_DATA) {
+		if (out_record->type == RING_DATA) {
 			c->is_peeked = true;
-			*out_record = c->record;
-			*out_payload = place + sizeof(c->record);
+			c->peeked_length = out_record->length;
+			c->peeked_sequence = out_record->sequence;
+			*out_payload = place + sizeof(*out_record);
 			return 1;
 		}
-		c->read = after;
+		c->read = c->after;
+		read_in_class(c);
 		c->steps++;
 	}
 	return 0;
@@ -275,12 +295,12 @@ ring_next(struct ring_consumer *consumer)
 
 	BUG_ON(!c->is_peeked);
 	c->is_peeked = false;
-	c->read.position += ring_record_size(c->record.length);
+	c->read.position = c->after.position;
 	c->finished = c->read;
 	c->steps++;
-	c->sequence = c->record.sequence;
+	c->sequence = c->peeked_sequence;
 	c->has_sequence = true;
-	c->read_bytes += c->record.length;
+	c->read_bytes += c->peeked_length;
 	return word_of(c->read);
 }
 
@@ -314,7 +334,7 @@ walk_bytes(const struct ring_consumer *c, uint64_t position)
 	uint64_t bytes = 0;
 
 	while (at.position < position) {
-		copy_header(c, at, &record);
+		copy_header(address_of(c, at), &record);
 		if (step(c, at, position, &record, &after) != NULL)
 			break;
 		if (record.type == RING_DATA)

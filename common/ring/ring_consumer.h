@@ -57,7 +57,8 @@ void ring_consumer_free(struct ring_consumer *consumer);
  * stepped over (at most a bounded number a call, then 0 as if empty).
  * Returns 1 with the validated header copy and the payload's place in shared
  * memory (copy it once, then parse the copy); 0 when there is none;
- * -EPROTO when the lane is poisoned.
+ * -EPROTO when the lane is poisoned.  Unless it returns 1, *out_record is
+ * not to be used: it may hold a header that was refused.
  */
 int ring_peek(struct ring_consumer *consumer, struct ring_record *out_record,
     const void **out_payload);

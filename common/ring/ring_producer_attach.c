@@ -76,6 +76,7 @@ ring_producer_new(const struct ring_producer_memory *m)
 	if (p == NULL)
 		return NULL;
 	p->m = *m;
+	p->max_payload = ring_producer_max_payload(p);
 	p->claimed = NOTHING_CLAIMED;
 	if (recover(p) != 0) {
 		free(p);

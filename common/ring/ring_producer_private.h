@@ -36,6 +36,7 @@ struct ring_producer {
 	uint8_t *region; /* where it begins */
 	uint64_t size;   /* of the class, a power of 2 */
 	uint64_t entered;
+	uint64_t max_payload; /* [const] of a record, of all classes */
 	struct ring_regions regions;
 
 	uint64_t position;  /* after the last record put */
