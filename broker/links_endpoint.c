@@ -67,6 +67,7 @@ links_endpoint_new(struct links *links, uint32_t id,
 		err = links_memory_adopt(endpoint, &stored);
 		links_stored_close(&stored);
 	} else {
+		links_store_forget_former(&links->store, endpoint);
 		err = links_memory_rebuild(endpoint);
 	}
 	if (err != 0) {

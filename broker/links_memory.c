@@ -329,6 +329,14 @@ keep_adopted(const struct links_endpoint *endpoint)
 	links_store_keep_lane(endpoint, &lane->geometry, lane->fd);
 }
 
+/* Lanes that were not taken over would be found again by the next life. */
+static int
+rebuild_instead(struct links_endpoint *endpoint)
+{
+	links_store_forget_former(&endpoint->links->store, endpoint);
+	return links_memory_rebuild(endpoint);
+}
+
 /*
  * Use what was kept, as it is.  When the configuration wants other rings or
  * another number for the link, records on their way out are carried over.
@@ -359,7 +367,7 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 		    "link=%s reason=\"the configuration wants another: what "
 		    "was on its way to the bridge is carried over\"",
 		    log_quote(endpoint->identity.name));
-		return links_memory_rebuild(endpoint);
+		return rebuild_instead(endpoint);
 	}
 	memcpy(endpoint->identity.instance, stored->identity.instance,
 	    sizeof(endpoint->identity.instance));
@@ -377,7 +385,7 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 fail:
 	log_error("ring_not_adopted", "link=%s error=%s",
 	    log_quote(endpoint->identity.name), log_quote(strerror(-err)));
-	return links_memory_rebuild(endpoint);
+	return rebuild_instead(endpoint);
 }
 
 /*

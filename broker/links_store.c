@@ -257,6 +257,25 @@ links_store_forget(const struct links_endpoint *endpoint)
 }
 
 void
+links_store_forget_former(
+    struct fdstore *store, const struct links_endpoint *endpoint)
+{
+	char prefix[FDSTORE_NAME_MAX + 1];
+	struct fdstore_entry *entry;
+
+	name_of(endpoint, "", prefix);
+	for (size_t i = 0; i < store->count; i++) {
+		entry = &store->entries[i];
+		if (strncmp(entry->name, prefix, strlen(prefix)) != 0)
+			continue;
+		fdstore_remove(entry->name);
+		if (entry->fd != -1)
+			close(entry->fd);
+		entry->fd = -1;
+	}
+}
+
+void
 links_store_clear(struct fdstore *store)
 {
 	for (size_t i = 0; i < store->count; i++) {

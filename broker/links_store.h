@@ -65,6 +65,13 @@ void links_store_forget_lane(const struct links_endpoint *endpoint,
     const struct ring_lane_geometry *geometry);
 void links_store_forget(const struct links_endpoint *endpoint);
 
+/*
+ * Nothing that was inherited for this endpoint is used: have the supervisor
+ * forget it, before new memory is kept under the same names.
+ */
+void links_store_forget_former(
+    struct fdstore *store, const struct links_endpoint *endpoint);
+
 /* What is left was nobody's: bridges that were removed.  Logged. */
 void links_store_clear(struct fdstore *store);
 

@@ -339,6 +339,44 @@ START_TEST(what_is_handed_back_late_has_nothing_twice)
 }
 END_TEST
 
+/* Lanes of the old memory would be found beside those of the new. */
+START_TEST(what_is_replaced_is_not_kept_any_longer)
+{
+	prepare(2);
+	ck_assert(is_kept("ring.httpd.in.1.cloud"));
+	conf.http.ring.capacity = conf.http.ring.max_capacity = 2 * RING_BYTES;
+	restart_broker();
+	ck_assert(is_kept("ring.httpd.in.0."));
+	ck_assert(!is_kept("ring.httpd.in.1.cloud"));
+	ck_assert(!is_kept("ring.httpd.in.2.cloud+plant"));
+	for (size_t i = 0; i < kept_count; i++) {
+		for (size_t j = 0; j < i; j++)
+			ck_assert_str_ne(kept[i].name, kept[j].name);
+	}
+	grant_all(&httpd);
+	ck_assert_int_eq(open_lane(&httpd, "cloud"), 1);
+	restart_broker();
+	ck_assert_int_eq(publish(&httpd, 1, "cloud/x", 10), 0);
+	run();
+	ck_assert_uint_eq(receive(&bridge), 1);
+	forget_images();
+}
+END_TEST
+
+/* Half of it is nothing, and must not take the new memory along. */
+START_TEST(half_of_a_link_is_replaced_and_kept_anew)
+{
+	prepare(2);
+	kill_program(&httpd);
+	fdstore_remove("ring.httpd.out");
+	restart_broker();
+	ck_assert(is_kept("ring.httpd.broker"));
+	ck_assert(is_kept("ring.httpd.out"));
+	ck_assert(is_kept("ring.httpd.in.0."));
+	forget_images();
+}
+END_TEST
+
 /* A peer found to be hostile in a round: what was put into its ring stays. */
 START_TEST(a_round_is_finished_before_a_link_is_given_up)
 {
@@ -413,6 +451,8 @@ main(void)
 	tcase_add_test(tc, new_memory_that_met_old_words_begins_again_too);
 	tcase_add_test(tc, a_ring_that_is_replaced_keeps_what_it_had);
 	tcase_add_test(tc, what_is_handed_back_late_has_nothing_twice);
+	tcase_add_test(tc, what_is_replaced_is_not_kept_any_longer);
+	tcase_add_test(tc, half_of_a_link_is_replaced_and_kept_anew);
 	tcase_add_test(tc, a_round_is_finished_before_a_link_is_given_up);
 	tcase_add_test(tc, what_was_put_before_a_fault_is_kept);
 	suite_add_tcase(suite, tc);
