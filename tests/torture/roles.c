@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/ring/ring_forward.h"
 
 /* Records taken from or put into one lane in one turn. */
 #define TURN_RECORDS 16u
@@ -23,6 +24,7 @@ struct life {
 	struct ring_link *link[WORLD_LINKS]; /* NULL: not this role's */
 	struct ring_producer *publish[WORLD_LANES], *receipts, *bridge;
 	struct ring_consumer *published[WORLD_LANES], *receipt, *bridged;
+	struct ring_forward *forwarded; /* what the bridge's lane has */
 	int epoll_fd;
 	unsigned turns;
 };
@@ -88,6 +90,16 @@ add_consumer(struct life *life, unsigned link, int fd,
 }
 
 static void
+remember_forwarded(struct life *life)
+{
+	life->forwarded =
+	    ring_forward_new(ring_link_forwarded(life->link[1], 0),
+		ring_producer_next_head(life->bridge));
+	if (life->forwarded == NULL)
+		check(life, -ENOMEM, "forwarded");
+}
+
+static void
 attach(struct life *life)
 {
 	struct world *w = life->world;
@@ -112,6 +124,7 @@ attach(struct life *life)
 		    life, 0, w->receipts_fd, world_receipts(), &life->receipts);
 		add_producer(
 		    life, 1, w->bridge_fd, world_lane(0, ""), &life->bridge);
+		remember_forwarded(life);
 		break;
 	default:
 		add_consumer(
@@ -263,6 +276,26 @@ is_done_httpd(struct life *life)
 /* ---- broker --------------------------------------------------------------
  */
 
+/* Once, whatever died: the lane itself says what it has. */
+static bool
+has(const struct life *life, const struct world_stamp *stamp)
+{
+	return ring_forward_has(
+	    life->forwarded, 0, (uint32_t)stamp->lane, stamp->number);
+}
+
+static void
+put(struct life *life, struct ring_producer *producer,
+    const struct ring_record *record, const void *body, size_t length)
+{
+	void *payload;
+
+	check(life, ring_claim(producer, length, &payload),
+	    "claim after has_room");
+	memcpy(payload, body, length);
+	ring_put(producer, record);
+}
+
 /* Forward one message and its receipt, if both have room. */
 static bool
 forward(struct life *life, const struct ring_record *record, const void *copy,
@@ -273,19 +306,17 @@ forward(struct life *life, const struct ring_record *record, const void *copy,
 		.source_lane = (uint16_t)stamp->lane,
 		.source_sequence = record->sequence,
 	};
-	void *payload;
+	const bool has_it = has(life, stamp);
 
-	if (!ring_producer_has_room(life->bridge, record->length) ||
-	    !ring_producer_has_room(life->receipts, sizeof(*stamp)))
+	if (!ring_producer_has_room(life->receipts, sizeof(*stamp)) ||
+	    (!has_it && !ring_producer_has_room(life->bridge, record->length)))
 		return false;
-	check(life, ring_claim(life->bridge, record->length, &payload),
-	    "claim after has_room");
-	memcpy(payload, copy, record->length);
-	ring_put(life->bridge, &out);
-	check(life, ring_claim(life->receipts, sizeof(*stamp), &payload),
-	    "claim a receipt after has_room");
-	memcpy(payload, stamp, sizeof(*stamp));
-	ring_put(life->receipts, &out);
+	if (!has_it) {
+		put(life, life->bridge, &out, copy, record->length);
+		ring_forward_note(life->forwarded, 0, (uint32_t)stamp->lane,
+		    record->sequence);
+	}
+	put(life, life->receipts, &out, stamp, sizeof(*stamp));
 	return true;
 }
 
@@ -322,6 +353,8 @@ forward_lane(struct life *life, unsigned lane)
 			word = next;
 	}
 	/* Downstream, the receipts, and only then the tail. */
+	ring_forward_fill(
+	    life->forwarded, ring_producer_next_head(life->bridge));
 	moved = ring_commit(life->bridge, clock_now_ns());
 	moved |= ring_commit(life->receipts, clock_now_ns());
 	moved |= release(consumer, word, count);

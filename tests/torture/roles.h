@@ -6,9 +6,9 @@
  *
  *	httpd    sends each lane's messages, takes the receipts; opens its
  *	         second lane when half of the first has been sent
- *	broker   takes a message when its receipt and the bridge have room;
- *	         commits both, then gives back whole groups
- *	bridged  tells the remote, then gives back whole groups
+ *	broker   takes a message when its receipt and the bridge have room, or
+ *	         the bridge has it already; commits both, then gives back
+ *	bridged  tells the remote, then gives back
  *
  * All three shrink what they produce as they go.
  */
