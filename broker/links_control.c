@@ -256,9 +256,12 @@ on_open_lane(
 	if (lane == -EEXIST)
 		return; /* it was told already */
 	if (lane < 0) {
-		log_warning("lane_refused", "link=%s set=%s reason=%s",
-		    log_quote(endpoint->identity.name), log_quote(message.set),
-		    log_quote(reason));
+		/* A program that asks for ever shall not fill the log. */
+		if (token_bucket_take(&endpoint->refused_lines, 1,
+			loop_now_ns(endpoint->links->loop)) == 0)
+			log_warning("lane_refused", "link=%s set=%s reason=%s",
+			    log_quote(endpoint->identity.name),
+			    log_quote(message.set), log_quote(reason));
 		links_connection_send_text(connection,
 		    RING_CONTROL_LANE_REFUSED, message.set, reason,
 		    strlen(reason));

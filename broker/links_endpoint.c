@@ -18,6 +18,10 @@
 #include "common/base/log.h"
 #include "common/shm/memfd.h"
 
+/* Of the log, about lanes that were refused; a link has 32. */
+#define REFUSED_LINES_A_SECOND 1
+#define REFUSED_LINES_AT_ONCE 40
+
 static void
 close_fd(int *fd)
 {
@@ -47,6 +51,8 @@ links_endpoint_new(struct links *links, uint32_t id,
 	endpoint->bridge = bridge;
 	endpoint->bridge_number = bridge_number;
 	endpoint->ring = bridge == NULL ? &conf->http.ring : &bridge->ring;
+	token_bucket_init(&endpoint->refused_lines, REFUSED_LINES_A_SECOND,
+	    REFUSED_LINES_AT_ONCE, loop_now_ns(links->loop));
 	endpoint->own_fd = endpoint->peer_fd = endpoint->pidfd = -1;
 	endpoint->output.fd = -1;
 	endpoint->bells = (struct bell_fds){ -1, -1, -1 };

@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "broker/links_output.h"
+#include "common/base/token_bucket.h"
 #include "common/conf/conf.h"
 #include "common/msg/record.h"
 #include "common/net/loop.h"
@@ -111,6 +112,7 @@ struct links_endpoint {
 	uint32_t first_answer, answer_count;
 	uint32_t auth_pending; /* checks under way */
 	uint64_t attaches, poisoned;
+	struct token_bucket refused_lines; /* of the log, about lanes */
 };
 
 /* Each open lane; one that was closed leaves a gap. */

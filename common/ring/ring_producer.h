@@ -154,7 +154,7 @@ bool ring_producer_is_drained(struct ring_producer *producer);
 bool ring_producer_drop_oldest(struct ring_producer *producer, size_t length);
 
 /*
- * Shrink what stands nearly empty, give memory back that is not used, and
+ * Shrink what is empty and was nearly so, give memory back that is not used, and
  * let growth be tried again that failed.  Call it every RING_TEND_NS while
  * ring_producer_needs_tending(), with everything committed; an idle lane is
  * back in its smallest class after three calls.

@@ -186,7 +186,9 @@ ring_producer_commit_class(struct ring_producer *p)
 
 /*
  * The class that is enough for what was there since the last call, if that
- * was little for a while; -1: stay.
+ * was little for a while and nothing is left of it; -1: stay.  With records
+ * unreleased larger classes might stay used, and a consumer that stands still
+ * would keep the lane below its maximum.
  */
 static int
 find_smaller(struct ring_producer *p)
@@ -194,7 +196,7 @@ find_smaller(struct ring_producer *p)
 	uint64_t peak = p->peak;
 
 	p->peak = p->committed - p->tail;
-	if (peak > p->size / SPARSE_PART || p->position != p->committed) {
+	if (peak > p->size / SPARSE_PART || p->position != p->tail) {
 		p->sparse_calls = 0;
 		return -1;
 	}
