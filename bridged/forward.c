@@ -7,6 +7,7 @@
 
 #include "bridged/counters.h"
 #include "common/base/clock.h"
+#include "common/mqtt/trail.h"
 
 /* Records of one turn; then the loop looks at its sockets again. */
 #define TURN_RECORDS 64
@@ -60,12 +61,25 @@ forward_fini(struct forward *forward)
 	*forward = (struct forward){ 0 };
 }
 
+/* The broker keeps to itself what came from there; last known counts. */
+static void
+say_remote(struct forward *forward)
+{
+	uint64_t id[2];
+
+	if (forward->ring != NULL && forward->is_up) {
+		trail_id(slice_of_string(forward->limits.weir_id), id);
+		ring_consumer_set_remote_id(forward->ring, id);
+	}
+}
+
 void
 forward_attach(
     struct forward *forward, struct ring_consumer *ring, const char *self)
 {
 	inflight_clear(&forward->inflight);
 	forward->ring = ring;
+	say_remote(forward);
 	forward->may_have_lost =
 	    forward->conf->overflow == CONF_OVERFLOW_DROP_OLDEST;
 	forward->outgoing.self = self;
@@ -136,6 +150,7 @@ forward_up(struct forward *forward, const struct remote_limits *limits)
 	forward->limits = *limits;
 	forward->outgoing.limits = &forward->limits;
 	forward->is_up = true;
+	say_remote(forward);
 	forward->socket_is_full = false;
 	forward->not_before_ns = 0;
 	if (limits->session_present) {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "bridged/counters.h"
-#include "bridged/trail.h"
+#include "common/mqtt/trail.h"
 #include "common/msg/record.h"
 #include "common/msg/topic.h"
 

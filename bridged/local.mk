@@ -39,9 +39,8 @@ libbridged_a_SOURCES = \
 	%D%/report.c \
 	%D%/report.h \
 	%D%/session.c \
-	%D%/session.h \
-	%D%/trail.c \
-	%D%/trail.h
+	%D%/session.h
+
 libbridged_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 
 %C%_weir_bridged_SOURCES  = %D%/main.c

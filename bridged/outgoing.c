@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bridged/counters.h"
-#include "bridged/trail.h"
+#include "common/mqtt/trail.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/msg/record.h"

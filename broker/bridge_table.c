@@ -11,6 +11,7 @@
 #include "broker/rcu.h"
 #include "common/base/bug.h"
 #include "common/conf/conf.h"
+#include "common/mqtt/trail.h"
 #include "common/msg/topic.h"
 
 struct filter {
@@ -32,6 +33,7 @@ struct bridge_table {
 	uint64_t reliable;
 	uint64_t rejecting;
 	_Atomic(struct filters *) filters; /* [rcu], written by one thread */
+	_Atomic uint64_t remotes[CONF_MAX_BRIDGES][2]; /* by the links thread */
 };
 
 static void
@@ -231,6 +233,37 @@ bridge_table_match(const struct bridge_table *table, struct slice topic)
 	    atomic_load_explicit(&table->filters, memory_order_acquire), topic);
 	rcu_leave();
 	return bridges;
+}
+
+void
+bridge_table_set_remote(
+    struct bridge_table *table, unsigned bridge, const uint64_t id[2])
+{
+	/* relaxed: half of an old and half of a new one is nobody's */
+	for (unsigned i = 0; i < 2; i++)
+		atomic_store_explicit(
+		    &table->remotes[bridge][i], id[i], memory_order_relaxed);
+}
+
+uint64_t
+bridge_table_unseen(
+    const struct bridge_table *table, uint64_t bridges, struct slice properties)
+{
+	uint64_t id[2], unseen = bridges;
+	unsigned bridge;
+
+	if (properties.len == 0)
+		return bridges;
+	for (uint64_t left = bridges; left != 0; left &= left - 1) {
+		bridge = (unsigned)__builtin_ctzll(left);
+		/* relaxed: as in bridge_table_set_remote() */
+		for (unsigned i = 0; i < 2; i++)
+			id[i] = atomic_load_explicit(
+			    &table->remotes[bridge][i], memory_order_relaxed);
+		if (trail_has(properties, id))
+			unseen &= ~(left & -left);
+	}
+	return unseen;
 }
 
 unsigned

@@ -38,6 +38,18 @@ int bridge_table_replace(struct bridge_table *table, const struct conf *conf);
 uint64_t bridge_table_match(
     const struct bridge_table *table, struct slice topic);
 
+/*
+ * The Weir that a bridge's remote is, 0 0 for none.  The links thread; what
+ * is asked from now on goes by it.
+ */
+void bridge_table_set_remote(
+    struct bridge_table *table, unsigned bridge, const uint64_t id[2]);
+
+/* Those of `bridges` whose remote a message with these properties has not
+ * passed: see common/mqtt/trail.h. */
+uint64_t bridge_table_unseen(const struct bridge_table *table, uint64_t bridges,
+    struct slice properties);
+
 unsigned bridge_table_count(const struct bridge_table *table);
 
 /* Those of `bridges` whose overflow policy is stall or reject. */

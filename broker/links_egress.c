@@ -323,6 +323,22 @@ has_recovered(struct links *links, unsigned bridge)
 	    capacity_of(output) / 8;
 }
 
+/* Said by the bridge once it is connected, and kept when it is not. */
+static void
+note_remote(struct links *links, unsigned bridge)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+	uint64_t id[2];
+
+	if (output->producer == NULL)
+		return;
+	ring_producer_remote_id(output->producer, id);
+	if (id[0] == output->remote_id[0] && id[1] == output->remote_id[1])
+		return;
+	memcpy(output->remote_id, id, sizeof(id));
+	bridge_table_set_remote(links->broker->bridges, bridge, id);
+}
+
 void
 links_egress_note_full(struct links *links)
 {
@@ -330,6 +346,7 @@ links_egress_note_full(struct links *links)
 	uint64_t full = 0;
 
 	for (uint32_t i = 1; i < links->endpoint_count; i++) {
+		note_remote(links, i - 1);
 		output = &links->endpoints[i]->output;
 		if (output->lacking_since_ns == 0 && is_short(links, i - 1))
 			links_output_lacks(output, links->now_ns, NULL);

@@ -47,7 +47,9 @@ find_destinations(struct links_incoming *in)
 	uint64_t wanted, all_reliable;
 
 	all_reliable = bridge_table_reliable(table, UINT64_MAX);
-	wanted = bridge_table_match(table, in->message.topic);
+	wanted = bridge_table_unseen(table,
+	    bridge_table_match(table, in->message.topic),
+	    in->message.properties);
 	if (in->endpoint->bridge_number >= 0)
 		wanted &= ~(UINT64_C(1) << in->endpoint->bridge_number);
 	in->droppable = wanted & ~all_reliable;

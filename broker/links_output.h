@@ -39,6 +39,8 @@ struct links_output {
 	 */
 	const void *waiter;
 
+	uint64_t remote_id[2]; /* of the Weir that it leads to, as it says */
+
 	/* The episode of want of room that may be going on. */
 	uint64_t lacking_since_ns; /* 0: the last record found room */
 	uint64_t episode_ns;       /* when it was logged; 0: none */

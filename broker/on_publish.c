@@ -285,6 +285,9 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 	if (!may_publish(publish->topic))
 		return refuse(client, publish, MQTT_NOT_AUTHORIZED);
 	bridges = bridge_table_match(worker->broker->bridges, publish->topic);
+	if (client->version == MQTT_5)
+		bridges = bridge_table_unseen(
+		    worker->broker->bridges, bridges, publish->properties.raw);
 	client->held_for = bridges;
 	/* MQTT 3 knows no Receive Maximum: it waits instead. */
 	if (publish->qos != 0 &&

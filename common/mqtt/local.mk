@@ -18,4 +18,6 @@ libmqtt_a_SOURCES = \
 	%D%/reason.c \
 	%D%/reason.def \
 	%D%/reason.h \
+	%D%/trail.c \
+	%D%/trail.h \
 	%D%/wire.h

@@ -490,6 +490,16 @@ ring_consumer_set_remote(struct ring_consumer *consumer, uint64_t in_flight,
 	atomic_store_explicit(&own->remote_up, is_up, memory_order_relaxed);
 }
 
+void
+ring_consumer_set_remote_id(
+    struct ring_consumer *consumer, const uint64_t id[2])
+{
+	/* relaxed: half of an old and half of a new one is nobody's */
+	for (unsigned i = 0; i < 2; i++)
+		atomic_store_explicit(&consumer->m.own->remote_id[i], id[i],
+		    memory_order_relaxed);
+}
+
 bool
 ring_consumer_is_poisoned(const struct ring_consumer *consumer)
 {

@@ -127,6 +127,13 @@ bool ring_consumer_has_padding(const struct ring_consumer *consumer);
 void ring_consumer_set_remote(struct ring_consumer *consumer,
     uint64_t in_flight, uint64_t window, bool is_up);
 
+/*
+ * The instance of the Weir that the remote is (two words, 0 0: it is none, or
+ * was not there yet).  The producer sends nothing there that came from it.
+ */
+void ring_consumer_set_remote_id(
+    struct ring_consumer *consumer, const uint64_t id[2]);
+
 bool ring_consumer_is_poisoned(const struct ring_consumer *consumer);
 const char *ring_consumer_fault(const struct ring_consumer *consumer);
 

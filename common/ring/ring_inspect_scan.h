@@ -3,8 +3,9 @@
 /*
  * ring_inspect_scan - find the ring memory of a host in /proc.
  *
- * Used by the files that look from outside.  Each memfd is found once, whoever holds it,
- * and opened read-only; headers are checked, everything behind them is not.
+ * Used by the files that look from outside.  Each memfd is found once, whoever
+ * holds it, and opened read-only; headers are checked, everything behind them
+ * is not.
  */
 
 #ifndef WEIR_COMMON_RING_RING_INSPECT_SCAN_H

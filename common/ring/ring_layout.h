@@ -240,11 +240,12 @@ struct ring_lane_consumer {
 	_Alignas(128) _Atomic uint64_t limit;
 
 	_Alignas(128) _Atomic uint64_t bytes; /* payload bytes released */
-	_Atomic uint64_t bad;         /* records that poisoned the lane */
-	_Atomic uint64_t released_ns; /* time of the last release */
-	_Atomic uint64_t in_flight;   /* unacknowledged at the remote */
-	_Atomic uint64_t window;      /* most it lets be in flight */
-	_Atomic uint64_t remote_up;   /* 1: connected to its remote */
+	_Atomic uint64_t bad;          /* records that poisoned the lane */
+	_Atomic uint64_t released_ns;  /* time of the last release */
+	_Atomic uint64_t in_flight;    /* unacknowledged at the remote */
+	_Atomic uint64_t window;       /* most it lets be in flight */
+	_Atomic uint64_t remote_up;    /* 1: connected to its remote */
+	_Atomic uint64_t remote_id[2]; /* instance of a remote Weir, or 0 */
 };
 
 _Static_assert(offsetof(struct ring_lane_consumer, slot) == 64, "tail slots");

@@ -372,6 +372,16 @@ ring_producer_tail(struct ring_producer *producer)
 	return RING_WORD(p->tail, ring_regions_class_of(&p->regions, p->tail));
 }
 
+void
+ring_producer_remote_id(
+    const struct ring_producer *producer, uint64_t out_id[2])
+{
+	/* relaxed: as in ring_consumer_set_remote_id() */
+	for (unsigned i = 0; i < 2; i++)
+		out_id[i] = atomic_load_explicit(
+		    &producer->m.peer->remote_id[i], memory_order_relaxed);
+}
+
 uint64_t
 ring_producer_sequence(const struct ring_producer *producer)
 {

@@ -139,6 +139,10 @@ uint64_t ring_producer_used_bytes(struct ring_producer *producer);
 /* The position word of the consumer's tail, the last one that was valid. */
 uint64_t ring_producer_tail(struct ring_producer *producer);
 
+/* What ring_consumer_set_remote_id() said; any value is harmless. */
+void ring_producer_remote_id(
+    const struct ring_producer *producer, uint64_t out_id[2]);
+
 /* Sequence of the last record put (0: none yet). */
 uint64_t ring_producer_sequence(const struct ring_producer *producer);
 
@@ -154,8 +158,8 @@ bool ring_producer_is_drained(struct ring_producer *producer);
 bool ring_producer_drop_oldest(struct ring_producer *producer, size_t length);
 
 /*
- * Shrink what is empty and was nearly so, give memory back that is not used, and
- * let growth be tried again that failed.  Call it every RING_TEND_NS while
+ * Shrink what is empty and was nearly so, give memory back that is not used,
+ * and let growth be tried again that failed.  Call it every RING_TEND_NS while
  * ring_producer_needs_tending(), with everything committed; an idle lane is
  * back in its smallest class after three calls.
  * Returns true if something changed that the peer or the owner may act on:

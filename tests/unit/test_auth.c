@@ -227,6 +227,7 @@ identity_at_start(const char *user, const char *password)
 	ck_assert_ptr_nonnull(auth);
 	check(user, password, &request);
 	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+	auth_request_fini(&request);
 	return request.identity;
 }
 

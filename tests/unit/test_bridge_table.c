@@ -3,6 +3,7 @@
 #include "broker/bridge_table.h"
 
 #include "common/conf/conf.h"
+#include "common/mqtt/trail.h"
 #include "tests/unit/unit.h"
 
 static char empty[] = "", all[] = "#", b[] = "bridge/#", plus[] = "a/+/c";
@@ -52,6 +53,37 @@ START_TEST(finds_every_bridge_that_wants_a_topic)
 	ck_assert_uint_eq(match(table, "a/b/c"), 0x1 | 0x4);
 	ck_assert_uint_eq(match(table, "other"), 0x4);
 	ck_assert_uint_eq(match(table, "$SYS/x"), 0);
+	bridge_table_free(table);
+}
+END_TEST
+
+START_TEST(leaves_out_bridges_to_where_a_message_came_from)
+{
+	static const char hex[] = "0123456789abcdef00000000000000ff";
+	static const uint64_t none[2] = { 0, 0 };
+	struct bridge_table *table = bridge_table_new(&conf);
+	uint8_t bytes[64];
+	struct slice properties;
+	uint64_t id[2];
+
+	properties = slice_of(bytes, trail_add(slice_of(NULL, 0), hex, bytes));
+	ck_assert(trail_id(slice_of_string(hex), id));
+	ck_assert_uint_eq(id[0], UINT64_C(0x0123456789abcdef));
+	ck_assert_uint_eq(id[1], 0xff);
+	ck_assert(!trail_id(slice_of_string("0123"), id));
+	ck_assert(
+	    !trail_id(slice_of_string("0123456789ABCDEF00000000000000FF"), id));
+	ck_assert(trail_id(slice_of_string(hex), id));
+
+	ck_assert_uint_eq(bridge_table_unseen(table, 5, properties), 5);
+	bridge_table_set_remote(table, 2, id);
+	ck_assert_uint_eq(bridge_table_unseen(table, 5, properties), 1);
+	ck_assert_uint_eq(bridge_table_unseen(table, 5, slice_of(NULL, 0)), 5);
+	id[1]++;
+	bridge_table_set_remote(table, 2, id);
+	ck_assert_uint_eq(bridge_table_unseen(table, 5, properties), 5);
+	bridge_table_set_remote(table, 2, none);
+	ck_assert_uint_eq(bridge_table_unseen(table, 5, properties), 5);
 	bridge_table_free(table);
 }
 END_TEST
@@ -145,6 +177,7 @@ main(void)
 
 	tcase_add_test(tc, takes_the_filters_of_another_configuration);
 	tcase_add_test(tc, finds_every_bridge_that_wants_a_topic);
+	tcase_add_test(tc, leaves_out_bridges_to_where_a_message_came_from);
 	tcase_add_test(tc, the_local_prefix_stands_before_the_filter);
 	tcase_add_test(tc, stall_and_reject_are_the_reliable_policies);
 	tcase_add_test(tc, bridges_have_names_and_filters);

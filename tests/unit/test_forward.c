@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bridged/counters.h"
-#include "bridged/trail.h"
+#include "common/mqtt/trail.h"
 #include "common/base/clock.h"
 #include "common/mqtt/properties.h"
 #include "common/msg/record.h"

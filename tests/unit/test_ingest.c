@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "bridged/counters.h"
-#include "bridged/trail.h"
+#include "common/mqtt/trail.h"
 #include "common/base/clock.h"
 #include "common/msg/record.h"
 #include "common/shm/memfd.h"

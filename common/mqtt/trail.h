@@ -6,13 +6,16 @@
  * Each bridge adds a user property "weir-via" with the instance of its own
  * broker to what it forwards over MQTT 5.0.  A message is not sent to a Weir
  * that is in its trail, and one that comes with ourselves in it is dropped:
- * a ring of bridges, of whatever length, carries a message round once.
+ * a ring of bridges, of whatever length, carries a message round once.  The
+ * broker does not even put it into the ring of a bridge to where it came from:
+ * two Weirs whose rings are full of each other's messages would wait for each
+ * other.
  *
  * Pure functions over property bytes as in common/msg/record.h.
  */
 
-#ifndef WEIR_BRIDGED_TRAIL_H
-#define WEIR_BRIDGED_TRAIL_H
+#ifndef WEIR_COMMON_MQTT_TRAIL_H
+#define WEIR_COMMON_MQTT_TRAIL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,6 +33,15 @@
  * them and 4 bytes more.
  */
 bool trail_is_sound(struct slice properties, uint8_t *scratch);
+
+/*
+ * An instance as two words; false (and 0 0) if `hex` is not 32 hexadecimal
+ * digits, as every Weir's are.
+ */
+bool trail_id(struct slice hex, uint64_t out_id[2]);
+
+/* Is that instance in the trail of sound properties?  0 0 never is. */
+bool trail_has(struct slice properties, const uint64_t id[2]);
 
 /* Is `id` in the trail of sound properties?  An empty id never is. */
 bool trail_contains(struct slice properties, const char *id);
