@@ -42,8 +42,13 @@ class Sub:
         weir.wait_for("mosquitto_sub has subscribed", heard)
 
     def all_lines(self):
+        """Those that are whole: a long one is written in pieces."""
         with open(self.path, errors="replace") as f:
-            return f.read().splitlines()
+            return [
+                line.rstrip("\n")
+                for line in f.read().splitlines(keepends=True)
+                if line.endswith("\n")
+            ]
 
     def lines(self):
         return [line for line in self.all_lines() if "READY" not in line]
