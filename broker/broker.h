@@ -31,11 +31,15 @@
 /* As many as conf_keys.def allows. */
 #define BROKER_MAX_LISTENERS 64
 
+struct backlogs;
+struct commit;
 struct links;
 struct loop;
+struct recovered;
 struct retained;
 struct router;
 struct stats;
+struct store;
 struct subscription_tree;
 struct worker;
 
@@ -57,6 +61,13 @@ struct broker {
 	uint64_t started_ns;
 	struct router *links_router; /* the links thread's, see route.h */
 
+	/* The journal; all NULL with durability = "none". */
+	struct store *store;
+	struct commit *commit;
+	struct backlogs *backlogs;
+	struct recovered *recovered;  /* until the links have started */
+	_Atomic uint64_t next_cursor; /* see broker_new_cursor() */
+
 	/* Of the links thread, made by links_new(); outlives all messages. */
 	struct message_pools *links_messages;
 
@@ -67,6 +78,14 @@ struct broker {
 };
 
 struct service;
+
+/* A number that no session and no bridge ever had.  Any thread. */
+static inline uint64_t
+broker_new_cursor(struct broker *broker)
+{
+	return atomic_fetch_add_explicit(
+	    &broker->next_cursor, 1, memory_order_relaxed);
+}
 
 /*
  * Make all parts and start the threads.  Main thread.

@@ -153,6 +153,14 @@ void client_resume(struct client *client, enum client_pause why);
 bool client_acknowledge(struct client *client, enum mqtt_packet_type type,
     uint16_t packet_id, enum mqtt_reason reason);
 
+/*
+ * Send these bytes, a whole packet, once `ticket` is settled (commit.h), in
+ * line with the acknowledgements that wait.  If it fails, the connection is
+ * closed instead.  False: the client is over.
+ */
+bool client_answer_after(struct client *client, uint64_t ticket,
+    const uint8_t *bytes, size_t length);
+
 /* "10.0.0.7:40123", for a log line. */
 const char *client_address(
     const struct client *client, char text[LISTENER_ADDRESS_SIZE]);

@@ -19,6 +19,7 @@
 
 struct bridge_port;
 struct broker;
+struct commit_member;
 struct links;
 
 /*
@@ -37,6 +38,9 @@ int links_start(struct links *links);
  */
 struct bridge_port *links_port(struct links *links, unsigned index,
     void (*moved)(void *context), void *context);
+
+/* The links thread as a member of the commit (commit.h). */
+void links_commit_member(struct links *links, struct commit_member *out_member);
 
 /*
  * The bridge table has other filters: programs get them, and records that

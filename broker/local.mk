@@ -5,7 +5,7 @@ noinst_LIBRARIES += libbroker.a
 
 BROKER_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS) \
 	$(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
-BROKER_LIBS = libbroker.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
+BROKER_LIBS = libbroker.a libstore.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
 	libstats.a libring.a libshm.a libbase.a $(EVENT_LIBS) $(URCU_LIBS) \
 	$(CONFIG_LIBS) $(SODIUM_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) \
 	$(SECCOMP_LIBS)
@@ -22,6 +22,7 @@ libbroker_a_SOURCES = \
 	%D%/auth_accounts.h \
 	%D%/auth_key.c \
 	%D%/auth_key.h \
+	%D%/backlog.h \
 	%D%/bridge_port.c \
 	%D%/bridge_port.h \
 	%D%/bridge_port_links.h \
@@ -29,8 +30,10 @@ libbroker_a_SOURCES = \
 	%D%/bridge_table.h \
 	%D%/broker.c \
 	%D%/broker.h \
+	%D%/checkpoint.h \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/commit.h \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \
@@ -39,6 +42,7 @@ libbroker_a_SOURCES = \
 	%D%/dispatch.c \
 	%D%/drop_episode.c \
 	%D%/drop_episode.h \
+	%D%/feed.h \
 	%D%/handover.c \
 	%D%/handover.h \
 	%D%/held.c \
@@ -96,6 +100,7 @@ libbroker_a_SOURCES = \
 	%D%/packet_ids.h \
 	%D%/parked.c \
 	%D%/rcu.h \
+	%D%/recover.h \
 	%D%/retain.c \
 	%D%/retain.h \
 	%D%/retain_job.c \

@@ -18,6 +18,7 @@
 #include "broker/message.h"
 
 struct broker;
+struct commit_item;
 struct router;
 struct session;
 struct worker;
@@ -43,6 +44,16 @@ void router_free(struct router *router);
  */
 unsigned route_local(struct broker *broker, struct worker *worker,
     struct message *message, const struct session *publisher);
+
+/*
+ * With a journal, for QoS 1 and 2: as route_local(), but nothing is delivered
+ * now; the receivers are added to `item`, those whose queue is full are
+ * counted as dropped and left out.  *out_retain_serial: see retain.h, 0 if it
+ * is not retained.  Returns the number of receiving sessions.
+ */
+unsigned route_collect(struct broker *broker, struct worker *worker,
+    struct message *message, const struct session *publisher,
+    struct commit_item *item, uint64_t *out_retain_serial);
 
 /*
  * May one more message be routed now?  False while too many letters of this

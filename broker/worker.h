@@ -33,6 +33,8 @@
 #include "common/net/stream.h"
 
 struct client;
+struct commit_member;
+struct commit_port;
 struct door;
 struct encoder;
 struct router;
@@ -50,6 +52,7 @@ struct worker {
 	unsigned index;
 	struct mailbox *mailbox;
 	struct bridge_port *port;
+	struct commit_port *commit; /* NULL: there is no journal */
 	struct stats_block *counters;
 	struct listener **listeners;
 	struct door *doors; /* a listener's worker and number */
@@ -113,6 +116,10 @@ void worker_drain(struct worker *worker);
 void worker_join(struct worker *worker);
 void worker_end_sessions(struct worker *worker);
 void worker_free(struct worker *worker);
+
+/* The worker as a member of the commit (commit.h). */
+void worker_commit_member(
+    struct worker *worker, struct commit_member *out_member);
 
 /* For bridge_port: windows opened or tickets were committed. */
 void worker_bridges_moved(void *worker);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * backlog - how much of the journal each bridge is behind.
+ *
+ * A message for a bridge is counted when it is sent to the journal, by any
+ * thread, and uncounted when it is in the bridge's ring, by the links thread.
+ * Producers are let through while the count is below `backlog` of the bridge
+ * (and the ring is not the only room: with "0" up to one worker_window).
+ *
+ * Sets of bridges are those of bridge_table.h.
+ */
+
+#ifndef WEIR_BROKER_BACKLOG_H
+#define WEIR_BROKER_BACKLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct backlogs;
+struct conf;
+
+enum backlog_answer {
+	BACKLOG_TAKES,
+	BACKLOG_STALLS,
+	BACKLOG_REJECTS, /* one with overflow = "reject" is full */
+};
+
+/* NULL: no memory. */
+struct backlogs *backlogs_new(const struct conf *conf);
+void backlogs_free(struct backlogs *backlogs);
+
+/*
+ * Counted for all of `bridges` if it TAKES, for none else.  A message larger
+ * than a backlog goes into an empty one.  Those of `droppable` (overflow =
+ * drop_*) that are full are left out of *out_taken instead.
+ */
+enum backlog_answer backlog_offer(struct backlogs *backlogs, uint64_t bridges,
+    size_t weight, uint64_t *out_taken);
+
+/* It was not sent after all. */
+void backlog_withdraw(
+    struct backlogs *backlogs, uint64_t bridges, size_t weight);
+
+/* Links thread: it is in the ring, dropped, or failed. */
+void backlog_passed(struct backlogs *backlogs, unsigned bridge, size_t weight);
+
+/* Links thread, at start: what recovery found. */
+void backlog_set(struct backlogs *backlogs, unsigned bridge, uint64_t bytes);
+
+/* Any thread; relaxed. */
+uint64_t backlog_bytes(const struct backlogs *backlogs, unsigned bridge);
+uint64_t backlog_limit(const struct backlogs *backlogs, unsigned bridge);
+
+/*
+ * Those that were full when somebody asked, and now have room again; asked
+ * once a turn by the links thread, who has the workers told (`moved`).
+ */
+uint64_t backlog_relieved(struct backlogs *backlogs);
+
+#endif

@@ -1,0 +1,8 @@
+# broker/store/ - the journal: what is acknowledged survives.
+
+noinst_LIBRARIES += libstore.a
+
+libstore_a_SOURCES = \
+	%D%/store.h \
+	%D%/store_io.h \
+	%D%/store_record.h

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * store_record - what the records of the journal and of checkpoints mean.
+ *
+ * A record has a kind and a body.  Bodies are little-endian, begin with a
+ * version byte, and are parsed as hostile input: a disk may hand out anything
+ * that has a right checksum, a newer Weir's records too.  Times are
+ * CLOCK_REALTIME, since they outlive a boot.
+ *
+ * All records are idempotent: applied twice, or on top of a state that holds
+ * them already, in order, they come to the same.  Checkpoints rest on that
+ * (store.h).
+ *
+ * Sessions and bridges are `cursors`: numbers that are never given out twice.
+ */
+
+#ifndef WEIR_BROKER_STORE_STORE_RECORD_H
+#define WEIR_BROKER_STORE_STORE_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/slice.h"
+
+/* On disk: never renumbered.  1 to 15 are the store's own. */
+enum store_kind {
+	STORE_BATCH = 1, /* internal: what was committed before, the time */
+	STORE_MESSAGE = 2,
+	STORE_DONE = 3,  /* deliveries that are over */
+	STORE_OPEN = 4,  /* a cursor begins: messages from here on count */
+	STORE_CLOSE = 5, /* it ends, and all that waited for it */
+
+	STORE_START = 16,   /* a broker began: its instance */
+	STORE_SESSION = 17, /* all but subscriptions and messages */
+	STORE_LEAVE = 18,   /* its connection ended */
+	STORE_SUBSCRIBE = 19,
+	STORE_UNSUBSCRIBE = 20,
+	STORE_RELEASED = 21,   /* PUBREL came: the packet id is free */
+	STORE_RECEIVED = 22,   /* PUBREC came: only PUBREL is still due */
+	STORE_UNFINISHED = 23, /* checkpoint: QoS 2 ids from the client */
+	STORE_RETAINED = 24,   /* checkpoint: a retained message */
+	STORE_BRIDGE = 25,     /* a bridge's name and cursor */
+	STORE_SOURCE = 26,     /* checkpoint: last sequence of a lane */
+	STORE_DEAD = 27,       /* a dead letter; not written yet */
+};
+
+enum store_delivery_flag {
+	STORE_RETAIN_FLAG = 0x01, /* RETAIN is set in what is delivered */
+};
+
+/* A message's way to one cursor. */
+struct store_delivery {
+	uint64_t cursor;
+	uint8_t qos;   /* granted; 1 or 2 */
+	uint8_t flags; /* a set of enum store_delivery_flag */
+	uint16_t identifier_count;
+	const uint32_t *identifiers; /* Subscription Identifiers */
+};
+
+/* Where a message came from, if from a lane of a ring. */
+struct store_source {
+	uint32_t link; /* UINT32_MAX: from an MQTT client */
+	uint32_t lane;
+	uint64_t sequence; /* in that lane, of this instance */
+};
+
+struct store_message {
+	uint64_t publisher; /* cursor of the session it came from; 0: none */
+	uint16_t packet_id; /* QoS 2 with a publisher: it is unfinished */
+	uint8_t qos;        /* published with */
+	bool retain;
+	uint64_t retain_serial; /* order among those of one topic */
+	struct store_source source;
+	uint64_t identity;
+	uint64_t created_ns;
+	uint64_t expires_ns; /* UINT64_MAX: never */
+	struct slice topic;
+	struct slice properties; /* wire form, as in common/msg/record.h */
+	struct slice payload;
+	const struct store_delivery *deliveries;
+	size_t delivery_count;
+};
+
+/* Bytes of the body, and the body. */
+size_t store_message_size(const struct store_message *message);
+void store_message_write(const struct store_message *message, void *out);
+
+/*
+ * Take a body apart; slices point into it.  Deliveries (and identifiers, in
+ * one array) are written to the caller's room: if it does not suffice,
+ * -ENOBUFS with the counts that are needed in the two counts.
+ * 0, -EBADMSG, or -ENOTSUP (of a newer version).
+ */
+struct store_message_room {
+	struct store_delivery *deliveries;
+	size_t delivery_count;
+	uint32_t *identifiers;
+	size_t identifier_count;
+};
+int store_message_parse(struct slice body, struct store_message_room *room,
+    struct store_message *out_message);
+
+/* A delivery that is over, or a cursor whose floor has moved. */
+struct store_done {
+	uint64_t cursor;
+	uint64_t sequence; /* of the message; 0: only the floor */
+	uint64_t floor;    /* everything up to it is over; 0: not known */
+};
+
+/* A SESSION body.  Slices point into what was parsed. */
+struct store_session {
+	uint64_t cursor;
+	struct slice client_id;
+	struct slice account; /* name, "" for anonymous */
+	uint64_t expiry_ns;   /* interval; UINT64_MAX: never */
+	uint64_t left_ns;     /* when it was left; 0: it is connected */
+	bool has_will;
+	uint64_t will_delay_ns;
+	uint64_t will_expiry_ns; /* interval; UINT64_MAX: never */
+	uint8_t will_qos;
+	bool will_retain;
+	struct slice will_topic;
+	struct slice will_properties;
+	struct slice will_payload;
+};
+
+struct store_leave {
+	uint64_t cursor;
+	uint64_t left_ns;
+	bool keeps_will; /* else it was published or dropped */
+};
+
+struct store_subscribe { /* also UNSUBSCRIBE: cursor and filter */
+	uint64_t cursor;
+	uint8_t qos;
+	bool no_local;
+	bool retain_as_published;
+	uint32_t identifier; /* 0: none */
+	struct slice filter;
+};
+
+struct store_packet { /* RELEASED: packet_id; RECEIVED: sequence */
+	uint64_t cursor;
+	uint64_t sequence;
+	uint16_t packet_id;
+};
+
+struct store_unfinished {
+	uint64_t cursor;
+	size_t count;
+	uint16_t ids[512]; /* at most; further ones in further records */
+};
+
+struct store_bridge {
+	uint64_t cursor;
+	struct slice name;
+};
+
+struct store_start {
+	uint8_t instance[16];
+	uint64_t wall_ns;
+};
+
+/* RETAINED is a store_message; its sequence is in `source.sequence`. */
+
+/*
+ * Each: bytes written to `out` (as large as *_SIZE_MAX or size() says), and
+ * 0, -EBADMSG or -ENOTSUP from the parser.
+ */
+size_t store_session_size(const struct store_session *session);
+void store_session_write(const struct store_session *session, void *out);
+int store_session_parse(struct slice body, struct store_session *out_session);
+
+#define STORE_SMALL_MAX 1152 /* the largest of the bodies below but filters */
+size_t store_leave_write(const struct store_leave *leave, void *out);
+int store_leave_parse(struct slice body, struct store_leave *out_leave);
+size_t store_packet_write(const struct store_packet *packet, void *out);
+int store_packet_parse(struct slice body, struct store_packet *out_packet);
+size_t store_unfinished_write(
+    const struct store_unfinished *unfinished, void *out);
+int store_unfinished_parse(
+    struct slice body, struct store_unfinished *out_unfinished);
+size_t store_start_write(const struct store_start *start, void *out);
+int store_start_parse(struct slice body, struct store_start *out_start);
+size_t store_source_write(const struct store_source *source, void *out);
+int store_source_parse(struct slice body, struct store_source *out_source);
+
+size_t store_subscribe_size(const struct store_subscribe *subscribe);
+void store_subscribe_write(const struct store_subscribe *subscribe, void *out);
+int store_subscribe_parse(
+    struct slice body, struct store_subscribe *out_subscribe);
+size_t store_bridge_size(const struct store_bridge *bridge);
+void store_bridge_write(const struct store_bridge *bridge, void *out);
+int store_bridge_parse(struct slice body, struct store_bridge *out_bridge);
+
+#endif
