@@ -213,7 +213,8 @@ has_memory_for_lane(const struct links_endpoint *endpoint)
 	uint64_t bytes;
 
 	conf_memory_for(links->broker->conf, 0, 0, &m);
-	bytes = m.windows + m.programs + conf_ring_bytes(endpoint->ring);
+	bytes = m.windows + m.journal + m.programs +
+	    conf_ring_bytes(endpoint->ring);
 	for (uint32_t i = 0; i < links->endpoint_count; i++) {
 		if (links->endpoints[i] != NULL)
 			bytes += ring_bytes(links->endpoints[i]);

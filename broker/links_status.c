@@ -50,6 +50,7 @@ memory(const struct conf *conf)
 	conf_memory_bound(conf, &bound);
 	set(object, "rings", number(bound.rings));
 	set(object, "windows", number(bound.windows));
+	set(object, "journal", number(bound.journal));
 	set(object, "connections", number(bound.connections));
 	set(object, "per_connection", number(bound.per_connection));
 	set(object, "sessions", number(bound.sessions));

@@ -63,7 +63,7 @@ struct term {
 	uint64_t bytes;
 };
 
-#define TERMS 8
+#define TERMS 9
 
 static void
 memory_terms(const struct conf_memory *m, struct term *out_terms)
@@ -71,6 +71,7 @@ memory_terms(const struct conf_memory *m, struct term *out_terms)
 	const struct term terms[TERMS] = {
 		{ "rings", m->rings },
 		{ "windows", m->windows },
+		{ "journal", m->journal },
 		{ "connections", m->connections },
 		{ "sessions", m->sessions },
 		{ "retained", m->retained },

@@ -33,7 +33,8 @@
 
 enum conf_durability {
 	CONF_DURABILITY_NONE,
-	CONF_DURABILITY_PROCESS
+	CONF_DURABILITY_PROCESS,
+	CONF_DURABILITY_DISK
 };
 
 enum conf_qos0 {
@@ -62,6 +63,11 @@ enum conf_reload {
 struct conf_ring {
 	uint64_t capacity;     /* bytes, a power of two */
 	uint64_t max_capacity; /* bytes, a power of two, >= capacity */
+};
+
+struct conf_journal {
+	uint64_t max_bytes;     /* of all its files; >= 4 segments */
+	uint64_t segment_bytes; /* >= 4 times the largest packet's record */
 };
 
 /* per_second 0: no limit; then burst is 0 too. */
@@ -133,7 +139,7 @@ struct conf_bridge {
 	struct conf_rule *receive;
 	size_t receive_count;
 	struct conf_ring ring;
-	uint64_t backlog; /* bytes; 0 in this version */
+	uint64_t backlog; /* bytes; resolved: 0 without a journal */
 	enum conf_overflow overflow;
 	unsigned line;
 };
@@ -143,6 +149,7 @@ struct conf {
 	char *run_dir;
 	char *state_dir;
 	enum conf_durability durability;
+	struct conf_journal journal; /* used if conf_has_journal() */
 	bool allow_anonymous;     /* as written; listeners have it resolved */
 	bool allow_anonymous_set; /* it was written */
 	uint32_t workers;         /* resolved: 1..64 */
@@ -187,6 +194,15 @@ int conf_load(const char *path, struct conf **out_conf, FILE *errors);
 /* Accepts NULL. */
 void conf_free(struct conf *conf);
 
+/* Is there a journal in state_dir/journal? */
+bool conf_has_journal(const struct conf *conf);
+
+/*
+ * Bytes that one thread may have sent to the journal, not settled: the window
+ * of its port (commit_spec.window_bytes).
+ */
+uint64_t conf_commit_window(const struct conf *conf);
+
 /* The bridge of that name, or NULL. */
 const struct conf_bridge *conf_bridge(
     const struct conf *conf, const char *name);
@@ -219,6 +235,7 @@ struct conf_memory {
 	uint64_t rings;          /* all lanes there may be, fully grown */
 	uint64_t first_rings;    /* of them, those that each link has */
 	uint64_t windows;        /* workers x bridges x worker_window */
+	uint64_t journal;        /* its batches, and what bridges read ahead */
 	uint64_t per_connection; /* one connection's buffers at their limits */
 	uint64_t connections;    /* that, times the connections */
 	uint64_t per_session;    /* one session's queue at its limits */

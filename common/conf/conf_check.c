@@ -15,17 +15,13 @@
 
 #define MAX_WORKERS 64
 
-/* Of the largest record: its header, topic and properties beside a payload. */
-#define RECORD_OVERHEAD 1024
-
 #define DEFAULT_PACKET_SIZE (UINT64_C(1) << 20)
 #define MAX_PACKET_SIZE 268435460 /* 5 bytes of header, 2^28 - 1 behind */
 
 #define MQTT_PORT 1883
 
-/* The member, or the group itself where the file has no such member. */
-static config_setting_t *
-at_key(config_setting_t *group, const char *name)
+config_setting_t *
+conf_at_key(config_setting_t *group, const char *name)
 {
 	config_setting_t *member;
 
@@ -35,8 +31,8 @@ at_key(config_setting_t *group, const char *name)
 	return member == NULL ? group : member;
 }
 
-static bool
-is_given(config_setting_t *group, const char *name)
+bool
+conf_is_given(config_setting_t *group, const char *name)
 {
 	return group != NULL && config_setting_get_member(group, name) != NULL;
 }
@@ -52,21 +48,22 @@ check_ring(
     struct conf_reader *reader, config_setting_t *at, struct conf_ring *ring)
 {
 	/* One of the two given: the other's default makes way. */
-	if (!is_given(at, "max_capacity") &&
+	if (!conf_is_given(at, "max_capacity") &&
 	    ring->max_capacity < ring->capacity)
 		ring->max_capacity = ring->capacity;
-	if (!is_given(at, "capacity") && ring->capacity > ring->max_capacity)
+	if (!conf_is_given(at, "capacity") &&
+	    ring->capacity > ring->max_capacity)
 		ring->capacity = ring->max_capacity;
 
 	if (!is_power_of_two(ring->capacity))
-		conf_mistake(reader, at_key(at, "capacity"),
+		conf_mistake(reader, conf_at_key(at, "capacity"),
 		    "capacity must be a power of two, as in 64KiB or 256KiB");
 	if (!is_power_of_two(ring->max_capacity))
-		conf_mistake(reader, at_key(at, "max_capacity"),
+		conf_mistake(reader, conf_at_key(at, "max_capacity"),
 		    "max_capacity must be a power of two, as in 256KiB or "
 		    "16MiB");
 	if (ring->capacity > ring->max_capacity)
-		conf_mistake(reader, at_key(at, "capacity"),
+		conf_mistake(reader, conf_at_key(at, "capacity"),
 		    "capacity is above max_capacity");
 }
 
@@ -77,7 +74,7 @@ check_rate(
 	if (rate->burst == 0)
 		rate->burst = rate->per_second;
 	if (rate->per_second == 0 && rate->burst != 0)
-		conf_mistake(reader, at_key(at, "burst"),
+		conf_mistake(reader, conf_at_key(at, "burst"),
 		    "burst without per_second; give both, or neither for no "
 		    "limit");
 }
@@ -91,7 +88,7 @@ check_bind(struct conf_reader *reader, config_setting_t *at, const char *text,
 		return false;
 	if (parse_host_port(text, out_address) == 0)
 		return true;
-	conf_mistake(reader, at_key(at, "bind"),
+	conf_mistake(reader, conf_at_key(at, "bind"),
 	    "bind is \"%s\"; it must be host:port or [address]:port, as in "
 	    "\"127.0.0.1:1883\"",
 	    text);
@@ -116,7 +113,7 @@ check_account(struct conf_reader *reader, config_setting_t *at,
 	if (at != NULL)
 		account->line = config_setting_source_line(at);
 	if (account->name != NULL && strchr(account->name, ':') != NULL)
-		conf_mistake(reader, at_key(at, "name"),
+		conf_mistake(reader, conf_at_key(at, "name"),
 		    "name has a colon in it, which HTTP cannot transport");
 }
 
@@ -163,11 +160,12 @@ check_prefix(struct conf_reader *reader, config_setting_t *at, const char *key,
 	if (prefix == NULL)
 		return;
 	if (strpbrk(prefix, "+#") != NULL)
-		conf_mistake(reader, at_key(at, key),
+		conf_mistake(reader, conf_at_key(at, key),
 		    "%s is \"%s\"; wildcards are allowed in filter alone", key,
 		    prefix);
 	else if (!utf8_is_valid(slice_of_string(prefix)))
-		conf_mistake(reader, at_key(at, key), "%s is not UTF-8", key);
+		conf_mistake(
+		    reader, conf_at_key(at, key), "%s is not UTF-8", key);
 }
 
 static void
@@ -184,7 +182,7 @@ check_rule(
 		return;
 	fault = filter_fault(rule->filter);
 	if (fault != NULL)
-		conf_mistake(reader, at_key(at, "filter"),
+		conf_mistake(reader, conf_at_key(at, "filter"),
 		    "filter \"%s\" %s; allowed: topic levels parted by /, + "
 		    "for "
 		    "one level, # for all the rest",
@@ -199,7 +197,7 @@ check_bridge_name(
 				      "0123456789_-";
 
 	if (name != NULL && name[strspn(name, letters)] != '\0')
-		conf_mistake(reader, at_key(at, "name"),
+		conf_mistake(reader, conf_at_key(at, "name"),
 		    "name is \"%s\"; allowed: small letters, digits, - and _",
 		    name);
 }
@@ -218,7 +216,7 @@ check_url(struct conf_reader *reader, config_setting_t *at,
 	if (bridge->url == NULL)
 		return;
 	if (strncmp(bridge->url, "mqtts://", strlen("mqtts://")) == 0) {
-		conf_mistake(reader, at_key(at, "url"),
+		conf_mistake(reader, conf_at_key(at, "url"),
 		    "url: mqtts is not in this version; allowed: "
 		    "mqtt://host[:port]");
 		return;
@@ -245,7 +243,7 @@ check_url(struct conf_reader *reader, config_setting_t *at,
 	return;
 
 bad:
-	conf_mistake(reader, at_key(at, "url"),
+	conf_mistake(reader, conf_at_key(at, "url"),
 	    "url is \"%s\"; it must be mqtt://host or mqtt://host:port",
 	    bridge->url);
 }
@@ -255,10 +253,10 @@ check_bridge_times(struct conf_reader *reader, config_setting_t *at,
     const struct conf_bridge *bridge)
 {
 	if (bridge->keepalive_ns % CLOCK_SECOND_NS != 0)
-		conf_mistake(reader, at_key(at, "keepalive"),
+		conf_mistake(reader, conf_at_key(at, "keepalive"),
 		    "keepalive must be whole seconds, as in \"30s\"");
 	if (bridge->retry_min_ns > bridge->retry_max_ns)
-		conf_mistake(reader, at_key(at, "retry_min"),
+		conf_mistake(reader, conf_at_key(at, "retry_min"),
 		    "retry_min is above retry_max");
 }
 
@@ -280,7 +278,7 @@ check_bridge_session(struct conf_reader *reader, config_setting_t *at,
 	    bridge->protocol == CONF_PROTOCOL_5_0 &&
 	    (has_qos_2(bridge->forward, bridge->forward_count) ||
 		has_qos_2(bridge->receive, bridge->receive_count)))
-		conf_mistake(reader, at_key(at, "session_expiry"),
+		conf_mistake(reader, conf_at_key(at, "session_expiry"),
 		    "session_expiry is 0, and a rule has qos 2, which needs a "
 		    "session at the remote; allowed: a time, as \"1h\", or "
 		    "rules of qos 0 and 1");
@@ -297,20 +295,16 @@ check_bridge(struct conf_reader *reader, config_setting_t *at,
 	check_bridge_times(reader, at, bridge);
 	check_bridge_session(reader, at, bridge);
 	if (bridge->type != NULL && strcmp(bridge->type, "mqtt") != 0)
-		conf_mistake(reader, at_key(at, "type"),
+		conf_mistake(reader, conf_at_key(at, "type"),
 		    "type is \"%s\"; allowed: mqtt", bridge->type);
 	if (bridge->password != NULL && bridge->password_file != NULL)
-		conf_mistake(reader, at_key(at, "password"),
+		conf_mistake(reader, conf_at_key(at, "password"),
 		    "password and password_file are both given; keep one");
 	if (bridge->username == NULL &&
 	    bridge->protocol == CONF_PROTOCOL_3_1_1 &&
 	    (bridge->password != NULL || bridge->password_file != NULL))
 		conf_mistake(reader, at,
 		    "a password without username is not in MQTT 3.1.1");
-	if (bridge->backlog != 0)
-		conf_mistake(reader, at_key(at, "backlog"),
-		    "backlog is not in this version (there is no journal yet); "
-		    "allowed: \"0\"");
 	if (bridge->client_id == NULL && bridge->name != NULL &&
 	    asprintf(&bridge->client_id, "weir-%s", bridge->name) == -1) {
 		bridge->client_id = NULL;
@@ -340,12 +334,12 @@ check_names_differ(struct conf_reader *reader, config_setting_t *root,
 			if (!config_setting_lookup_string(b, key, &other) ||
 			    strcmp(name, other) != 0)
 				continue;
-			conf_mistake(reader, at_key(a, key),
+			conf_mistake(reader, conf_at_key(a, key),
 			    "%s: \"%s\" is given twice, first in line %u; each "
 			    "%s must differ",
 			    list_name, name,
 			    (unsigned)config_setting_source_line(
-				at_key(b, key)),
+				conf_at_key(b, key)),
 			    key);
 			break;
 		}
@@ -362,11 +356,11 @@ resolve_anonymous(config_setting_t *root, struct conf *conf)
 	config_setting_t *list = config_setting_get_member(root, "listeners");
 	struct host_port address;
 
-	conf->allow_anonymous_set = is_given(root, "allow_anonymous");
+	conf->allow_anonymous_set = conf_is_given(root, "allow_anonymous");
 	for (size_t i = 0; i < conf->listener_count; i++) {
 		struct conf_listener *listener = &conf->listeners[i];
 
-		if (is_given(config_setting_get_elem(list, (unsigned)i),
+		if (conf_is_given(config_setting_get_elem(list, (unsigned)i),
 			"allow_anonymous"))
 			continue;
 		listener->allow_anonymous = listener->bind != NULL &&
@@ -406,7 +400,7 @@ resolve_packet_size(
 	uint64_t largest = MAX_PACKET_SIZE;
 
 	if (ring != NULL)
-		largest = ring->max_capacity / 4 - RECORD_OVERHEAD;
+		largest = ring->max_capacity / 4 - CONF_RECORD_OVERHEAD;
 	if (largest > MAX_PACKET_SIZE)
 		largest = MAX_PACKET_SIZE;
 	if (conf->max_packet_size == 0)
@@ -414,15 +408,15 @@ resolve_packet_size(
 		    ? largest
 		    : DEFAULT_PACKET_SIZE;
 	else if (conf->max_packet_size > largest)
-		conf_mistake(reader, at_key(root, "max_packet_size"),
+		conf_mistake(reader, conf_at_key(root, "max_packet_size"),
 		    "max_packet_size is %s, but a packet must fit the ring of "
 		    "%s: allowed up to %s (a quarter of its max_capacity "
 		    "less 1KiB); raise that ring's max_capacity or lower this",
 		    format_size(conf->max_packet_size, given),
 		    owner == NULL ? "a bridge" : owner,
 		    format_size(largest, fits));
-	else if (conf->max_packet_size < RECORD_OVERHEAD)
-		conf_mistake(reader, at_key(root, "max_packet_size"),
+	else if (conf->max_packet_size < CONF_RECORD_OVERHEAD)
+		conf_mistake(reader, conf_at_key(root, "max_packet_size"),
 		    "max_packet_size is below 1KiB, too small for a CONNECT");
 	if (conf->http.max_body == 0)
 		conf->http.max_body = 2 * conf->max_packet_size + 4096;
@@ -452,10 +446,10 @@ check_memory(
 
 	/* What may be there before the first client; no term can wrap here. */
 	conf_memory_for(conf, 0, 0, &m);
-	fixed = m.first_rings + m.windows + m.programs;
+	fixed = m.first_rings + m.windows + m.journal + m.programs;
 	allowed = conf_memory_limit(conf, &whose);
 	if (fixed > allowed)
-		conf_mistake(reader, at_key(root, "memory_limit"),
+		conf_mistake(reader, conf_at_key(root, "memory_limit"),
 		    "%s is %s, but rings at their max_capacity, windows and "
 		    "programs take up to %s before the first client; allowed: "
 		    "that or more, or rings of a smaller max_capacity",
@@ -472,6 +466,7 @@ check_global(
 	resolve_anonymous(root, conf);
 	resolve_workers(conf);
 	resolve_packet_size(reader, root, conf);
+	conf_check_journal(reader, root, conf);
 	check_memory(reader, root, conf);
 }
 
@@ -505,6 +500,7 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 	case CONF_SECTION_RULE:
 		check_rule(reader, setting, target);
 		break;
+	case CONF_SECTION_JOURNAL: /* by conf_check_journal() */
 	case CONF_SECTIONS:
 	default:
 		break;

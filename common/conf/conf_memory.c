@@ -12,6 +12,10 @@
  *			counted once: they are shared.
  *	windows		each worker may have worker_window under way to each
  *			bridge.
+ *	journal		each thread that publishes may have its window under
+ *			way to the journal, as messages and as the batch that
+ *			is written; for each bridge a worker_window is read
+ *			ahead of its ring.  A session's queue is its window.
  *	connections	unfinished input (a packet), what was read ahead of a
  *			held publish, what waits to be sent, and the objects.
  *	sessions	max_queued_bytes or max_queued_messages of the largest
@@ -106,6 +110,18 @@ ring_bytes(const struct conf *conf, uint64_t most_lanes)
 }
 
 static uint64_t
+journal_bytes(const struct conf *conf)
+{
+	if (!conf_has_journal(conf))
+		return 0;
+	/* The workers and the links thread. */
+	return plus(
+	    times(2 * (uint64_t)(conf->workers + 1), conf_commit_window(conf)),
+	    times(conf->bridge_count,
+		plus(conf->worker_window, conf->max_packet_size)));
+}
+
+static uint64_t
 connection_bytes(const struct conf *conf)
 {
 	uint64_t write = CONF_CONNECTION_WRITE_BYTES;
@@ -161,6 +177,7 @@ conf_memory_for(const struct conf *conf, uint64_t connections,
 		.first_rings = ring_bytes(conf, FIRST_LANES),
 		.windows = times(times(conf->workers, conf->bridge_count),
 		    conf->worker_window),
+		.journal = journal_bytes(conf),
 		.per_connection = connection_bytes(conf),
 		.per_session = session_bytes(conf),
 		.retained = plus(conf->retained_max_bytes,
@@ -177,8 +194,8 @@ conf_memory_for(const struct conf *conf, uint64_t connections,
 
 	m.connections = times(connections, m.per_connection);
 	m.sessions = times(sessions, m.per_session);
-	m.total = plus(
-	    plus(plus(m.rings, m.windows), plus(m.connections, m.sessions)),
+	m.total = plus(plus(plus(m.rings, plus(m.windows, m.journal)),
+			   plus(m.connections, m.sessions)),
 	    plus(plus(m.retained, m.http), plus(m.bridges, m.programs)));
 	if (out != NULL)
 		*out = m;

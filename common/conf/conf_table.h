@@ -20,8 +20,16 @@
 #define CONF_MIN_RING (UINT64_C(64) << 10)
 #define CONF_MAX_RING (UINT64_C(1) << 30)
 
+/* A segment of the journal; the largest packet fits the largest four times. */
+#define CONF_MIN_SEGMENT (UINT64_C(64) << 10)
+#define CONF_MAX_SEGMENT (UINT64_C(4) << 30)
+
+/* Of the largest record: its header, topic and properties beside a payload. */
+#define CONF_RECORD_OVERHEAD 1024
+
 enum conf_section {
 	CONF_SECTION_GLOBAL,
+	CONF_SECTION_JOURNAL,
 	CONF_SECTION_ACCOUNT,
 	CONF_SECTION_LISTENER,
 	CONF_SECTION_HTTP,
@@ -117,6 +125,19 @@ void conf_mistake(struct conf_reader *reader, const config_setting_t *at,
  */
 void conf_check(struct conf_reader *reader, enum conf_section section,
     config_setting_t *setting, void *target);
+
+/* The member, or the group itself where the file has no such member. */
+config_setting_t *conf_at_key(config_setting_t *group, const char *name);
+
+/* Has the group (NULL: not in the file) such a member? */
+bool conf_is_given(config_setting_t *group, const char *name);
+
+/*
+ * The journal's sizes and the bridges' backlogs; conf_check() calls it for
+ * the whole configuration, max_packet_size resolved.
+ */
+void conf_check_journal(
+    struct conf_reader *reader, config_setting_t *root, struct conf *conf);
 
 /* Free what a section's struct holds, not the struct. */
 void conf_clear(enum conf_section section, void *target);

@@ -7,6 +7,7 @@ libconf_a_SOURCES = \
 	%D%/conf.c \
 	%D%/conf.h \
 	%D%/conf_check.c \
+	%D%/conf_journal.c \
 	%D%/conf_keys.def \
 	%D%/conf_manual.c \
 	%D%/conf_memory.c \

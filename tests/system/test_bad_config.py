@@ -31,7 +31,13 @@ CASES = [
     ("a word that is not allowed", 'log_level = "loud";\n', 6, "loud"),
     ("a size that is none", 'max_packet_size = "12 apples";\n', 6, "apples"),
     ("a duration without its unit", 'connect_timeout = "10";\n', 6, "connect_timeout"),
-    ("durability that needs the journal", 'durability = "disk";\n', 6, "journal"),
+    ("a durability that there is not", 'durability = "paper";\n', 6, "paper"),
+    (
+        "a journal of less than four segments",
+        'durability = "disk";\njournal = {{ max_size = "32MiB"; }};\n',
+        7,
+        "four segments",
+    ),
     ("broken syntax", "workers = ;\n", 6, None),
     ("an unclosed group", "bridges = (\n{ name = ", None, None),
     ("two bridges of one name", BRIDGE.format("a", "x/#", "a", URL, ""), 8, "a"),
@@ -45,7 +51,8 @@ CASES = [
     ("a bad topic filter", BRIDGE.format("a", "x/#/y", "b", URL, ""), 7, "x/#/y"),
     (
         "a backlog that needs the journal",
-        BRIDGE.format("a", "x", "b", URL, 'backlog = "1MiB";'),
+        BRIDGE.format("a", "x", "b", URL, 'backlog = "1MiB";')
+        + 'durability = "none";\n',
         8,
         "journal",
     ),

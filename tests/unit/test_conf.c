@@ -199,15 +199,103 @@ END_TEST
 
 START_TEST(says_what_is_not_in_this_version)
 {
-	refused("durability = \"disk\";", 1, "journal");
-	refused("durability = \"paper\";", 1, "allowed: process, none");
+	refused("durability = \"paper\";", 1, "allowed: disk, process, none");
 	refused("listeners = ( { bind = \"[::1]:1\";\n tls = { }; } );", 2,
 	    "TLS is not in this version");
 	refused("bridges = ( { name = \"a\";\nurl = \"mqtts://b\"; } );", 2,
 	    "mqtts is not in this version");
-	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\";\n"
-		"backlog = \"1MiB\"; } );",
-	    2, "journal");
+}
+END_TEST
+
+START_TEST(sizes_the_journal_by_segments_that_hold_packets)
+{
+	ck_assert_int_eq(load("durability = \"disk\";"), 0);
+	ck_assert(conf_has_journal(conf));
+	ck_assert_uint_eq(conf->journal.max_bytes, 8192 * MIB);
+	ck_assert_uint_eq(conf->journal.segment_bytes, 16 * MIB);
+	ck_assert_int_eq(load("durability = \"disk\"; journal = { "
+			      "max_size = \"64MiB\"; segment_size = "
+			      "\"16MiB\"; };"),
+	    0);
+	ck_assert_uint_eq(conf->journal.max_bytes, 64 * MIB);
+
+	refused("durability = \"disk\";\njournal = {\n"
+		"max_size = \"67108863\"; };",
+	    3, "less than four segments of 16MiB");
+	refused("durability = \"disk\";\njournal = {\n"
+		"segment_size = \"4GiB\"; };",
+	    3, "less than four segments of 4GiB");
+	refused("journal = { segment_size = \"32KiB\"; };", 1,
+	    "allowed: 64KiB to 4GiB");
+	refused("journal = { size = 5; };", 1, "unknown key size in journal");
+}
+END_TEST
+
+START_TEST(wants_four_of_the_largest_packets_in_a_segment)
+{
+	const uint64_t largest = MIB + 1024;
+	char text[256];
+
+	snprintf(text, sizeof(text),
+	    "durability = \"disk\"; max_packet_size = \"1MiB\";\n"
+	    "journal = { segment_size = %llu; };",
+	    (unsigned long long)(4 * largest));
+	ck_assert_int_eq(load(text), 0);
+	snprintf(text, sizeof(text),
+	    "durability = \"disk\"; max_packet_size = \"1MiB\";\n"
+	    "journal = { segment_size = %llu; };",
+	    (unsigned long long)(4 * largest - 1));
+	refused(text, 2, "the largest packet four times");
+
+	/* What nobody wrote makes way. */
+	ck_assert_int_eq(
+	    load("durability = \"disk\"; max_packet_size = \"8MiB\";"), 0);
+	ck_assert_uint_eq(conf->journal.segment_bytes, 4 * (8 * MIB + 1024));
+}
+END_TEST
+
+#define ONE_BRIDGE "bridges = ( { name = \"a\"; url = \"mqtt://b\";\n"
+
+START_TEST(has_a_backlog_where_there_is_a_journal)
+{
+	ck_assert_int_eq(load("durability = \"disk\";" ONE_BRIDGE "} );"), 0);
+	ck_assert_uint_eq(conf->bridges[0].backlog, 256 * MIB);
+	ck_assert_int_eq(
+	    load("durability = \"disk\";" ONE_BRIDGE "backlog = \"0\"; } );"),
+	    0);
+	ck_assert_uint_eq(conf->bridges[0].backlog, 0);
+	ck_assert_int_eq(load("durability = \"disk\";" ONE_BRIDGE
+			      "backlog = \"1GiB\"; } );"),
+	    0);
+	ck_assert_uint_eq(conf->bridges[0].backlog, 1024 * MIB);
+
+	ck_assert_int_eq(load("durability = \"none\";" ONE_BRIDGE "} );"), 0);
+	ck_assert(!conf_has_journal(conf));
+	ck_assert_uint_eq(conf->bridges[0].backlog, 0);
+	ck_assert_int_eq(
+	    load("durability = \"none\";" ONE_BRIDGE "backlog = \"0\"; } );"),
+	    0);
+	refused("durability = \"none\";" ONE_BRIDGE "backlog = \"1MiB\"; } );",
+	    2, "durability = \"disk\"");
+}
+END_TEST
+
+START_TEST(counts_the_windows_of_the_journal)
+{
+	struct conf_memory m;
+	uint64_t without;
+
+	ck_assert_int_eq(load("workers = 3; durability = \"none\";"), 0);
+	without = conf_memory_for(conf, 1, 1, &m);
+	ck_assert_uint_eq(m.journal, 0);
+	ck_assert_int_eq(load("workers = 3; durability = \"disk\";"), 0);
+	ck_assert_uint_eq(conf_memory_for(conf, 1, 1, &m), without + m.journal);
+	ck_assert_uint_eq(m.journal, 2 * 4 * conf_commit_window(conf));
+
+	/* Never smaller than what one packet needs. */
+	ck_assert_int_eq(
+	    load("durability = \"disk\"; max_packet_size = \"8MiB\";"), 0);
+	ck_assert_uint_gt(conf_commit_window(conf), conf->max_packet_size);
 }
 END_TEST
 
@@ -404,8 +492,8 @@ START_TEST(bounds_memory_by_the_sum_of_its_terms)
 	ck_assert_uint_eq(m.rings, 3 * 31 * MIB + 2 * (32 * MIB - 256 * 1024));
 	ck_assert_uint_eq(m.first_rings, m.rings);
 	ck_assert_uint_eq(m.total,
-	    m.rings + m.windows + m.connections + m.sessions + m.retained +
-		m.http + m.bridges + m.programs);
+	    m.rings + m.windows + m.journal + m.connections + m.sessions +
+		m.retained + m.http + m.bridges + m.programs);
 	ck_assert_uint_lt(conf_memory_for(conf, 0, 0, &none), m.total);
 	ck_assert_uint_ge(conf_memory_bound(conf, NULL), m.total);
 	refused("\nmemory_limit = \"1MiB\";", 2, "memory_limit is 1MiB");
@@ -434,6 +522,10 @@ main(void)
 	tcase_add_test(tc, names_the_type_that_is_wanted);
 	tcase_add_test(tc, names_the_range);
 	tcase_add_test(tc, says_what_is_not_in_this_version);
+	tcase_add_test(tc, sizes_the_journal_by_segments_that_hold_packets);
+	tcase_add_test(tc, wants_four_of_the_largest_packets_in_a_segment);
+	tcase_add_test(tc, has_a_backlog_where_there_is_a_journal);
+	tcase_add_test(tc, counts_the_windows_of_the_journal);
 	tcase_add_test(tc, finds_two_bridges_of_one_name);
 	tcase_add_test(tc, checks_what_a_bridge_says);
 	tcase_add_test(tc, wants_a_session_for_qos_2);
