@@ -32,6 +32,14 @@ struct backlogs *backlogs_new(const struct conf *conf);
 void backlogs_free(struct backlogs *backlogs);
 
 /*
+ * Before threads run: `relief` has the links thread make a turn.  Called by
+ * any thread, when a message that was not sent after all leaves room that
+ * somebody asked for.  Rare.
+ */
+void backlogs_on_relief(
+    struct backlogs *backlogs, void (*relief)(void *context), void *context);
+
+/*
  * Counted for all of `bridges` if it TAKES, for none else.  A message larger
  * than a backlog goes into an empty one.  Those of `droppable` (overflow =
  * drop_*) that are full are left out of *out_taken instead.
@@ -43,10 +51,13 @@ enum backlog_answer backlog_offer(struct backlogs *backlogs, uint64_t bridges,
 void backlog_withdraw(
     struct backlogs *backlogs, uint64_t bridges, size_t weight);
 
-/* Links thread: it is in the ring, dropped, or failed. */
+/* Links thread: it is in the ring, dropped, or failed.  Never below 0. */
 void backlog_passed(struct backlogs *backlogs, unsigned bridge, size_t weight);
 
-/* Links thread, at start: what recovery found. */
+/*
+ * Links thread, at start: what recovery found.  What is then passed for those
+ * messages has to come to the same sum.
+ */
 void backlog_set(struct backlogs *backlogs, unsigned bridge, uint64_t bytes);
 
 /* Any thread; relaxed. */

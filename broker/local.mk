@@ -22,6 +22,7 @@ libbroker_a_SOURCES = \
 	%D%/auth_accounts.h \
 	%D%/auth_key.c \
 	%D%/auth_key.h \
+	%D%/backlog.c \
 	%D%/backlog.h \
 	%D%/bridge_port.c \
 	%D%/bridge_port.h \
@@ -42,6 +43,7 @@ libbroker_a_SOURCES = \
 	%D%/dispatch.c \
 	%D%/drop_episode.c \
 	%D%/drop_episode.h \
+	%D%/feed.c \
 	%D%/feed.h \
 	%D%/handover.c \
 	%D%/handover.h \

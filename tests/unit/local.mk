@@ -6,6 +6,7 @@ EXTRA_DIST += %D%/unit.h %D%/links_box.h
 if HAVE_CHECK
 unit_tests = \
 	test_auth \
+	test_backlog \
 	test_backoff \
 	test_base64 \
 	test_bell \
@@ -21,6 +22,7 @@ unit_tests = \
 	test_exactly_once_out \
 	test_escape \
 	test_fdpass \
+	test_feed \
 	test_forward \
 	test_held \
 	test_histogram \
@@ -88,6 +90,10 @@ test_auth_SOURCES  = %D%/test_auth.c
 test_auth_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
 test_auth_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_backlog_SOURCES  = %D%/test_backlog.c
+test_backlog_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_backlog_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
 test_backoff_SOURCES  = %D%/test_backoff.c
 test_backoff_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_backoff_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
@@ -154,6 +160,10 @@ test_escape_LDADD    = libbase.a $(CHECK_LIBS)
 test_fdpass_SOURCES  = %D%/test_fdpass.c
 test_fdpass_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_fdpass_LDADD    = libshm.a $(CHECK_LIBS)
+
+test_feed_SOURCES  = %D%/test_feed.c
+test_feed_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_feed_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_forward_SOURCES  = %D%/test_forward.c
 test_forward_CPPFLAGS = $(UNIT_CPPFLAGS)
