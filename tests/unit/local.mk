@@ -73,6 +73,7 @@ unit_tests = \
 	test_service \
 	test_session \
 	test_stats \
+	test_store_sim \
 	test_stream \
 	test_sub_format \
 	test_subscription_tree \
@@ -366,6 +367,13 @@ test_session_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_stats_SOURCES  = %D%/test_stats.c
 test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_stats_LDADD    = libstats.a libshm.a libbase.a $(CHECK_LIBS)
+
+STORE_SIM = %D%/store_sim.c %D%/store_sim.h %D%/store_sim_disk.c \
+	%D%/store_sim_private.h
+
+test_store_sim_SOURCES  = %D%/test_store_sim.c $(STORE_SIM)
+test_store_sim_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_sim_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_stream_SOURCES  = %D%/test_stream.c
 test_stream_CPPFLAGS = $(UNIT_CPPFLAGS)
