@@ -32,7 +32,8 @@ struct bridge_table {
 	unsigned count;
 	uint64_t reliable;
 	uint64_t rejecting;
-	_Atomic(struct filters *) filters; /* [rcu], written by one thread */
+	uint64_t cursors[CONF_MAX_BRIDGES]; /* [const] while threads run */
+	_Atomic(struct filters *) filters;  /* [rcu], written by one thread */
 	_Atomic uint64_t remotes[CONF_MAX_BRIDGES][2]; /* by the links thread */
 };
 
@@ -282,6 +283,21 @@ uint64_t
 bridge_table_rejecting(const struct bridge_table *table, uint64_t bridges)
 {
 	return bridges & table->rejecting;
+}
+
+uint64_t
+bridge_table_cursor(const struct bridge_table *table, unsigned bridge)
+{
+	BUG_ON(bridge >= table->count);
+	return table->cursors[bridge];
+}
+
+void
+bridge_table_set_cursor(
+    struct bridge_table *table, unsigned bridge, uint64_t cursor)
+{
+	BUG_ON(bridge >= table->count);
+	table->cursors[bridge] = cursor;
 }
 
 int

@@ -60,6 +60,14 @@ uint64_t bridge_table_reliable(
 uint64_t bridge_table_rejecting(
     const struct bridge_table *table, uint64_t bridges);
 
+/*
+ * The cursor in the journal that a bridge is; 0 without a journal.  Set before
+ * threads run.
+ */
+uint64_t bridge_table_cursor(const struct bridge_table *table, unsigned bridge);
+void bridge_table_set_cursor(
+    struct bridge_table *table, unsigned bridge, uint64_t cursor);
+
 /* The bridge of that name, or -1. */
 int bridge_table_find(const struct bridge_table *table, struct slice name);
 

@@ -17,6 +17,9 @@
 
 #include <stdbool.h>
 
+#include "broker/store/store_record.h"
+#include "common/base/slice.h"
+
 struct bridge_port;
 struct broker;
 struct commit_member;
@@ -41,6 +44,14 @@ struct bridge_port *links_port(struct links *links, unsigned index,
 
 /* The links thread as a member of the commit (commit.h). */
 void links_commit_member(struct links *links, struct commit_member *out_member);
+
+/*
+ * For a checkpoint: STORE_BRIDGE of each bridge that is configured, and
+ * STORE_SOURCE of each lane.  Ends with what `put` returned if it is not 0.
+ */
+int links_checkpoint(struct links *links,
+    int (*put)(void *context, enum store_kind kind, struct slice body),
+    void *context);
 
 /*
  * The bridge table has other filters: programs get them, and records that

@@ -111,6 +111,8 @@ libbroker_a_SOURCES = \
 	%D%/route.h \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/sources.c \
+	%D%/sources.h \
 	%D%/subscription_group.c \
 	%D%/subscription_match.c \
 	%D%/subscription_node.c \

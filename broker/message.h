@@ -27,7 +27,7 @@ struct message {
 	uint16_t topic_length;
 	uint32_t properties_length;
 	uint32_t payload_length;
-	uint32_t link;        /* it came in by, or MESSAGE_FROM_MQTT */
+	uint32_t link;        /* a name, see sources.h; MESSAGE_FROM_MQTT */
 	uint32_t lane;        /* of that link */
 	uint64_t sequence;    /* in that lane: the source identity */
 	uint64_t identity;    /* of its publisher, as auth.h gives them */

@@ -18,6 +18,7 @@
 
 #include <stdint.h>
 
+#include "broker/sources.h"
 #include "broker/store/store.h"
 
 struct broker;
@@ -30,15 +31,9 @@ struct recovered_bridge {
 	uint64_t queued, queued_bytes;
 };
 
-/* The last sequence of each lane that is in the journal. */
-struct recovered_sources {
-	uint8_t instance[16]; /* that they are of */
-	uint64_t *sequences;  /* [RING_LINKS * RING_LANES] */
-};
-
 struct recovered {
 	struct recovered_bridge bridges[64];
-	struct recovered_sources sources;
+	struct sources sources; /* of messages and STORE_SOURCE records */
 };
 
 /*

@@ -61,9 +61,9 @@ struct store_delivery {
 
 /* Where a message came from, if from a lane of a ring. */
 struct store_source {
-	uint32_t link; /* UINT32_MAX: from an MQTT client */
+	uint32_t link; /* a name, see sources.h; UINT32_MAX: MQTT client */
 	uint32_t lane;
-	uint64_t sequence; /* in that lane, of this instance */
+	uint64_t sequence; /* in that lane */
 };
 
 struct store_message {

@@ -72,6 +72,7 @@ unit_tests = \
 	test_ring_traces \
 	test_service \
 	test_session \
+	test_sources \
 	test_stats \
 	test_store_sim \
 	test_stream \
@@ -363,6 +364,10 @@ test_service_LDADD    = libservice.a libnet.a libconf.a libbase.a $(CHECK_LIBS) 
 test_session_SOURCES  = %D%/test_session.c
 test_session_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_session_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_sources_SOURCES  = %D%/test_sources.c
+test_sources_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_sources_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_stats_SOURCES  = %D%/test_stats.c
 test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -57,6 +57,17 @@ START_TEST(finds_every_bridge_that_wants_a_topic)
 }
 END_TEST
 
+START_TEST(keeps_the_cursor_of_each_bridge)
+{
+	struct bridge_table *table = bridge_table_new(&conf);
+
+	bridge_table_set_cursor(table, 1, 77);
+	ck_assert_uint_eq(bridge_table_cursor(table, 0), 0);
+	ck_assert_uint_eq(bridge_table_cursor(table, 1), 77);
+	bridge_table_free(table);
+}
+END_TEST
+
 START_TEST(leaves_out_bridges_to_where_a_message_came_from)
 {
 	static const char hex[] = "0123456789abcdef00000000000000ff";
@@ -177,6 +188,7 @@ main(void)
 
 	tcase_add_test(tc, takes_the_filters_of_another_configuration);
 	tcase_add_test(tc, finds_every_bridge_that_wants_a_topic);
+	tcase_add_test(tc, keeps_the_cursor_of_each_bridge);
 	tcase_add_test(tc, leaves_out_bridges_to_where_a_message_came_from);
 	tcase_add_test(tc, the_local_prefix_stands_before_the_filter);
 	tcase_add_test(tc, stall_and_reject_are_the_reliable_policies);
