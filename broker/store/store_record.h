@@ -83,7 +83,23 @@ struct store_message {
 	size_t delivery_count;
 };
 
-/* Bytes of the body, and the body. */
+/*
+ * A MESSAGE body, version 1; what is in brackets only if its flag is set:
+ *
+ *	 0  version u8, qos u8, flags u16
+ *	 4  topic_length u16, reserved u16, delivery_count u32
+ *	12  payload_length u32, identity u64, created_ns u64
+ *	32  [publisher u64] [packet_id u16] [link u32, lane u32, sequence u64]
+ *	    [retain_serial u64] [expires_ns u64] [properties_length u32]
+ *	    each delivery: cursor u64, qos u8, flags u8, identifier_count u16
+ *	    each delivery's identifiers: u32
+ *	    topic, properties, payload
+ *
+ * Bytes of the body, and the body.  Topic <= 65,535 bytes, properties and
+ * payload < 4 GiB.
+ */
+#define STORE_MESSAGE_FIXED 32u
+#define STORE_DELIVERY_BYTES 12u
 size_t store_message_size(const struct store_message *message);
 void store_message_write(const struct store_message *message, void *out);
 
@@ -108,6 +124,19 @@ struct store_done {
 	uint64_t sequence; /* of the message; 0: only the floor */
 	uint64_t floor;    /* everything up to it is over; 0: not known */
 };
+
+/*
+ * A DONE body is a list: store_done_parse() checks it and counts, then
+ * store_done_at() gives each.  OPEN and CLOSE are a cursor.
+ */
+size_t store_done_size(size_t count);
+void store_done_write(const struct store_done *list, size_t count, void *out);
+int store_done_parse(struct slice body, size_t *out_count);
+struct store_done store_done_at(struct slice body, size_t index);
+
+#define STORE_CURSOR_BYTES 9u
+void store_cursor_write(uint64_t cursor, void *out);
+int store_cursor_parse(struct slice body, uint64_t *out_cursor);
 
 /* A SESSION body.  Slices point into what was parsed. */
 struct store_session {
@@ -166,8 +195,9 @@ struct store_start {
 /* RETAINED is a store_message; its sequence is in `source.sequence`. */
 
 /*
- * Each: bytes written to `out` (as large as *_SIZE_MAX or size() says), and
- * 0, -EBADMSG or -ENOTSUP from the parser.
+ * Each: bytes written to `out` (STORE_SMALL_MAX, or as size() says), and 0,
+ * -EBADMSG or -ENOTSUP from the parser, which then has written nothing.
+ * Client ids, names, filters and topics are at most 65,535 bytes.
  */
 size_t store_session_size(const struct store_session *session);
 void store_session_write(const struct store_session *session, void *out);

@@ -1,7 +1,7 @@
 # tests/unit/ - one program a module; link order is the reverse of the layers.
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
-EXTRA_DIST += %D%/unit.h %D%/links_box.h
+EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/store_any.h
 
 if HAVE_CHECK
 unit_tests = \
@@ -74,6 +74,7 @@ unit_tests = \
 	test_session \
 	test_sources \
 	test_stats \
+	test_store_record \
 	test_store_sim \
 	test_stream \
 	test_sub_format \
@@ -379,6 +380,10 @@ STORE_SIM = %D%/store_sim.c %D%/store_sim.h %D%/store_sim_disk.c \
 test_store_sim_SOURCES  = %D%/test_store_sim.c $(STORE_SIM)
 test_store_sim_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_sim_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_store_record_SOURCES  = %D%/test_store_record.c
+test_store_record_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_record_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_stream_SOURCES  = %D%/test_stream.c
 test_stream_CPPFLAGS = $(UNIT_CPPFLAGS)
