@@ -311,39 +311,63 @@ retained_free(struct retained *retained)
 	free(retained);
 }
 
-static int
-store(struct retained *retained, struct message *message)
+static bool
+is_cleared(const struct message *message)
 {
-	const size_t weight = message_weight(message);
+	return message->payload_length == 0;
+}
+
+/* A topic that has nothing gets `message`. */
+static int
+add(struct retained *retained, struct message *message, uint64_t serial)
+{
 	struct entry *entry;
 
-	entry = find_exact(retained, message_topic(message));
-	if (entry != NULL)
-		forget(retained, entry);
-	if (message->payload_length == 0)
-		return 0;
-	if (retained->count >= retained->max_count ||
-	    retained->bytes + weight > retained->max_bytes)
-		return -ENOSPC;
 	entry = calloc(1, sizeof(*entry));
 	if (entry == NULL)
 		return -ENOMEM;
 	entry->message = message_take(message);
 	entry->priority = roll(retained);
-	entry->serial = ++retained->serial;
+	entry->serial = serial;
 	insert(retained, entry);
 	retained->count++;
-	retained->bytes += weight;
+	retained->bytes += message_weight(message);
 	return 0;
 }
 
+static bool
+has_room(const struct retained *retained, const struct message *message)
+{
+	return retained->count < retained->max_count &&
+	    retained->bytes + message_weight(message) <= retained->max_bytes;
+}
+
+static int
+store(struct retained *retained, struct message *message)
+{
+	struct entry *entry;
+
+	retained->serial++;
+	entry = find_exact(retained, message_topic(message));
+	if (entry != NULL)
+		forget(retained, entry);
+	if (is_cleared(message))
+		return 0;
+	if (!has_room(retained, message))
+		return -ENOSPC;
+	return add(retained, message, retained->serial);
+}
+
 int
-retained_store(struct retained *retained, struct message *message)
+retained_store(
+    struct retained *retained, struct message *message, uint64_t *out_serial)
 {
 	int err;
 
 	pthread_mutex_lock(&retained->mutex);
 	err = store(retained, message);
+	if (out_serial != NULL)
+		*out_serial = retained->serial;
 	pthread_mutex_unlock(&retained->mutex);
 	return err;
 }
@@ -464,6 +488,76 @@ retained_cursor_fini(struct retained_cursor *cursor)
 {
 	free(cursor->topic);
 	*cursor = (struct retained_cursor){ 0 };
+}
+
+size_t
+retained_slice(struct retained *retained, struct retained_cursor *cursor,
+    struct message **list, uint64_t *serials, size_t max, uint64_t now_ns)
+{
+	struct entry *entry;
+	size_t found = 0;
+
+	pthread_mutex_lock(&retained->mutex);
+	entry = find_from(retained, slice_of(cursor->topic, cursor->length),
+	    cursor->length != 0);
+	for (; entry != NULL && found < max;
+	     entry = find_from(retained, topic_of(entry), true)) {
+		if (entry->message->expires_ns <= now_ns)
+			continue;
+		serials[found] = entry->serial;
+		list[found++] = message_take(entry->message);
+	}
+	if (found != 0 && move_cursor(cursor, list[found - 1]) != 0)
+		while (found != 0)
+			message_put(list[--found]);
+	pthread_mutex_unlock(&retained->mutex);
+	return found;
+}
+
+/*
+ * What was cleared is kept for now, to be known as newer than what may still
+ * come.  Limits are for what is new: these were accepted.
+ */
+int
+retained_restore(
+    struct retained *retained, struct message *message, uint64_t serial)
+{
+	struct entry *entry;
+
+	if (serial > retained->serial)
+		retained->serial = serial;
+	entry = find_exact(retained, message_topic(message));
+	if (entry != NULL && entry->serial > serial)
+		return 0;
+	if (entry != NULL)
+		forget(retained, entry);
+	return add(retained, message, serial);
+}
+
+void
+retained_restored(struct retained *retained, uint64_t serial)
+{
+	struct entry *entry, *next;
+
+	if (serial > retained->serial)
+		retained->serial = serial;
+	entry = find_from(retained, slice_of(NULL, 0), false);
+	for (; entry != NULL; entry = next) {
+		next = find_from(retained, topic_of(entry), true);
+		if (is_cleared(entry->message))
+			forget(retained, entry);
+	}
+}
+
+uint64_t
+retained_serial(struct retained *retained)
+{
+	uint64_t serial;
+
+	pthread_mutex_lock(&retained->mutex);
+	serial = retained->serial;
+	pthread_mutex_unlock(&retained->mutex);
+	return serial;
 }
 
 size_t

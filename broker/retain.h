@@ -14,6 +14,10 @@
  *		... deliver n messages, message_put() each ...
  *	retained_cursor_fini(&cursor);
  *
+ * Each change has a serial, larger than that of all changes before it.  With a
+ * journal it goes into the message's record: two threads may commit in another
+ * order than they stored in, and the serial tells recovery which came last.
+ *
  * Any thread may call; the lock is held for one slice at most.
  */
 
@@ -44,9 +48,11 @@ void retained_free(struct retained *retained);
  * Keep `message` (a reference is taken) instead of what the topic had; with
  * an empty payload only forget that [MQTT-3.3.1-6].
  * Returns 0; -ENOSPC at a limit, -ENOMEM: what the topic had is gone in both
- * cases, for it is out of date.
+ * cases, for it is out of date.  *out_serial (may be NULL) is set in any case;
+ * from 1.
  */
-int retained_store(struct retained *retained, struct message *message);
+int retained_store(
+    struct retained *retained, struct message *message, uint64_t *out_serial);
 
 /*
  * Up to `max` messages that match the filter (not a shared one) and have not
@@ -58,6 +64,26 @@ size_t retained_find(struct retained *retained, struct slice filter,
     uint64_t now_ns);
 
 void retained_cursor_fini(struct retained_cursor *cursor);
+
+/*
+ * The same for all messages there are, those below "$" too, with the serial
+ * of each in `serials`, whatever was stored meanwhile.
+ */
+size_t retained_slice(struct retained *retained, struct retained_cursor *cursor,
+    struct message **list, uint64_t *serials, size_t max, uint64_t now_ns);
+
+/*
+ * Recovery, before anybody else calls: as retained_store() with the serial of
+ * a former life, in any order and without limits; what the topic has of a
+ * greater serial stays.  Then retained_restored(): further changes come after
+ * `serial` and all that were restored.  0 or -ENOMEM.
+ */
+int retained_restore(
+    struct retained *retained, struct message *message, uint64_t serial);
+void retained_restored(struct retained *retained, uint64_t serial);
+
+/* The serial of the last change: all up to it are in what is found now. */
+uint64_t retained_serial(struct retained *retained);
 
 size_t retained_count(struct retained *retained);
 uint64_t retained_bytes(struct retained *retained);

@@ -397,7 +397,7 @@ route_has_room(struct broker *broker, struct worker *worker)
 static void
 store_retained(struct router *router, struct message *message)
 {
-	if (retained_store(router->broker->retained, message) != 0 &&
+	if (retained_store(router->broker->retained, message, NULL) != 0 &&
 	    router->worker != NULL)
 		worker_count(router->worker, COUNT_retained_refused);
 }

@@ -28,6 +28,8 @@ tear_down(void)
 	message_pools_free(pools);
 }
 
+static uint64_t last_serial;
+
 static int
 store_until(const char *topic, const char *payload, uint64_t expires_ns)
 {
@@ -40,7 +42,7 @@ store_until(const char *topic, const char *payload, uint64_t expires_ns)
 	struct message *message = message_new(pools, &parts);
 	int err;
 
-	err = retained_store(retained, message);
+	err = retained_store(retained, message, &last_serial);
 	message_put(message);
 	return err;
 }
@@ -257,6 +259,90 @@ START_TEST(finds_what_matching_one_by_one_finds)
 }
 END_TEST
 
+static void
+restore(const char *topic, const char *payload, uint64_t serial)
+{
+	const struct message_parts parts = {
+		.topic = slice_of_string(topic),
+		.payload = slice_of_string(payload),
+		.retain = true,
+		.expires_ns = NEVER,
+	};
+	struct message *message = message_new(pools, &parts);
+
+	ck_assert_int_eq(retained_restore(retained, message, serial), 0);
+	message_put(message);
+}
+
+START_TEST(gives_each_change_a_greater_serial)
+{
+	uint64_t before;
+
+	store("a", "1");
+	before = last_serial;
+	ck_assert_uint_gt(before, 0);
+	store("a", "");
+	ck_assert_uint_eq(last_serial, before + 1);
+	store("b", "1");
+	ck_assert_uint_eq(last_serial, before + 2);
+	ck_assert_uint_eq(retained_serial(retained), before + 2);
+}
+END_TEST
+
+START_TEST(restores_by_serial_whatever_the_order)
+{
+	restore("set", "new", 7);
+	restore("set", "old", 5);
+	restore("cleared", "", 9);
+	restore("cleared", "old", 8);
+	restore("set again", "", 3);
+	restore("set again", "new", 4);
+	restore("again", "x", 6);
+	restore("again", "x", 6);
+	retained_restored(retained, 2);
+	ck_assert_uint_eq(count("#"), 3);
+	ck_assert_uint_eq(retained_count(retained), 3);
+	ck_assert_uint_eq(count("cleared"), 0);
+	ck_assert_uint_eq(count("set again"), 1);
+	count("set");
+	ck_assert_str_eq(last_payload, "new");
+	store("later", "1");
+	ck_assert_uint_eq(last_serial, 10);
+	retained_restored(retained, 20);
+	store("later", "1");
+	ck_assert_uint_eq(last_serial, 21);
+}
+END_TEST
+
+START_TEST(gives_all_in_slices_with_their_serials)
+{
+	struct retained_cursor cursor = { 0 };
+	struct message *list[2];
+	uint64_t serials[2], sum = 0;
+	size_t n, total = 0;
+
+	store("$a", "1");
+	store("b", "2");
+	store_until("c", "3", 1);
+	store("d/e", "4");
+	store("d", "5");
+	while (
+	    (n = retained_slice(retained, &cursor, list, serials, 2, 1)) != 0) {
+		for (size_t i = 0; i < n; i++) {
+			sum += serials[i];
+			message_put(list[i]);
+		}
+		total += n;
+		/* Behind where we stand: found though it is new. */
+		if (total == 2)
+			store("z", "6");
+	}
+	retained_cursor_fini(&cursor);
+	ck_assert_uint_eq(total, 5);
+	ck_assert_uint_eq(sum, 1 + 2 + 4 + 5 + 6);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -273,6 +359,9 @@ main(void)
 	tcase_add_test(tc, gives_all_of_12500_in_any_slices);
 	tcase_add_test(tc, goes_on_whatever_changes_between_slices);
 	tcase_add_loop_test(tc, finds_what_matching_one_by_one_finds, 0, 8);
+	tcase_add_test(tc, gives_each_change_a_greater_serial);
+	tcase_add_test(tc, restores_by_serial_whatever_the_order);
+	tcase_add_test(tc, gives_all_in_slices_with_their_serials);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
