@@ -111,6 +111,8 @@ libbroker_a_SOURCES = \
 	%D%/route.h \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/session_queue.c \
+	%D%/session_queue.h \
 	%D%/sources.c \
 	%D%/sources.h \
 	%D%/subscription_group.c \
