@@ -116,6 +116,7 @@ libbroker_a_SOURCES = \
 	%D%/sources.c \
 	%D%/sources.h \
 	%D%/subscription_group.c \
+	%D%/subscription_list.c \
 	%D%/subscription_match.c \
 	%D%/subscription_node.c \
 	%D%/subscription_private.h \
