@@ -13,12 +13,9 @@
 
 #define FIRST_MATCHES 64
 
-struct subscription_options
-subscription_options_of(const struct subscription *subscription)
+static struct subscription_options
+unpack(uint32_t word)
 {
-	const uint32_t word =
-	    atomic_load_explicit(&subscription->options, memory_order_relaxed);
-
 	return (struct subscription_options){
 		.qos = word & 3,
 		.no_local = (word >> 2 & 1) != 0,
@@ -54,7 +51,8 @@ append(struct subscription_matches *matches, struct subscription *s)
 	}
 	matches->list[matches->count++] = (struct subscription_match){
 		.subscriber = s->subscriber,
-		.options = subscription_options_of(s),
+		.options = unpack(
+		    atomic_load_explicit(&s->options, memory_order_relaxed)),
 		.shared = s->group != NULL,
 	};
 	return 0;

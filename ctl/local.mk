@@ -24,6 +24,13 @@ ctl_weirctl_SOURCES = \
 	%D%/dump_record.h \
 	%D%/escape.c \
 	%D%/escape.h \
+	%D%/journal_json.c \
+	%D%/journal_json.h \
+	%D%/journal_json_read.c \
+	%D%/journal_state.c \
+	%D%/journal_state.h \
+	%D%/journal_state_private.h \
+	%D%/journal_state_walk.c \
 	%D%/journey.c \
 	%D%/journey.h \
 	%D%/log_relay.c \
@@ -64,7 +71,7 @@ ctl_weirctl_SOURCES = \
 
 ctl_weirctl_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' \
 	$(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
-ctl_weirctl_LDADD = libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
+ctl_weirctl_LDADD = libservice.a libnet.a libconf.a libmqtt.a libstore.a libmsg.a \
 	libring.a libstats.a libshm.a libbase.a \
 	$(CONFIG_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS) \
 	$(SMARTCOLS_LIBS) \

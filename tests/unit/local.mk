@@ -35,6 +35,8 @@ unit_tests = \
 	test_http_response \
 	test_inflight \
 	test_ingest \
+	test_journal_json \
+	test_journal_state \
 	test_journey \
 	test_lane \
 	test_links \
@@ -215,6 +217,17 @@ test_inflight_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_ingest_SOURCES  = %D%/test_ingest.c
 test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_journal_json_SOURCES  = %D%/test_journal_json.c \
+	ctl/journal_json.c ctl/journal_json_read.c
+test_journal_json_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_journal_json_LDADD    = libstore.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
+
+test_journal_state_SOURCES  = %D%/test_journal_state.c \
+	ctl/journal_json.c ctl/journal_json_read.c \
+	ctl/journal_state.c ctl/journal_state_walk.c
+test_journal_state_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_journal_state_LDADD    = libstore.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 
 test_journey_SOURCES  = %D%/test_journey.c ctl/journey.c ctl/record_id.c
 test_journey_CPPFLAGS = $(UNIT_CPPFLAGS)
