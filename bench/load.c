@@ -5,12 +5,14 @@
  *
  *	bench/load -p PORT [-P publishers] [-S subscribers] [-T topics]
  *	    [-q QOS] [-s payload bytes] [-n messages a publisher] [-w window]
- *	    [-t seconds at most] [-c PID,PID...] [-5]
+ *	    [-t seconds at most] [-c PID,PID...] [-5] [-k] [-o]
  *
  * Publisher and subscriber number I use topic number I modulo the topics, so
  * "-P 50 -S 50 -T 50" is fifty pairs and "-P 5 -S 500 -T 1" a fan-out.  A
  * publisher has up to `window` messages under way, acknowledged and arrived
  * at all subscribers or not: QoS 0 as well, so that nothing need be dropped.
+ * With -k sessions are kept (no Clean Start); with -o the subscribers are away:
+ * they subscribe and leave, and what is counted are acknowledgements.
  * With -c the processor time of those processes is divided by deliveries.
  * Prints one line of key=value; exit status 1 when not all arrived in time.
  */
@@ -47,6 +49,8 @@ struct options {
 	uint16_t port;
 	uint8_t qos;
 	enum mqtt_version version;
+	bool is_kept;
+	bool is_offline;
 };
 
 struct topic {
@@ -184,6 +188,8 @@ on_packet(struct load *load, struct peer *peer, const struct mqtt_frame *frame)
 		break;
 	default:
 		peer->unacknowledged--;
+		if (load->options.is_offline)
+			load->received++;
 		note_if_finished(load, peer);
 		break;
 	}
@@ -223,8 +229,9 @@ may_publish(const struct load *load, const struct peer *peer)
 	const uint64_t window = load->options.window;
 
 	return peer->left != 0 && peer->unacknowledged < window &&
-	    topic->sent * topic->subscribers - topic->received <
-	    window * topic->publishers * topic->subscribers;
+	    (topic->subscribers == 0 ||
+		topic->sent * topic->subscribers - topic->received <
+		    window * topic->publishers * topic->subscribers);
 }
 
 static void
@@ -345,7 +352,7 @@ say_hello(struct load *load, struct peer *peer, unsigned number)
 	char id[48];
 	struct mqtt_connect connect = {
 		.version = (uint8_t)load->options.version,
-		.clean_start = true,
+		.clean_start = !load->options.is_kept,
 	};
 	struct mqtt_connack connack;
 	struct mqtt_frame frame;
@@ -384,6 +391,18 @@ subscribe(struct load *load, struct peer *peer)
 	await(peer, MQTT_SUBACK, &frame);
 	if (frame.body.data[frame.body.len - 1] != one.qos)
 		die("SUBACK");
+}
+
+/* It has subscribed, and is away from now on. */
+static void
+leave(struct load *load, struct peer *peer)
+{
+	static const uint8_t disconnect[] = { MQTT_DISCONNECT << 4, 0 };
+
+	send_now(peer, disconnect, sizeof(disconnect));
+	close(peer->fd);
+	free(peer);
+	load->peer_count--;
 }
 
 static struct peer *
@@ -445,10 +464,17 @@ set_up(struct load *load)
 	}
 	for (unsigned i = 0; i < options->subscribers; i++) {
 		topic = &load->topics[i % options->topics];
+		peer = add_peer(load, topic);
+		subscribe(load, peer);
+		if (options->is_offline) {
+			leave(load, peer);
+			continue;
+		}
 		topic->subscribers++;
 		load->expected += topic->publishers * options->messages;
-		subscribe(load, add_peer(load, topic));
 	}
+	if (options->is_offline)
+		load->expected = options->publishers * options->messages;
 	load->unfinished = options->publishers;
 	for (unsigned i = 0; i < load->peer_count; i++) {
 		peer = load->peers[i];
@@ -507,6 +533,13 @@ set_option(struct options *options, int option, const char *value)
 	case '5':
 		options->version = MQTT_5;
 		break;
+	case 'k':
+		options->is_kept = true;
+		break;
+	case 'o':
+		options->is_kept = true;
+		options->is_offline = true;
+		break;
 	case 'c':
 		if (cpu_time_parse(value, &options->broker) == 0)
 			break;
@@ -516,7 +549,8 @@ set_option(struct options *options, int option, const char *value)
 		fprintf(stderr,
 		    "usage: load -p PORT [-P publishers] [-S subscribers]\n"
 		    "    [-T topics] [-q QOS] [-s bytes] [-n messages]\n"
-		    "    [-w window] [-t seconds] [-c PID,...] [-5]\n");
+		    "    [-w window] [-t seconds] [-c PID,...] [-5] [-k] "
+		    "[-o]\n");
 		exit(64);
 	}
 }
@@ -547,7 +581,7 @@ main(int argc, char **argv)
 	int option;
 	bool good;
 
-	while ((option = getopt(argc, argv, "p:P:S:T:q:s:n:w:t:c:5")) != -1)
+	while ((option = getopt(argc, argv, "p:P:S:T:q:s:n:w:t:c:5ko")) != -1)
 		set_option(&load.options, option, optarg);
 	if (load.options.port == 0 || optind != argc)
 		set_option(&load.options, '?', NULL);

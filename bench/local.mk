@@ -1,13 +1,16 @@
 # bench/ - the benchmarks.  `make bench` builds them and runs bench/run.
 
-EXTRA_PROGRAMS += bench/load bench/load-http
+EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log
 noinst_PROGRAMS += bench/ring
-EXTRA_DIST += %D%/run %D%/README.md
-CLEANFILES += bench/load bench/load-http
+EXTRA_DIST += %D%/run %D%/journal %D%/brokers.py %D%/README.md
+CLEANFILES += bench/load bench/load-http bench/bare-log
 
 bench_ring_SOURCES = %D%/ring.c %D%/ring_cases.c %D%/ring_cases.h \
 	%D%/ring_pair.c %D%/ring_pair.h
 bench_ring_LDADD   = libring.a libshm.a libbase.a
+
+bench_bare_log_SOURCES = %D%/bare_log.c
+bench_bare_log_LDADD   = libmqtt.a libmsg.a libbase.a
 
 bench_load_SOURCES = %D%/load.c %D%/cpu_time.c %D%/cpu_time.h
 bench_load_LDADD   = libmqtt.a libmsg.a libbase.a
@@ -17,6 +20,7 @@ bench_load_http_LDADD   = libbase.a
 
 .PHONY: bench-programs bench
 bench-programs: broker/weir-broker httpd/weir-httpd \
-	bench/load$(EXEEXT) bench/load-http$(EXEEXT) bench/ring$(EXEEXT)
+	bench/load$(EXEEXT) bench/load-http$(EXEEXT) bench/ring$(EXEEXT) \
+	bench/bare-log$(EXEEXT)
 bench: bench-programs
 	WEIR_BUILD=. $(srcdir)/bench/run
