@@ -344,6 +344,7 @@ broker_new(struct service *service, struct broker **out_broker)
 	broker->worker_count = broker->conf->workers;
 	broker->max_packet_size = broker->conf->max_packet_size;
 	broker->started_ns = clock_now_ns();
+	atomic_init(&broker->next_cursor, 1); /* 0: nobody */
 	loop_timer_init(&life->links_timer, broker->loop, on_links_timer, life);
 	rcu_thread_start();
 	if (getrandom(broker->instance, sizeof(broker->instance), 0) !=

@@ -48,6 +48,16 @@ feed_begins_read(struct feed *feed, bool has_room)
 }
 
 void
+feed_loads(struct feed *feed, uint64_t sequence)
+{
+	BUG_ON(!feed->is_reading || sequence <= feed->loaded);
+	feed->loaded = sequence;
+	feed->next = sequence + 1;
+	if (sequence > feed->arrived)
+		feed->arrived = sequence;
+}
+
+void
 feed_loaded(struct feed *feed, uint64_t upto)
 {
 	BUG_ON(!feed->is_reading);
@@ -63,4 +73,13 @@ feed_read_failed(struct feed *feed)
 {
 	BUG_ON(!feed->is_reading);
 	feed->is_reading = false;
+}
+
+void
+feed_rewind(struct feed *feed, uint64_t sequence)
+{
+	BUG_ON(sequence > feed->loaded);
+	feed->loaded = sequence - 1;
+	feed->next = sequence;
+	feed->is_lagging = true;
 }

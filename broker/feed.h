@@ -54,10 +54,16 @@ enum feed_verdict feed_arrives(
  */
 bool feed_begins_read(struct feed *feed, bool has_room);
 
+/* The read gave this one: should the read fail, the next begins behind it. */
+void feed_loads(struct feed *feed, uint64_t sequence);
+
 /* The read gave everything up to `upto`. */
 void feed_loaded(struct feed *feed, uint64_t upto);
 
 /* It failed; it may be tried again. */
 void feed_read_failed(struct feed *feed);
+
+/* The owner has let go of `sequence` and all behind it: they are read again. */
+void feed_rewind(struct feed *feed, uint64_t sequence);
 
 #endif

@@ -111,9 +111,12 @@ libbroker_a_SOURCES = \
 	%D%/route.h \
 	%D%/session.c \
 	%D%/session.h \
+	%D%/session_queue.c \
+	%D%/session_queue.h \
 	%D%/sources.c \
 	%D%/sources.h \
 	%D%/subscription_group.c \
+	%D%/subscription_list.c \
 	%D%/subscription_match.c \
 	%D%/subscription_node.c \
 	%D%/subscription_private.h \

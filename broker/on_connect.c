@@ -272,6 +272,23 @@ is_of_another(struct client *client, const struct mqtt_connect *connect)
 	return true;
 }
 
+static uint64_t
+expiry_of(const struct conf *conf, const struct mqtt_connect *connect)
+{
+	const struct mqtt_properties *properties = &connect->properties;
+	uint64_t wanted = 0;
+
+	if (connect->version != MQTT_5)
+		return connect->clean_start ? 0 : conf->session_expiry_max_ns;
+	if (mqtt_properties_has(properties, MQTT_SESSION_EXPIRY_INTERVAL))
+		wanted = properties->session_expiry_interval_s == UINT32_MAX
+		    ? SESSION_NEVER
+		    : properties->session_expiry_interval_s * CLOCK_SECOND_NS;
+	return wanted < conf->session_expiry_max_ns
+	    ? wanted
+	    : conf->session_expiry_max_ns;
+}
+
 /* The session to go on with, or a new one; NULL without memory. */
 static struct session *
 obtain_session(struct worker *worker, struct attempt *attempt)
@@ -291,24 +308,10 @@ obtain_session(struct worker *worker, struct attempt *attempt)
 		session = NULL;
 	}
 	attempt->session_present = session != NULL;
-	return session != NULL ? session : session_new(&worker->sessions, id);
-}
-
-static uint64_t
-expiry_of(const struct conf *conf, const struct mqtt_connect *connect)
-{
-	const struct mqtt_properties *properties = &connect->properties;
-	uint64_t wanted = 0;
-
-	if (connect->version != MQTT_5)
-		return connect->clean_start ? 0 : conf->session_expiry_max_ns;
-	if (mqtt_properties_has(properties, MQTT_SESSION_EXPIRY_INTERVAL))
-		wanted = properties->session_expiry_interval_s == UINT32_MAX
-		    ? SESSION_NEVER
-		    : properties->session_expiry_interval_s * CLOCK_SECOND_NS;
-	return wanted < conf->session_expiry_max_ns
-	    ? wanted
-	    : conf->session_expiry_max_ns;
+	if (session != NULL)
+		return session;
+	return session_new(&worker->sessions, id,
+	    expiry_of(worker->broker->conf, &attempt->connect) != 0);
 }
 
 static void

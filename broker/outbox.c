@@ -24,6 +24,29 @@ list_append(struct outgoing_list *list, struct outgoing *outgoing)
 	list->count++;
 }
 
+/* In the order of sequences; it is nearly always the last. */
+static void
+list_insert(struct outgoing_list *list, struct outgoing *outgoing)
+{
+	struct outgoing *after = list->last;
+
+	if (outgoing->sequence != 0)
+		while (after != NULL && after->sequence > outgoing->sequence)
+			after = after->previous;
+	if (after == list->last) {
+		list_append(list, outgoing);
+		return;
+	}
+	outgoing->previous = after;
+	outgoing->next = after == NULL ? list->first : after->next;
+	outgoing->next->previous = outgoing;
+	if (after == NULL)
+		list->first = outgoing;
+	else
+		after->next = outgoing;
+	list->count++;
+}
+
 static void
 list_remove(struct outgoing_list *list, struct outgoing *outgoing)
 {
@@ -65,7 +88,7 @@ outbox_put(struct outbox *outbox, struct pool *pool,
 	struct outgoing *outgoing;
 
 	/* Into an empty queue one always goes, however large. */
-	if (outbox->waiting.count != 0 &&
+	if (limits != NULL && outbox->waiting.count != 0 &&
 	    (outbox->waiting.count >= limits->max_messages ||
 		outbox->waiting_bytes + weight > limits->max_bytes))
 		return -ENOSPC;
@@ -76,6 +99,7 @@ outbox_put(struct outbox *outbox, struct pool *pool,
 		return -ENOMEM;
 	*outgoing = (struct outgoing){
 		.message = item->message,
+		.sequence = item->sequence,
 		.qos = item->qos,
 		.retain = item->retain,
 	};
@@ -98,9 +122,8 @@ outbox_peek(const struct outbox *outbox)
 }
 
 /*
- * Identifiers are given out in sequence and lie in places[id % count]; one
- * whose place is taken is passed over.  At most half of the places are taken,
- * so the next free one is near.
+ * Chains in places[id % count], at most half as many as there are places.
+ * Identifiers that are given out in sequence have a place each.
  */
 static struct outgoing **
 place_of(const struct outbox *outbox, uint16_t packet_id)
@@ -108,13 +131,36 @@ place_of(const struct outbox *outbox, uint16_t packet_id)
 	return &outbox->places[packet_id & (outbox->place_count - 1)];
 }
 
+static void
+put_in_place(struct outbox *outbox, struct outgoing *outgoing)
+{
+	struct outgoing **place = place_of(outbox, outgoing->packet_id);
+
+	outgoing->next_in_place = *place;
+	*place = outgoing;
+}
+
+static void
+remove_from_place(struct outbox *outbox, struct outgoing *outgoing)
+{
+	struct outgoing **link = place_of(outbox, outgoing->packet_id);
+
+	while (*link != outgoing)
+		link = &(*link)->next_in_place;
+	*link = outgoing->next_in_place;
+}
+
+/* One more place, at least, than are in flight.  0 or -ENOMEM. */
 static int
-grow(struct outbox *outbox)
+make_place(struct outbox *outbox)
 {
 	struct outgoing **places, *outgoing;
 	const uint32_t count =
 	    outbox->place_count == 0 ? FIRST_PLACES : outbox->place_count * 2;
 
+	if (outbox->in_flight.count * 2 < outbox->place_count ||
+	    outbox->place_count >= UINT32_C(65536))
+		return 0;
 	places = calloc(count, sizeof(struct outgoing *));
 	if (places == NULL)
 		return -ENOMEM;
@@ -123,33 +169,68 @@ grow(struct outbox *outbox)
 	outbox->place_count = count;
 	for (outgoing = outbox->in_flight.first; outgoing != NULL;
 	     outgoing = outgoing->next)
-		*place_of(outbox, outgoing->packet_id) = outgoing;
+		put_in_place(outbox, outgoing);
 	return 0;
+}
+
+/* The next one that is nobody's. */
+static uint16_t
+next_id(struct outbox *outbox)
+{
+	do
+		outbox->last_id++;
+	while (outbox->last_id == 0 ||
+	    outbox_find(outbox, outbox->last_id) != NULL);
+	return outbox->last_id;
+}
+
+static void
+put_in_flight(struct outbox *outbox, struct outgoing *outgoing,
+    uint16_t packet_id, enum outgoing_stage stage)
+{
+	outgoing->packet_id = packet_id;
+	outgoing->stage = (uint8_t)stage;
+	list_insert(&outbox->in_flight, outgoing);
+	put_in_place(outbox, outgoing);
 }
 
 int
 outbox_take(struct outbox *outbox, struct outgoing *outgoing)
 {
-	int err;
+	uint16_t packet_id;
 
 	BUG_ON(outgoing != outbox->waiting.first);
-	if (outbox->in_flight.count * 2 >= outbox->place_count &&
-	    outbox->place_count < UINT32_C(65536)) {
-		err = grow(outbox);
-		if (err != 0)
-			return err;
+	if (make_place(outbox) != 0)
+		return -ENOMEM;
+	if (outgoing->sequence == 0) {
+		packet_id = next_id(outbox);
+	} else {
+		packet_id = outbox_packet_id(outgoing->sequence);
+		if (outbox_find(outbox, packet_id) != NULL)
+			return -EBUSY;
 	}
-	do
-		outbox->last_id++;
-	while (
-	    outbox->last_id == 0 || *place_of(outbox, outbox->last_id) != NULL);
-
 	list_remove(&outbox->waiting, outgoing);
 	outbox->waiting_bytes -= message_weight(outgoing->message);
-	outgoing->packet_id = outbox->last_id;
-	outgoing->stage = OUTGOING_SENT;
-	list_append(&outbox->in_flight, outgoing);
-	*place_of(outbox, outgoing->packet_id) = outgoing;
+	put_in_flight(outbox, outgoing, packet_id, OUTGOING_SENT);
+	return 0;
+}
+
+int
+outbox_restore_received(
+    struct outbox *outbox, struct pool *pool, uint64_t sequence)
+{
+	const uint16_t packet_id = outbox_packet_id(sequence);
+	struct outgoing *outgoing;
+
+	if (outbox_find(outbox, packet_id) != NULL)
+		return -EEXIST;
+	if (make_place(outbox) != 0)
+		return -ENOMEM;
+	outgoing = pool_take(pool);
+	if (outgoing == NULL)
+		return -ENOMEM;
+	*outgoing = (struct outgoing){ .sequence = sequence, .qos = 2 };
+	put_in_flight(outbox, outgoing, packet_id, OUTGOING_RECEIVED);
 	return 0;
 }
 
@@ -161,8 +242,8 @@ outbox_find(const struct outbox *outbox, uint16_t packet_id)
 	if (outbox->place_count == 0)
 		return NULL;
 	outgoing = *place_of(outbox, packet_id);
-	if (outgoing == NULL || outgoing->packet_id != packet_id)
-		return NULL;
+	while (outgoing != NULL && outgoing->packet_id != packet_id)
+		outgoing = outgoing->next_in_place;
 	return outgoing;
 }
 
@@ -182,7 +263,7 @@ outbox_done(struct outbox *outbox, struct pool *pool, struct outgoing *outgoing)
 		outbox->waiting_bytes -= message_weight(outgoing->message);
 	} else {
 		list_remove(&outbox->in_flight, outgoing);
-		*place_of(outbox, outgoing->packet_id) = NULL;
+		remove_from_place(outbox, outgoing);
 	}
 	if (outbox->in_flight.count == 0 &&
 	    outbox->place_count > FIRST_PLACES * 16) {
@@ -195,13 +276,23 @@ outbox_done(struct outbox *outbox, struct pool *pool, struct outgoing *outgoing)
 	pool_put(pool, outgoing);
 }
 
+uint64_t
+outbox_drop_waiting(struct outbox *outbox, struct pool *pool)
+{
+	const struct outgoing *first = outbox->waiting.first;
+	const uint64_t sequence = first == NULL ? 0 : first->sequence;
+
+	while (outbox->waiting.first != NULL)
+		outbox_done(outbox, pool, outbox->waiting.first);
+	return sequence;
+}
+
 void
 outbox_fini(struct outbox *outbox, struct pool *pool)
 {
 	while (outbox->in_flight.first != NULL)
 		outbox_done(outbox, pool, outbox->in_flight.first);
-	while (outbox->waiting.first != NULL)
-		outbox_done(outbox, pool, outbox->waiting.first);
+	outbox_drop_waiting(outbox, pool);
 	free(outbox->places);
 	*outbox = (struct outbox){ .window = outbox->window };
 }

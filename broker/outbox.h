@@ -12,6 +12,11 @@
  * [MQTT-3.3.4-9].  Messages in flight stay in the order in which they were
  * first sent, which is the order to send them again in [MQTT-4.6.0-1].
  *
+ * What is in the journal has its sequence, and its packet identifier follows
+ * from that: a broker that was killed sends it again under the same one,
+ * without having written it down.  In flight such messages lie in the order
+ * of their sequences, which is the order they were sent in.
+ *
  * An empty outbox has no memory of its own.  The worker's thread only.
  */
 
@@ -37,7 +42,9 @@ enum outgoing_stage {
 struct outgoing {
 	struct outgoing *next;
 	struct outgoing *previous;
+	struct outgoing *next_in_place;
 	struct message *message; /* NULL once RECEIVED */
+	uint64_t sequence;       /* in the journal; 0: not there */
 	uint32_t *identifiers;   /* more than one: all of them, on the heap */
 	uint32_t identifier;     /* Subscription Identifier, 0: none */
 	uint16_t identifier_count;
@@ -58,7 +65,7 @@ struct outbox {
 	struct outgoing_list in_flight;
 	struct outgoing_list waiting;
 	uint64_t waiting_bytes;   /* message_weight() */
-	struct outgoing **places; /* in flight, by packet identifier */
+	struct outgoing **places; /* in flight, chains by packet identifier */
 	uint32_t place_count;     /* a power of two, or 0 */
 	uint16_t last_id;
 	uint16_t window;
@@ -67,7 +74,8 @@ struct outbox {
 /* What a message to a session is made of. */
 struct outbox_item {
 	struct message *message;
-	uint8_t qos; /* granted */
+	uint64_t sequence; /* in the journal; 0: not there */
+	uint8_t qos;       /* granted */
 	bool retain;
 	const uint32_t *identifiers;
 	size_t identifier_count;
@@ -78,8 +86,15 @@ struct outbox_limits {
 	uint64_t max_bytes;
 };
 
+/* The packet identifier of what is in the journal. */
+static inline uint16_t
+outbox_packet_id(uint64_t sequence)
+{
+	return (uint16_t)(1 + sequence % UINT16_MAX);
+}
+
 /*
- * Let it wait; takes a reference of its own.
+ * Let it wait; takes a reference of its own.  `limits` NULL: there are none.
  * Returns 0, -ENOSPC at a limit, or -ENOMEM (also: the pool is empty).
  */
 int outbox_put(struct outbox *outbox, struct pool *pool,
@@ -90,9 +105,22 @@ struct outgoing *outbox_peek(const struct outbox *outbox);
 
 /*
  * Put the one that outbox_peek() gave in flight, with a packet identifier
- * that no other has [MQTT-2.2.1-4].  Returns 0 or -ENOMEM.
+ * that no other has [MQTT-2.2.1-4].  Returns 0; -EBUSY: the identifier that
+ * its sequence gives it is still another's; or -ENOMEM.
  */
 int outbox_take(struct outbox *outbox, struct outgoing *outgoing);
+
+/*
+ * Recovery: the client has had it (PUBREC) in a former life, and gets PUBREL.
+ * Returns 0; -EEXIST, for no two share an identifier; or -ENOMEM.
+ */
+int outbox_restore_received(
+    struct outbox *outbox, struct pool *pool, uint64_t sequence);
+
+/*
+ * Forget all that waits.  Returns the first one's sequence, or 0.
+ */
+uint64_t outbox_drop_waiting(struct outbox *outbox, struct pool *pool);
 
 /* In flight under this identifier, or NULL. */
 struct outgoing *outbox_find(const struct outbox *outbox, uint16_t packet_id);

@@ -8,6 +8,7 @@
 
 #include "broker/counters.h"
 #include "broker/retain_job.h"
+#include "broker/session_queue.h"
 #include "broker/will.h"
 #include "common/base/bug.h"
 #include "common/base/log.h"
@@ -31,7 +32,12 @@ sessions_init(struct sessions *sessions)
 	if (err != 0)
 		return err;
 	sessions->buckets = calloc(FIRST_BUCKETS, sizeof(struct session *));
-	if (sessions->buckets == NULL) {
+	sessions->by_cursor = calloc(FIRST_BUCKETS, sizeof(struct session *));
+	if (sessions->buckets == NULL || sessions->by_cursor == NULL) {
+		free(sessions->buckets);
+		free(sessions->by_cursor);
+		sessions->buckets = NULL;
+		sessions->by_cursor = NULL;
 		pool_fini(&sessions->outgoing);
 		return -ENOMEM;
 	}
@@ -64,11 +70,13 @@ sessions_fini(struct sessions *sessions)
 {
 	BUG_ON(sessions->count != 0);
 	free(sessions->buckets);
+	free(sessions->by_cursor);
 	sessions->buckets = NULL;
+	sessions->by_cursor = NULL;
 	pool_fini(&sessions->outgoing);
 }
 
-/* ---- the table ------------------------------------------------------- */
+/* ---- the tables ------------------------------------------------------- */
 
 static struct session **
 bucket_of(const struct sessions *sessions, struct slice id)
@@ -77,24 +85,49 @@ bucket_of(const struct sessions *sessions, struct slice id)
 	    (sessions->bucket_count - 1)];
 }
 
+/* Numbers are given out in sequence: they are hash enough. */
+static struct session **
+cursor_bucket_of(const struct sessions *sessions, uint64_t cursor)
+{
+	return &sessions->by_cursor[cursor & (sessions->bucket_count - 1)];
+}
+
+static void
+put_into_tables(struct sessions *sessions, struct session *session)
+{
+	struct session **bucket;
+
+	bucket = bucket_of(sessions, session_id(session));
+	session->next_in_table = *bucket;
+	*bucket = session;
+	bucket = cursor_bucket_of(sessions, session->cursor);
+	session->next_by_cursor = *bucket;
+	*bucket = session;
+}
+
 /* More buckets are only faster: without memory the old ones go on. */
 static void
 grow(struct sessions *sessions)
 {
 	const size_t old_count = sessions->bucket_count;
-	struct session **old = sessions->buckets, **buckets, *session, *next;
+	struct session **old = sessions->buckets, **buckets, **by_cursor;
+	struct session *session, *next;
 
 	buckets = calloc(old_count * 2, sizeof(struct session *));
-	if (buckets == NULL)
+	by_cursor = calloc(old_count * 2, sizeof(struct session *));
+	if (buckets == NULL || by_cursor == NULL) {
+		free(buckets);
+		free(by_cursor);
 		return;
+	}
+	free(sessions->by_cursor);
 	sessions->buckets = buckets;
+	sessions->by_cursor = by_cursor;
 	sessions->bucket_count = old_count * 2;
 	for (size_t i = 0; i < old_count; i++) {
 		for (session = old[i]; session != NULL; session = next) {
 			next = session->next_in_table;
-			buckets = bucket_of(sessions, session_id(session));
-			session->next_in_table = *buckets;
-			*buckets = session;
+			put_into_tables(sessions, session);
 		}
 	}
 	free(old);
@@ -111,15 +144,28 @@ session_find(struct sessions *sessions, struct slice id)
 }
 
 struct session *
-session_new(struct sessions *sessions, struct slice id)
+session_find_cursor(struct sessions *sessions, uint64_t cursor)
 {
-	struct session *session, **bucket;
+	struct session *session = *cursor_bucket_of(sessions, cursor);
 
-	BUG_ON(id.len > UINT16_MAX);
+	while (session != NULL && session->cursor != cursor)
+		session = session->next_by_cursor;
+	return session;
+}
+
+static struct session *
+make_session(struct sessions *sessions, struct slice id, uint64_t cursor,
+    bool is_durable)
+{
+	struct session *session;
+
+	BUG_ON(id.len > UINT16_MAX || cursor == 0);
 	session = calloc(1, sizeof(*session) + id.len);
 	if (session == NULL)
 		return NULL;
 	session->home = sessions;
+	session->cursor = cursor;
+	session->is_durable = is_durable;
 	session->subscriber.worker = sessions->worker;
 	session->outbox.window = 1;
 	session->alarm.fire = on_alarm;
@@ -128,16 +174,31 @@ session_new(struct sessions *sessions, struct slice id)
 
 	if (sessions->count >= sessions->bucket_count)
 		grow(sessions);
-	bucket = bucket_of(sessions, id);
-	session->next_in_table = *bucket;
-	*bucket = session;
+	put_into_tables(sessions, session);
 	sessions->count++;
 	stats_increment(sessions->counters, COUNT_sessions);
 	return session;
 }
 
+struct session *
+session_new(struct sessions *sessions, struct slice id, bool is_durable)
+{
+	/* Relaxed: only that no two are alike. */
+	const uint64_t cursor = atomic_fetch_add_explicit(
+	    sessions->next_cursor, 1, memory_order_relaxed);
+
+	return make_session(
+	    sessions, id, cursor, is_durable && sessions->commit != NULL);
+}
+
+struct session *
+session_restore(struct sessions *sessions, struct slice id, uint64_t cursor)
+{
+	return make_session(sessions, id, cursor, true);
+}
+
 static void
-remove_from_table(struct session *session)
+remove_from_tables(struct session *session)
 {
 	struct session **link;
 
@@ -145,6 +206,10 @@ remove_from_table(struct session *session)
 	while (*link != session)
 		link = &(*link)->next_in_table;
 	*link = session->next_in_table;
+	link = cursor_bucket_of(session->home, session->cursor);
+	while (*link != session)
+		link = &(*link)->next_by_cursor;
+	*link = session->next_by_cursor;
 }
 
 bool
@@ -273,8 +338,13 @@ drop_messages(struct session *session)
 	struct stats_block *counters = session->home->counters;
 	struct outbox *outbox = &session->outbox;
 
-	stats_add(counters, COUNT_dropped_session_end, outbox->waiting.count);
-	stats_subtract(counters, COUNT_queued, outbox->waiting.count);
+	if (session->is_durable) {
+		session_queue_fini(session);
+	} else {
+		stats_add(
+		    counters, COUNT_dropped_session_end, outbox->waiting.count);
+		stats_subtract(counters, COUNT_queued, outbox->waiting.count);
+	}
 	stats_subtract(counters, COUNT_in_flight, outbox->in_flight.count);
 	session->resend = NULL;
 	outbox_fini(outbox, &session->home->outgoing);
@@ -288,7 +358,7 @@ session_end(struct session *session)
 	BUG_ON(session->ended || session->client != NULL);
 	session->ended = true;
 	alarms_stop(sessions->alarms, &session->alarm);
-	remove_from_table(session);
+	remove_from_tables(session);
 	stats_subtract(sessions->counters, COUNT_sessions, 1);
 	subscription_tree_remove_all(sessions->tree, &session->subscriber);
 	publish_will(session);
@@ -365,6 +435,8 @@ session_leave(struct session *session, bool send_will)
 	    &session->subscriber.online, false, memory_order_relaxed);
 	/* The client sends QoS 1 again; PUBREC is owed once it is back. */
 	ack_queue_drop_type(&session->acks, MQTT_PUBACK);
+	if (session->is_durable)
+		session_queue_rest(session);
 
 	if (!send_will) {
 		will_free(session->will);

@@ -29,6 +29,7 @@
 
 #include "broker/alarms.h"
 #include "broker/drop_episode.h"
+#include "broker/feed.h"
 #include "broker/mailbox.h"
 #include "broker/outbox.h"
 #include "broker/packet_ids.h"
@@ -40,8 +41,10 @@
 #define SESSION_NEVER UINT64_MAX /* an expiry that does not come */
 
 struct client;
+struct commit_port;
 struct retained_job;
 struct session;
+struct store_cursor;
 struct will;
 
 /*
@@ -64,18 +67,49 @@ struct ack_queue {
 	uint32_t size; /* a power of two, or 0 */
 };
 
+/*
+ * A durable session's QoS 1 and 2 messages are in the journal until they are
+ * over; the outbox is a window of them.  See session_queue.h.
+ */
+struct session_queue {
+	struct feed feed;
+	bool is_stale;  /* what the read under way still gives is not taken */
+	uint64_t *over; /* not in memory, and over nevertheless; sorted */
+	size_t over_count;
+	size_t over_size;
+	size_t over_at;      /* those before it are passed */
+	uint64_t former;     /* the last sequence of a former life */
+	uint32_t maybe_sent; /* so many up to there may have been sent then */
+
+	/*
+	 * Written by the owner, read by who publishes (relaxed: limits): what
+	 * is not in flight, in memory or not.
+	 */
+	_Atomic uint64_t count;
+	_Atomic uint64_t bytes; /* message_weight() */
+
+	/* Publishers left out so many, and wrote so once until it is read. */
+	_Atomic uint64_t left_out;
+	atomic_bool left_out_is_posted;
+	struct mail left_out_mail;
+};
+
 struct session {
 	struct subscriber subscriber;
 	struct sessions *home;         /* [const] */
 	struct session *next_in_table; /* private to session.c */
-	struct client *client;         /* NULL: offline */
-	struct alarm alarm;            /* the next of expiry and will */
-	uint64_t identity;             /* whose it is; see auth.h */
+	struct session *next_by_cursor;
+	uint64_t cursor;        /* [const] its number for good, not 0 */
+	bool is_durable;        /* [const] the journal keeps it */
+	struct client *client;  /* NULL: offline */
+	struct alarm alarm;     /* the next of expiry and will */
+	uint64_t identity;      /* whose it is; see auth.h */
 	uint64_t expiry_ns;     /* interval, or SESSION_NEVER; session_keep() */
 	uint64_t expires_at_ns; /* while offline */
 	struct will *will;
 	uint64_t will_at_ns; /* while offline */
 	struct outbox outbox;
+	struct session_queue queue;
 	struct outgoing *resend; /* in flight: from here on to be sent again */
 	struct packet_ids received; /* QoS 2, up to PUBREL */
 	struct ack_queue acks;
@@ -98,6 +132,7 @@ struct session {
 /* The sessions of one worker; embed it by value. */
 struct sessions {
 	struct session **buckets;
+	struct session **by_cursor; /* as many */
 	size_t bucket_count;
 	size_t count;
 	uint64_t seed;
@@ -106,6 +141,8 @@ struct sessions {
 	struct outbox_limits limits;
 	atomic_uint *kept; /* of all workers; relaxed, a limit */
 	uint32_t max_kept;
+	_Atomic uint64_t *next_cursor; /* see broker_new_cursor() */
+	struct commit_port *commit;    /* NULL: there is no journal */
 	struct alarms *alarms;
 	struct mailbox *mailbox;
 	struct subscription_tree *tree;
@@ -127,8 +164,19 @@ struct session *session_find(struct sessions *sessions, struct slice id);
 /* Publish the wills of offline sessions, that wait for their delay, now. */
 void sessions_publish_wills(struct sessions *sessions);
 
-/* Offline and empty, expiring at once.  NULL without memory. */
-struct session *session_new(struct sessions *sessions, struct slice id);
+/* By its number; NULL: it has ended, or is another worker's. */
+struct session *session_find_cursor(struct sessions *sessions, uint64_t cursor);
+
+/*
+ * Offline and empty, expiring at once.  If there is a journal, `is_durable`
+ * says for good whether that keeps it.  NULL without memory.
+ */
+struct session *session_new(
+    struct sessions *sessions, struct slice id, bool is_durable);
+
+/* A durable one that recovery found, under its number.  As session_new(). */
+struct session *session_restore(
+    struct sessions *sessions, struct slice id, uint64_t cursor);
 
 /* `client` has it now; alarms off, a will that waited is forgotten. */
 void session_attach(struct session *session, struct client *client);

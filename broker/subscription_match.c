@@ -13,9 +13,12 @@
 
 #define FIRST_MATCHES 64
 
-static struct subscription_options
-unpack(uint32_t word)
+struct subscription_options
+subscription_options_of(const struct subscription *subscription)
 {
+	const uint32_t word =
+	    atomic_load_explicit(&subscription->options, memory_order_relaxed);
+
 	return (struct subscription_options){
 		.qos = word & 3,
 		.no_local = (word >> 2 & 1) != 0,
@@ -51,8 +54,7 @@ append(struct subscription_matches *matches, struct subscription *s)
 	}
 	matches->list[matches->count++] = (struct subscription_match){
 		.subscriber = s->subscriber,
-		.options = unpack(
-		    atomic_load_explicit(&s->options, memory_order_relaxed)),
+		.options = subscription_options_of(s),
 		.shared = s->group != NULL,
 	};
 	return 0;

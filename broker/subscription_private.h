@@ -110,6 +110,18 @@ struct subscription_target {
 	bool is_root; /* the filter was "#" alone */
 };
 
+/* ---- subscription_tree.c ------------------------------------------------ */
+
+/* Under the mutex.  NULL: there is none. */
+struct subscription *subscription_find(struct subscription_tree *tree,
+    struct slice filter, const struct subscriber *subscriber);
+
+/* ---- subscription_match.c ----------------------------------------------- */
+
+/* Any thread within rcu_enter(). */
+struct subscription_options subscription_options_of(
+    const struct subscription *subscription);
+
 /* ---- subscription_node.c ------------------------------------------------ */
 
 /* Not yet in the tree, but for the root.  NULL without memory. */

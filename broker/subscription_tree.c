@@ -418,24 +418,36 @@ subscription_tree_add(struct subscription_tree *tree, struct slice filter,
 	return err;
 }
 
-int
-subscription_tree_remove(struct subscription_tree *tree, struct slice filter,
-    struct subscriber *subscriber)
+struct subscription *
+subscription_find(struct subscription_tree *tree, struct slice filter,
+    const struct subscriber *subscriber)
 {
-	struct subscription *s = NULL;
 	struct subscription_group *group = NULL;
 	struct subscription_target target;
 	struct subscription_node *node;
 
 	if (understand(filter, &target) != 0)
-		return -ENOENT;
+		return NULL;
+	node = find_node(tree, &target);
+	if (node == NULL)
+		return NULL;
+	if (target.share.len != 0) {
+		group = subscription_group_find(node, &target);
+		if (group == NULL)
+			return NULL;
+	}
+	return index_find(tree, node, group, target.place, subscriber);
+}
+
+int
+subscription_tree_remove(struct subscription_tree *tree, struct slice filter,
+    struct subscriber *subscriber)
+{
+	struct subscription *s;
+
 	pthread_mutex_lock(&tree->mutex);
 	rcu_enter();
-	node = find_node(tree, &target);
-	if (node != NULL && target.share.len != 0)
-		group = subscription_group_find(node, &target);
-	if (node != NULL && (group != NULL || target.share.len == 0))
-		s = index_find(tree, node, group, target.place, subscriber);
+	s = subscription_find(tree, filter, subscriber);
 	if (s != NULL)
 		remove_subscription(tree, s);
 	rcu_leave();

@@ -101,6 +101,20 @@ int subscription_tree_match(struct subscription_tree *tree, struct slice topic,
 
 void subscription_matches_fini(struct subscription_matches *matches);
 
+typedef int (*subscription_each)(
+    void *arg, struct slice filter, const struct subscription_options *options);
+
+/*
+ * At most `max` subscriptions of `subscriber` to `each`, from the newest on,
+ * or (`after` not empty) those behind the one with that filter.  The tree is
+ * locked meanwhile; the filter is lent until `each` returns.
+ * Returns how many; less than `max`: that was all; -ENOENT: `after` is not
+ * there any more; -ENOMEM; or what `each` returned if that is not 0.
+ */
+int subscription_tree_list(struct subscription_tree *tree,
+    struct subscriber *subscriber, struct slice after, size_t max,
+    subscription_each each, void *arg);
+
 /* Subscriptions there are; any thread. */
 size_t subscription_tree_count(const struct subscription_tree *tree);
 size_t subscription_tree_shared_count(const struct subscription_tree *tree);

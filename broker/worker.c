@@ -389,6 +389,7 @@ init_sessions(struct worker *worker)
 	};
 	sessions->kept = &worker->broker->kept_sessions;
 	sessions->max_kept = conf->max_sessions;
+	sessions->next_cursor = &worker->broker->next_cursor;
 	sessions->alarms = &worker->alarms;
 	sessions->mailbox = worker->mailbox;
 	sessions->tree = worker->broker->subscriptions;
@@ -463,6 +464,13 @@ worker_new(struct broker *broker, unsigned index,
 	}
 	*out_worker = worker;
 	return EXIT_OK;
+}
+
+void
+worker_use_commit(struct worker *worker, struct commit_port *port)
+{
+	worker->commit = port;
+	worker->sessions.commit = port;
 }
 
 int

@@ -117,6 +117,9 @@ void worker_join(struct worker *worker);
 void worker_end_sessions(struct worker *worker);
 void worker_free(struct worker *worker);
 
+/* Main thread, before the threads run: what it publishes goes to `port`. */
+void worker_use_commit(struct worker *worker, struct commit_port *port);
+
 /* The worker as a member of the commit (commit.h). */
 void worker_commit_member(
     struct worker *worker, struct commit_member *out_member);

@@ -52,6 +52,37 @@ START_TEST(goes_on_reading_where_a_read_ended)
 }
 END_TEST
 
+START_TEST(goes_on_behind_what_a_failed_read_gave)
+{
+	struct feed feed = feed_of(0, 0);
+
+	feed_arrives(&feed, 3, false);
+	ck_assert(feed_begins_read(&feed, true));
+	feed_loads(&feed, 3);
+	feed_loads(&feed, 6);
+	ck_assert_int_eq(feed_arrives(&feed, 6, true), FEED_KNOWN);
+	feed_read_failed(&feed);
+	ck_assert(feed_begins_read(&feed, true));
+	ck_assert_uint_eq(feed.next, 7);
+}
+END_TEST
+
+START_TEST(reads_again_what_its_owner_let_go)
+{
+	struct feed feed = feed_of(0, 0);
+
+	for (uint64_t i = 3; i < 6; i++)
+		feed_arrives(&feed, i, true);
+	feed_rewind(&feed, 4);
+	ck_assert_int_eq(feed_arrives(&feed, 8, true), FEED_LATER);
+	ck_assert(feed_begins_read(&feed, true));
+	ck_assert_uint_eq(feed.next, 4);
+	feed_loads(&feed, 4);
+	feed_loaded(&feed, 8);
+	ck_assert_int_eq(feed_arrives(&feed, 9, true), FEED_KEEP);
+}
+END_TEST
+
 START_TEST(has_one_read_at_a_time)
 {
 	struct feed feed = feed_of(0, 0);
@@ -257,6 +288,8 @@ main(void)
 	tcase_add_test(tc, keeps_what_arrives_while_there_is_room);
 	tcase_add_test(tc, reads_later_what_had_no_room_and_all_behind_it);
 	tcase_add_test(tc, goes_on_reading_where_a_read_ended);
+	tcase_add_test(tc, goes_on_behind_what_a_failed_read_gave);
+	tcase_add_test(tc, reads_again_what_its_owner_let_go);
 	tcase_add_test(tc, has_one_read_at_a_time);
 	tcase_add_test(tc, knows_by_mail_what_the_read_gave_already);
 	tcase_add_test(tc, reads_again_for_what_arrived_behind_the_read);

@@ -3,6 +3,7 @@
 #include "broker/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/counters.h"
@@ -19,6 +20,7 @@ static struct stats *stats;
 static uint64_t now_ns;
 static unsigned wills;
 static atomic_uint kept_count;
+static _Atomic uint64_t next_cursor = 1;
 static char someone; /* stands for a client, is not looked at */
 
 static uint64_t
@@ -51,6 +53,7 @@ set_up(void)
 	sessions.kept = &kept_count;
 	sessions.max_kept = 1000;
 	atomic_store(&kept_count, 0);
+	sessions.next_cursor = &next_cursor;
 	sessions.alarms = &alarms;
 	sessions.mailbox = mailbox_new(NULL);
 	sessions.tree = subscription_tree_new();
@@ -80,7 +83,7 @@ online(const char *id, uint64_t expiry_ns)
 {
 	struct session *session;
 
-	session = session_new(&sessions, slice_of_string(id));
+	session = session_new(&sessions, slice_of_string(id), expiry_ns != 0);
 	session_keep(session, expiry_ns);
 	session_attach(session, (struct client *)&someone);
 	return session;
@@ -124,6 +127,35 @@ START_TEST(is_found_by_its_identifier)
 			session_leave(online(c, SECOND), false);
 	ck_assert_ptr_eq(find("a"), session);
 	session_leave(session, false);
+}
+END_TEST
+
+START_TEST(is_found_by_its_number_until_it_ends)
+{
+	struct session *session, *restored;
+	uint64_t cursor;
+
+	restored = session_restore(&sessions, slice_of_string("old"), 7000);
+	ck_assert(restored->is_durable);
+	for (int i = 0; i < 300; i++) {
+		char id[8];
+
+		snprintf(id, sizeof(id), "%d", i);
+		session = online(id, SECOND);
+		cursor = session->cursor;
+		ck_assert_uint_ne(cursor, 0);
+		/* There is no journal to keep it. */
+		ck_assert(!session->is_durable);
+		ck_assert_ptr_eq(
+		    session_find_cursor(&sessions, cursor), session);
+		session_leave(session, false);
+		if (i % 3 == 0) {
+			session_end(session);
+			ck_assert_ptr_null(
+			    session_find_cursor(&sessions, cursor));
+		}
+	}
+	ck_assert_ptr_eq(session_find_cursor(&sessions, 7000), restored);
 }
 END_TEST
 
@@ -470,6 +502,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, is_found_by_its_identifier);
+	tcase_add_test(tc, is_found_by_its_number_until_it_ends);
 	tcase_add_test(tc, ends_with_its_connection_without_an_expiry);
 	tcase_add_test(tc, ends_at_its_expiry_and_not_before);
 	tcase_add_test(tc, does_not_end_when_its_client_came_back);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/rcu.h"
+#include "common/base/options.h"
 #include "common/msg/topic.h"
 #include "tests/unit/unit.h"
 
@@ -390,6 +391,92 @@ START_TEST(is_read_while_it_changes)
 }
 END_TEST
 
+/* Filters and options as one text, in the order they come. */
+static char listed[1024];
+
+static int
+note_listed(
+    void *arg, struct slice filter, const struct subscription_options *options)
+{
+	const size_t used = strlen(listed);
+
+	snprintf(listed + used, sizeof(listed) - used, "%.*s=%u%s%s%u ",
+	    (int)filter.len, (const char *)filter.data, options->qos,
+	    options->no_local ? "n" : "",
+	    options->retain_as_published ? "r" : "", options->identifier);
+	return *(int *)arg;
+}
+
+static int
+list(const char *after, size_t max)
+{
+	int answer = 0;
+
+	listed[0] = '\0';
+	return subscription_tree_list(
+	    tree, &alice, slice_of_string(after), max, note_listed, &answer);
+}
+
+START_TEST(lists_filters_as_they_were_given)
+{
+	static const char *const filters[] = { "a", "a/b/c", "#", "a/#", "/#",
+		"+/+", "/", "a//b", "+/#", "$share/g/x/+/y", "$share/g/x/#",
+		"$share/g/#", "$share/g//", "$SYS/+" };
+	char wanted[1024] = "", one[64];
+
+	for (size_t i = 0; i < ARRAY_LENGTH(filters); i++) {
+		add(&alice, filters[i]);
+		add(&bob, filters[i]);
+		snprintf(one, sizeof(one), "%s=10 ", filters[i]);
+		memmove(wanted + strlen(one), wanted, strlen(wanted) + 1);
+		memcpy(wanted, one, strlen(one));
+	}
+	ck_assert_int_eq(list("", 100), ARRAY_LENGTH(filters));
+	ck_assert_str_eq(listed, wanted);
+}
+END_TEST
+
+START_TEST(lists_options_and_ends_with_what_the_caller_says)
+{
+	int answer = -7;
+
+	add_with(&alice, "a",
+	    (struct subscription_options){
+		.qos = 2,
+		.no_local = true,
+		.retain_as_published = true,
+		.identifier = 268435455,
+	    });
+	ck_assert_int_eq(list("", 100), 1);
+	ck_assert_str_eq(listed, "a=2nr268435455 ");
+	ck_assert_int_eq(subscription_tree_list(tree, &alice,
+			     slice_of_string(""), 100, note_listed, &answer),
+	    -7);
+	ck_assert_int_eq(subscription_tree_list(tree, &carol,
+			     slice_of_string(""), 100, note_listed, &answer),
+	    0);
+}
+END_TEST
+
+START_TEST(lists_in_slices_whatever_comes_and_goes)
+{
+	add(&alice, "1");
+	add(&alice, "2");
+	add(&alice, "3");
+	add(&alice, "$share/g/4");
+	ck_assert_int_eq(list("", 2), 2);
+	ck_assert_str_eq(listed, "$share/g/4=10 3=10 ");
+	add(&alice, "5");
+	ck_assert_int_eq(list("3", 2), 2);
+	ck_assert_str_eq(listed, "2=10 1=10 ");
+	ck_assert_int_eq(list("1", 2), 0);
+	subscription_tree_remove(tree, slice_of_string("3"), &alice);
+	ck_assert_int_eq(list("3", 2), -ENOENT);
+	ck_assert_int_eq(list("$share/g/4", 2), 2);
+	ck_assert_str_eq(listed, "2=10 1=10 ");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -411,6 +498,9 @@ main(void)
 	tcase_add_test(tc, walks_a_topic_of_65535_slashes);
 	tcase_add_loop_test(tc, finds_what_matching_one_by_one_finds, 0, 8);
 	tcase_add_test(tc, is_read_while_it_changes);
+	tcase_add_test(tc, lists_filters_as_they_were_given);
+	tcase_add_test(tc, lists_options_and_ends_with_what_the_caller_says);
+	tcase_add_test(tc, lists_in_slices_whatever_comes_and_goes);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "broker/session_queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/counters.h"
+#include "broker/store/store.h"
+
+#define FIRST_OVER 16
+
+/* ---- how much there is -------------------------------------------------- */
+
+/* Relaxed throughout: one writer, and readers that only compare. */
+static uint64_t
+load(const _Atomic uint64_t *number)
+{
+	return atomic_load_explicit(number, memory_order_relaxed);
+}
+
+static void
+store(_Atomic uint64_t *number, uint64_t value)
+{
+	atomic_store_explicit(number, value, memory_order_relaxed);
+}
+
+static void
+count_in(struct session *session, size_t weight)
+{
+	struct session_queue *queue = &session->queue;
+
+	store(&queue->count, load(&queue->count) + 1);
+	store(&queue->bytes, load(&queue->bytes) + weight);
+	stats_increment(session->home->counters, COUNT_queued);
+}
+
+/* The store weighs bodies, so the bytes of a former life are about right. */
+static void
+count_out(struct session *session, size_t weight)
+{
+	struct session_queue *queue = &session->queue;
+	const uint64_t count = load(&queue->count);
+	const uint64_t bytes = load(&queue->bytes);
+
+	if (count == 0)
+		return;
+	store(&queue->count, count - 1);
+	store(&queue->bytes, count == 1 || bytes < weight ? 0 : bytes - weight);
+	stats_subtract(session->home->counters, COUNT_queued, 1);
+}
+
+bool
+session_queue_is_full(const struct session *session, size_t weight)
+{
+	const struct outbox_limits *limits = &session->home->limits;
+	const uint64_t count = load(&session->queue.count);
+
+	/* Into an empty queue one always goes, however large. */
+	return count != 0 &&
+	    (count >= limits->max_messages ||
+		load(&session->queue.bytes) + weight > limits->max_bytes);
+}
+
+/* ---- what is over, though it will be read ------------------------------- */
+
+/* Sequences come in order, so the list stays sorted. */
+static bool
+remember_over(struct session_queue *queue, uint64_t sequence)
+{
+	const size_t size =
+	    queue->over_size == 0 ? FIRST_OVER : queue->over_size * 2;
+	uint64_t *over;
+
+	if (queue->over_at == queue->over_count)
+		queue->over_at = queue->over_count = 0;
+	if (queue->over_count == queue->over_size) {
+		over = realloc(queue->over, size * sizeof(*over));
+		if (over == NULL)
+			return false;
+		queue->over = over;
+		queue->over_size = size;
+	}
+	queue->over[queue->over_count++] = sequence;
+	return true;
+}
+
+/* Reading is in order too: what is before `sequence` is passed. */
+static bool
+is_over(struct session_queue *queue, uint64_t sequence)
+{
+	while (queue->over_at < queue->over_count &&
+	    queue->over[queue->over_at] < sequence)
+		queue->over_at++;
+	if (queue->over_at < queue->over_count)
+		return queue->over[queue->over_at] == sequence;
+	if (queue->over != NULL) {
+		free(queue->over);
+		queue->over = NULL;
+		queue->over_size = queue->over_count = queue->over_at = 0;
+	}
+	return false;
+}
+
+/* ---- recovery ----------------------------------------------------------- */
+
+int
+session_queue_restore(
+    struct session *session, const struct store_cursor *cursor, uint64_t last)
+{
+	struct session_queue *queue = &session->queue;
+	const size_t size = cursor->over_count * sizeof(uint64_t);
+
+	if (cursor->over_count != 0) {
+		queue->over = malloc(size);
+		if (queue->over == NULL)
+			return -ENOMEM;
+		memcpy(queue->over, cursor->over, size);
+		queue->over_count = queue->over_size = cursor->over_count;
+	}
+	feed_init(&queue->feed, cursor->floor, cursor->queued == 0 ? 0 : last);
+	queue->former = last;
+	store(&queue->count, cursor->queued);
+	store(&queue->bytes, cursor->queued_bytes);
+	stats_add(session->home->counters, COUNT_queued, cursor->queued);
+	return 0;
+}
+
+static bool
+was_over(const struct session_queue *queue, uint64_t sequence)
+{
+	for (size_t i = 0; i < queue->over_count; i++)
+		if (queue->over[i] == sequence)
+			return true;
+	return false;
+}
+
+int
+session_queue_restore_received(struct session *session, uint64_t sequence)
+{
+	struct session_queue *queue = &session->queue;
+	int err;
+
+	if (sequence < queue->feed.next || sequence > queue->former ||
+	    was_over(queue, sequence))
+		return 0;
+	err = outbox_restore_received(
+	    &session->outbox, &session->home->outgoing, sequence);
+	if (err != 0)
+		return err == -EEXIST ? 0 : err;
+	stats_increment(session->home->counters, COUNT_in_flight);
+	count_out(session, 0);
+	return 0;
+}
+
+/* ---- arriving ----------------------------------------------------------- */
+
+static bool
+has_room(const struct session *session)
+{
+	const struct outbox *outbox = &session->outbox;
+
+	return session->client != NULL &&
+	    (outbox->waiting.count == 0 ||
+		(outbox->waiting.count < SESSION_WINDOW_MESSAGES &&
+		    outbox->waiting_bytes < SESSION_WINDOW_BYTES));
+}
+
+/* Beyond the limits.  Without memory to remember it, it stays. */
+static enum session_arrival
+leave_out(struct session *session, const struct outbox_item *item)
+{
+	struct session_queue *queue = &session->queue;
+
+	switch (feed_arrives(&queue->feed, item->sequence, true)) {
+	case FEED_KEEP:
+		return SESSION_FULL;
+	case FEED_KNOWN:
+		return SESSION_KNOWN;
+	case FEED_LATER:
+		break;
+	}
+	if (remember_over(queue, item->sequence))
+		return SESSION_FULL;
+	count_in(session, message_weight(item->message));
+	return SESSION_LATER;
+}
+
+static enum session_arrival
+keep(struct session *session, const struct outbox_item *item)
+{
+	if (outbox_put(
+		&session->outbox, &session->home->outgoing, NULL, item) == 0)
+		return SESSION_KEPT;
+	feed_rewind(&session->queue.feed, item->sequence);
+	return SESSION_LATER;
+}
+
+enum session_arrival
+session_queue_arrives(struct session *session, const struct outbox_item *item)
+{
+	const size_t weight = message_weight(item->message);
+
+	if (session_queue_is_full(session, weight))
+		return leave_out(session, item);
+	switch (feed_arrives(
+	    &session->queue.feed, item->sequence, has_room(session))) {
+	case FEED_KNOWN:
+		return SESSION_KNOWN;
+	case FEED_LATER:
+		count_in(session, weight);
+		return SESSION_LATER;
+	case FEED_KEEP:
+		break;
+	}
+	count_in(session, weight);
+	return keep(session, item);
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+bool
+session_queue_wants_read(struct session *session)
+{
+	const struct outbox *outbox = &session->outbox;
+
+	return feed_begins_read(&session->queue.feed,
+	    session->client != NULL &&
+		outbox->waiting.count <= SESSION_WINDOW_LOW &&
+		outbox->waiting_bytes <= SESSION_WINDOW_BYTES / 2);
+}
+
+void
+session_queue_read_failed(struct session *session)
+{
+	session->queue.is_stale = false;
+	feed_read_failed(&session->queue.feed);
+}
+
+/* Of a former life: it is in flight already, up to PUBREL. */
+static bool
+is_in_flight(const struct session *session, uint64_t sequence)
+{
+	const struct outgoing *outgoing =
+	    outbox_find(&session->outbox, outbox_packet_id(sequence));
+
+	return outgoing != NULL && outgoing->sequence == sequence;
+}
+
+enum session_arrival
+session_queue_loads(struct session *session, const struct outbox_item *item)
+{
+	struct session_queue *queue = &session->queue;
+	struct feed *feed = &queue->feed;
+	const bool is_new = item->sequence > feed->arrived;
+
+	if (queue->is_stale || !feed->is_reading ||
+	    item->sequence <= feed->loaded)
+		return SESSION_KNOWN;
+	if (is_over(queue, item->sequence) ||
+	    is_in_flight(session, item->sequence)) {
+		feed_loads(feed, item->sequence);
+		return SESSION_KNOWN;
+	}
+	if (outbox_put(
+		&session->outbox, &session->home->outgoing, NULL, item) != 0) {
+		queue->is_stale = true;
+		return SESSION_LATER;
+	}
+	feed_loads(feed, item->sequence);
+	if (!is_new)
+		return SESSION_KEPT;
+	/* The mail that says so is still under way. */
+	stats_increment(session->home->counters, COUNT_deliveries);
+	count_in(session, message_weight(item->message));
+	return SESSION_KEPT;
+}
+
+void
+session_queue_loaded(struct session *session, uint64_t upto)
+{
+	if (!session->queue.feed.is_reading)
+		return;
+	if (session->queue.is_stale)
+		session_queue_read_failed(session);
+	else
+		feed_loaded(&session->queue.feed, upto);
+}
+
+/* ---- leaving ------------------------------------------------------------ */
+
+bool
+session_queue_leaves(struct session *session, uint64_t sequence, size_t weight)
+{
+	struct session_queue *queue = &session->queue;
+
+	count_out(session, weight);
+	if (queue->maybe_sent == 0 || sequence > queue->former)
+		return false;
+	queue->maybe_sent--;
+	return true;
+}
+
+void
+session_queue_rest(struct session *session)
+{
+	struct session_queue *queue = &session->queue;
+	uint64_t first;
+
+	queue->is_stale = queue->feed.is_reading;
+	first = outbox_drop_waiting(&session->outbox, &session->home->outgoing);
+	if (first != 0)
+		feed_rewind(&queue->feed, first);
+}
+
+/* Everything below what is in flight, waits, or is still to be read. */
+static uint64_t
+floor_of(const struct session *session)
+{
+	const struct outbox *outbox = &session->outbox;
+	const struct feed *feed = &session->queue.feed;
+	uint64_t lowest = feed->is_lagging ? feed->next : feed->loaded + 1;
+
+	if (outbox->waiting.first != NULL &&
+	    outbox->waiting.first->sequence < lowest)
+		lowest = outbox->waiting.first->sequence;
+	if (outbox->in_flight.first != NULL &&
+	    outbox->in_flight.first->sequence < lowest)
+		lowest = outbox->in_flight.first->sequence;
+	return lowest - 1;
+}
+
+struct store_done
+session_queue_done(const struct session *session, uint64_t sequence)
+{
+	return (struct store_done){
+		.cursor = session->cursor,
+		.sequence = sequence,
+		.floor = floor_of(session),
+	};
+}
+
+void
+session_queue_fini(struct session *session)
+{
+	struct session_queue *queue = &session->queue;
+	const uint64_t count = load(&queue->count);
+
+	stats_add(session->home->counters, COUNT_dropped_session_end, count);
+	stats_subtract(session->home->counters, COUNT_queued, count);
+	store(&queue->count, 0);
+	store(&queue->bytes, 0);
+	free(queue->over);
+	queue->over = NULL;
+	queue->over_count = queue->over_size = queue->over_at = 0;
+}
