@@ -1,7 +1,8 @@
 # tests/torture/ - processes killed at every step, hostile peers, races.  Not
 # part of `make check`: ./run-tests runs a bounded form of it.
 
-torture_parts = steps random programs hostile_httpd hostile_bridge tsan planted
+torture_parts = steps random programs journal hostile_httpd hostile_bridge tsan \
+	planted
 
 EXTRA_DIST += \
 	%D%/README.md \
@@ -12,7 +13,9 @@ EXTRA_DIST += \
 	%D%/run_torture.sh \
 	%D%/steps.c \
 	%D%/steps.h \
+	%D%/steady.py \
 	%D%/torture_hostile.py \
+	%D%/torture_journal.py \
 	%D%/torture_programs.py \
 	%D%/torture_rings.c \
 	%D%/torture_tsan.c \
@@ -23,4 +26,5 @@ EXTRA_DIST += \
 .PHONY: torture
 torture:
 	top_srcdir=$(top_srcdir) TORTURE_SEED='$(TORTURE_SEED)' \
+	TORTURE_BUILD=$(CURDIR) \
 		$(top_srcdir)/%D%/run_torture.sh $(torture_parts)

@@ -58,6 +58,12 @@ part_programs() {
 		"$(full_or_smoke 600 60)" "$seed"
 }
 
+# The programs in WEIR_BUILD, or those that `make torture` has built.
+part_journal() {
+	WEIR_BUILD=${WEIR_BUILD:-${TORTURE_BUILD:-$PWD}} tests/torture/torture_journal.py \
+		"$(full_or_smoke 1000 50)" "$seed"
+}
+
 # attack ROLE: on the programs in WEIR_BUILD, or on those built for it.
 attack() {
 	build hostile || return
