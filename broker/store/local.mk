@@ -3,9 +3,24 @@
 noinst_LIBRARIES += libstore.a
 
 libstore_a_SOURCES = \
+	%D%/crc32c.c \
+	%D%/crc32c.h \
+	%D%/segment.c \
+	%D%/segment.h \
+	%D%/store.c \
 	%D%/store.h \
+	%D%/store_append.c \
 	%D%/store_bytes.h \
+	%D%/store_commit.c \
+	%D%/store_cursors.c \
+	%D%/store_cursors.h \
+	%D%/store_format.h \
 	%D%/store_io.h \
+	%D%/store_io_posix.c \
 	%D%/store_message.c \
+	%D%/store_private.h \
 	%D%/store_record.c \
-	%D%/store_record.h
+	%D%/store_record.h \
+	%D%/store_recover.c \
+	%D%/store_scan.c \
+	%D%/store_space.c

@@ -112,7 +112,10 @@ struct store_stat {
 
 /*
  * Open, recover, and be ready to append.  Neither a torn tail nor damage is a
- * failure.  0; what the sink returned; or -errno of the disk.
+ * failure.  0; what the sink returned; -EINVAL: segment_bytes is less than
+ * STORE_MIN_SEGMENT, more than 4 GiB or not of whole pages, or max_bytes less
+ * than three of them; -ENOTSUP: a file is of a newer version, and nothing was
+ * changed; -ENOMEM; or -errno of the disk.
  */
 int store_open(const struct store_spec *spec, const struct store_sink *sink,
     struct store **out_store);
@@ -133,7 +136,8 @@ uint64_t store_next_cursor(const struct store *store);
  * Into the batch.  0 with the sequence; -ENOSPC: the journal is at its limit
  * or has no segment ready (DONE, CLOSE and RELEASED may still be appended:
  * some room is kept for what makes room); -EIO: see store_commit();
- * -EMSGSIZE; -ENOMEM.
+ * -EAGAIN: the batch would not fit into one segment: commit it first;
+ * -EMSGSIZE: more than a quarter of a segment; -ENOMEM.
  */
 int store_append_message(struct store *store,
     const struct store_message *message, uint64_t *out_sequence);
@@ -149,9 +153,11 @@ int store_append(struct store *store, uint8_t kind, struct slice body,
     uint64_t *out_sequence);
 
 /*
- * Write what was appended, and sync if is_synced and `must_sync`.  0, or
- * -errno: nothing of the batch is committed, nor will be.  Without anything
- * appended it tries whether the disk is well again.
+ * Write what was appended, and sync if is_synced and `must_sync`; what was
+ * committed without is synced too then.  0, or -errno: nothing of the batch
+ * is committed, nor will be, unless the process ends before the next commit
+ * has cut it off.  Without anything appended it tries whether the disk is
+ * well again.
  */
 int store_commit(struct store *store, bool must_sync);
 

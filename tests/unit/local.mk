@@ -16,6 +16,7 @@ unit_tests = \
 	test_clock \
 	test_conf \
 	test_drop_episode \
+	test_crc32c \
 	test_dump_diagnosis \
 	test_encode \
 	test_exactly_once_in \
@@ -76,6 +77,7 @@ unit_tests = \
 	test_session \
 	test_sources \
 	test_stats \
+	test_store \
 	test_store_record \
 	test_store_sim \
 	test_stream \
@@ -393,6 +395,14 @@ STORE_SIM = %D%/store_sim.c %D%/store_sim.h %D%/store_sim_disk.c \
 test_store_sim_SOURCES  = %D%/test_store_sim.c $(STORE_SIM)
 test_store_sim_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_sim_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_crc32c_SOURCES  = %D%/test_crc32c.c
+test_crc32c_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_crc32c_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_SOURCES  = %D%/test_store.c
+test_store_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_record_SOURCES  = %D%/test_store_record.c
 test_store_record_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * store_private - what the files of the store share.
+ *
+ *	store.c             open, close, what is there
+ *	store_append.c      records into the batch
+ *	store_commit.c      the batch onto the disk; going on in another file
+ *	store_space.c       files made ready, used again, removed; the limit
+ *	store_recover.c     which files there are, and what they say
+ *	store_scan.c        one file: its records, and what is wrong with it
+ *	store_cursors.c     which deliveries are over
+ *	segment.c           a file's header; what lies at an offset
+ *
+ * `lock` protects what writer, keeper and readers share, and is never held
+ * over I/O.  A segment stays in the list and in memory while it has pins, is
+ * active, is doomed (the keeper takes it out), or has live deliveries.
+ *
+ * Fields without a tag are under the lock.
+ */
+
+#ifndef WEIR_BROKER_STORE_STORE_PRIVATE_H
+#define WEIR_BROKER_STORE_STORE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "broker/store/segment.h"
+#include "broker/store/store.h"
+#include "broker/store/store_cursors.h"
+
+/* Files that are ready: the next one, and one that is kept for DONE. */
+#define STORE_SPARES 2u
+
+/* Of a segment: no body may be larger than this part of it. */
+#define STORE_BODY_SHARE 4u
+
+/* What a record that is appended will do when it is committed. */
+struct store_effect {
+	uint8_t kind;  /* MESSAGE (one a delivery), DONE, OPEN or CLOSE */
+	bool is_first; /* MESSAGE: the first delivery of it */
+	uint64_t cursor;
+	uint64_t sequence; /* of the record */
+	uint64_t offset;   /* of the record in the batch */
+	uint64_t bytes;    /* MESSAGE: of the body */
+	struct store_done done;
+};
+
+/* [writer] Records in one piece, behind room for a segment's header. */
+struct store_batch {
+	uint8_t *buffer;
+	size_t room;
+	size_t used; /* bytes of records */
+	uint64_t last_sequence;
+	struct store_effect *effects;
+	size_t effect_count, effect_room;
+};
+
+/* A file that is ready to become a segment. */
+struct store_spare {
+	char name[STORE_NAME_MAX];
+	int file;
+};
+
+/* Where the journal ends, for the header of the next segment. */
+struct store_end {
+	uint64_t first; /* 0: there is no segment */
+	uint64_t end;
+	uint64_t last;
+	uint64_t durable;
+};
+
+struct store {
+	struct store_spec spec;    /* [const] */
+	const struct store_io *io; /* [const] */
+	uint64_t tag;              /* [const] */
+
+	_Atomic uint64_t committed;
+	_Atomic int state;
+
+	/* [writer] */
+	struct store_batch batch;
+	uint64_t next_sequence;
+	int active_file;  /* -1: none */
+	bool is_broken;   /* the active file failed: go on in another */
+	bool is_unsynced; /* it has what no sync has covered */
+	struct store_end end;
+
+	pthread_mutex_t lock;
+	struct segment **segments; /* by sequence */
+	size_t segment_count, segment_room;
+	struct segment *active; /* NULL: none */
+	struct store_cursors cursors;
+
+	struct store_spare spares[STORE_SPARES];
+	unsigned spare_count;
+	bool is_making; /* somebody makes a spare */
+	pthread_cond_t made;
+	unsigned spare_serial;
+	uint64_t free_bytes; /* of the disk, when last asked */
+
+	/* Of the checkpoints. */
+	uint64_t covered;                /* by the older one that is kept */
+	uint64_t checkpoint_sequence;    /* of the newest; 0: none */
+	uint64_t checkpoint_bytes;       /* of the newest */
+	uint64_t checkpoint_files_bytes; /* of all of them */
+	uint64_t behind_bytes;           /* of journal since the newest began */
+	bool wants_checkpoint; /* what is in memory is surer than the disk */
+
+	void (*wake)(void *arg);
+	void *wake_arg;
+
+	int error;
+	uint64_t commits, syncs, appended_bytes, merged_bytes;
+	uint64_t sync_ns_total, sync_ns_max;
+};
+
+/* ---- store.c ------------------------------------------------------------- */
+
+/* Lock held: the segment that has, or may have, this sequence; NULL: none. */
+struct segment *store_segment_of(const struct store *store, uint64_t sequence);
+
+/* Lock held: room for one more in the list; 0 or -ENOMEM. */
+int store_reserve_segment(struct store *store);
+
+/* Lock held, room reserved: by its first sequence. */
+void store_insert_segment(struct store *store, struct segment *segment);
+
+/* Lock held: out of the list; it is the caller's to free. */
+void store_remove_segment(struct store *store, struct segment *segment);
+
+void store_free_segment(struct segment *segment);
+
+/* ---- store_append.c ------------------------------------------------------ */
+
+/* Begin the batch if it is not: a BATCH record.  0 or -ENOMEM. */
+int store_begin_batch(struct store *store);
+
+/* Forget the batch; what it reserved too. */
+void store_drop_batch(struct store *store);
+
+/* ---- store_space.c ------------------------------------------------------- */
+
+/* Lock held: how many more segments there may be, ready ones too. */
+uint64_t store_available(const struct store *store);
+
+/* Lock held: bytes of all files. */
+uint64_t store_total_bytes(const struct store *store);
+
+/* Lock held: what store_state() says, after any change. */
+void store_refresh_state(struct store *store);
+
+/* No lock: ask the disk what is free. */
+void store_ask_free(struct store *store);
+
+/*
+ * No lock.  One that is ready, or is just being made, or is made here: the
+ * caller's from now on.  0, -ENOSPC, or -errno.
+ */
+int store_take_spare(struct store *store, struct store_spare *out_spare);
+
+/* No lock: close it and remove its file. */
+void store_discard_spare(struct store *store, struct store_spare *spare);
+
+/* At open: a file with the name of a spare.  False: it is none. */
+bool store_adopt_spare(struct store *store, const char *name);
+
+/* ---- store_recover.c ----------------------------------------------------- */
+
+/* Fill an empty store from its files.  0; from the sink; or -errno. */
+int store_recover(struct store *store, const struct store_sink *sink);
+
+/* ---- store_scan.c -------------------------------------------------------- */
+
+/*
+ * What is known about a segment's end before it is read.  A merged segment's
+ * file is as long as its records.
+ */
+struct store_bounds {
+	uint64_t end;       /* nothing behind it counts */
+	uint64_t last;      /* nor above this sequence */
+	uint64_t durable;   /* up to here everything was kept for sure */
+	bool is_last;       /* it may end in a torn tail */
+	bool is_open_ended; /* `end` is that of the file: zeros end it too */
+	const char *name;
+};
+
+struct store_scan {
+	struct store *store;
+	const struct store_sink *sink;
+	struct segment_view view;
+	struct store_message_room room;
+	uint64_t checkpoint; /* up to it the state is known already */
+	uint64_t last;       /* sequence of the last record taken */
+	uint64_t seen;       /* the highest one in any record */
+	uint64_t done_bytes, total_bytes, told_bytes;
+};
+
+int store_scan_init(struct store_scan *scan, struct store *store,
+    const struct store_sink *sink);
+void store_scan_fini(struct store_scan *scan);
+
+/*
+ * Take all records of the open file; end and last_sequence of the segment
+ * are set.  0; from the sink; or -errno.
+ */
+int store_scan_segment(struct store_scan *scan, struct segment *segment,
+    int file, const struct store_bounds *bounds);
+
+#endif

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Recovery reads the checkpoint, then every segment from its first byte to
+ * its last: what the checkpoint has is only counted (who still waits for
+ * what), what is behind it is told to the sink.
+ *
+ * Nothing is changed before it is known that no file is of a newer version.
+ * Nothing is appended to a file that was recovered: the next commit begins
+ * another, whose header says where this one ends.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "broker/store/store_private.h"
+
+/* A file with the name of a segment. */
+struct found_segment {
+	uint64_t first_sequence;
+	char name[STORE_NAME_MAX];
+	int file;
+	uint64_t size;
+	bool has_header;
+	struct store_segment_header header; /* as in memory */
+};
+
+struct recovery {
+	struct store *store;
+	const struct store_sink *sink;
+	struct found_segment *found; /* by first sequence */
+	size_t count, room;
+	char (*others)[STORE_NAME_MAX]; /* spares and temporary files */
+	size_t other_count, other_room;
+};
+
+/* ---- which files there are ------------------------------------------------
+ */
+
+static int
+grow(void *list, size_t count, size_t *room, size_t size)
+{
+	size_t wanted = *room == 0 ? 16 : *room * 2;
+	void **at = list, *grown;
+
+	if (count < *room)
+		return 0;
+	grown = realloc(*at, wanted * size);
+	if (grown == NULL)
+		return -ENOMEM;
+	*at = grown;
+	*room = wanted;
+	return 0;
+}
+
+static bool
+has_ending(const char *name, const char *ending)
+{
+	size_t length = strlen(name), tail = strlen(ending);
+
+	return length >= tail && strcmp(name + length - tail, ending) == 0;
+}
+
+static int
+note_name(void *arg, const char *name)
+{
+	struct recovery *recovery = arg;
+	struct found_segment *found;
+	uint64_t first;
+	int err;
+
+	if (segment_name_parse(name, &first) && first != 0) {
+		err = grow(&recovery->found, recovery->count, &recovery->room,
+		    sizeof(*recovery->found));
+		if (err != 0)
+			return err;
+		found = &recovery->found[recovery->count++];
+		*found = (struct found_segment){ .first_sequence = first,
+			.file = -1 };
+		segment_name(first, found->name);
+		return 0;
+	}
+	if (strlen(name) >= STORE_NAME_MAX ||
+	    !(has_ending(name, ".spare") || has_ending(name, ".tmp")))
+		return 0;
+	err = grow(&recovery->others, recovery->other_count,
+	    &recovery->other_room, sizeof(*recovery->others));
+	if (err == 0)
+		strcpy(recovery->others[recovery->other_count++], name);
+	return err;
+}
+
+static int
+by_first_sequence(const void *a, const void *b)
+{
+	const struct found_segment *one = a, *other = b;
+
+	return one->first_sequence < other->first_sequence ? -1
+	    : one->first_sequence > other->first_sequence  ? 1
+							   : 0;
+}
+
+/* -ENOTSUP: of a newer version. */
+static int
+open_found(struct recovery *recovery, struct found_segment *found)
+{
+	const struct store_io *io = recovery->store->io;
+	int64_t size;
+	int err;
+
+	found->file = io->open(io->context, found->name, STORE_OPEN_READ);
+	if (found->file < 0)
+		return found->file;
+	size = io->size(io->context, found->file);
+	if (size < 0)
+		return (int)size;
+	found->size = (uint64_t)size;
+	err = segment_header_read(io, found->file, &found->header);
+	found->has_header =
+	    err == 0 && found->header.first_sequence == found->first_sequence;
+	return err == -EBADMSG ? 0 : err;
+}
+
+static int
+open_all(struct recovery *recovery)
+{
+	const struct store_io *io = recovery->store->io;
+	int err;
+
+	err = io->list(io->context, note_name, recovery);
+	if (err != 0)
+		return err;
+	if (recovery->count > 0)
+		qsort(recovery->found, recovery->count,
+		    sizeof(*recovery->found), by_first_sequence);
+	for (size_t i = 0; i < recovery->count && err == 0; i++)
+		err = open_found(recovery, &recovery->found[i]);
+	return err;
+}
+
+/* Without any header that is whole, a record tells the store's tag. */
+static int
+tag_from_records(struct recovery *recovery, uint64_t *out_tag)
+{
+	struct segment_record record;
+	struct segment_view view;
+	int found = 0, err;
+
+	err = segment_view_init(&view, recovery->store->io);
+	for (size_t i = 0; i < recovery->count && err == 0; i++) {
+		segment_view_set(
+		    &view, recovery->found[i].file, 0, recovery->found[i].size);
+		found = segment_view_next(&view, STORE_PAGE,
+		    recovery->found[i].first_sequence - 1, &record);
+		if (found < 0)
+			err = found;
+		else if (found == SEGMENT_RECORD) {
+			*out_tag = record.tag;
+			break;
+		}
+	}
+	segment_view_fini(&view);
+	return err;
+}
+
+static int
+find_tag(struct recovery *recovery)
+{
+	uint64_t tag = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < recovery->count && tag == 0; i++)
+		if (recovery->found[i].has_header)
+			tag = recovery->found[i].header.tag;
+	if (tag == 0)
+		err = tag_from_records(recovery, &tag);
+	while (err == 0 && tag == 0)
+		if (getrandom(&tag, sizeof(tag), 0) != sizeof(tag))
+			err = -errno;
+	recovery->store->tag = tag;
+	return err;
+}
+
+/* ---- which of them count ---------------------------------------------------
+ */
+
+static void
+drop_found(struct recovery *recovery, size_t i)
+{
+	struct found_segment *found = &recovery->found[i];
+	const struct store_io *io = recovery->store->io;
+
+	io->close(io->context, found->file);
+	if (!recovery->store->spec.is_read_only)
+		io->remove(io->context, found->name);
+	recovery->count--;
+	memmove(found, found + 1, (recovery->count - i) * sizeof(*found));
+}
+
+/*
+ * A segment that the header behind it does not know was left by a commit that
+ * failed, so late that the file had its name.
+ */
+static void
+drop_void(struct recovery *recovery)
+{
+	const struct found_segment *next;
+
+	for (size_t i = recovery->count; i-- > 1;) {
+		next = &recovery->found[i];
+		if (next->has_header &&
+		    next->header.before_first <
+			recovery->found[i - 1].first_sequence)
+			drop_found(recovery, i - 1);
+	}
+}
+
+static void
+tidy(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	const struct store_io *io = store->io;
+
+	drop_void(recovery);
+	for (size_t i = 0; i < recovery->other_count; i++)
+		if (!store_adopt_spare(store, recovery->others[i]) &&
+		    has_ending(recovery->others[i], ".tmp") &&
+		    !store->spec.is_read_only)
+			io->remove(io->context, recovery->others[i]);
+}
+
+/* ---- what they say ---------------------------------------------------------
+ */
+
+static void
+set_bounds(
+    const struct recovery *recovery, size_t i, struct store_bounds *out_bounds)
+{
+	const struct found_segment *found = &recovery->found[i];
+	const struct found_segment *next = found + 1;
+	struct store_bounds bounds = {
+		.name = found->name, .end = found->size, .last = UINT64_MAX
+	};
+
+	if (found->has_header && found->header.merged_last != 0) {
+		bounds.last = found->header.merged_last;
+		bounds.durable = found->header.merged_last;
+	} else if (i + 1 == recovery->count) {
+		bounds.is_last = true;
+		bounds.durable = recovery->store->checkpoint_sequence;
+	} else if (next->has_header &&
+	    next->header.before_first == found->first_sequence) {
+		if (next->header.before_end < bounds.end)
+			bounds.end = next->header.before_end;
+		bounds.last = next->header.before_last;
+		bounds.durable = next->header.before_durable;
+	} else {
+		bounds.last = next->first_sequence - 1;
+		bounds.is_open_ended = true;
+	}
+	*out_bounds = bounds;
+}
+
+static void
+tell_header(const struct recovery *recovery, const struct found_segment *found)
+{
+	const struct store_sink *sink = recovery->sink;
+
+	sink->damaged(sink->context,
+	    &(struct store_damage){ .file = found->name,
+		.bytes = found->size < STORE_PAGE ? found->size : STORE_PAGE,
+		.first_sequence = found->first_sequence,
+		.last_sequence = found->first_sequence - 1,
+		.what = "a damaged header of a segment" });
+}
+
+static int
+scan_one(struct recovery *recovery, struct store_scan *scan, size_t i)
+{
+	const struct found_segment *found = &recovery->found[i];
+	struct store *store = recovery->store;
+	struct store_bounds bounds;
+	struct segment *segment;
+	int err;
+
+	if (!found->has_header)
+		tell_header(recovery, found);
+	err = store_reserve_segment(store);
+	segment = err == 0 ? calloc(1, sizeof(*segment)) : NULL;
+	if (segment == NULL)
+		return -ENOMEM;
+	segment->first_sequence = found->first_sequence;
+	segment->size = found->size;
+	if (found->has_header)
+		segment->merged_last = found->header.merged_last;
+	store_insert_segment(store, segment);
+
+	set_bounds(recovery, i, &bounds);
+	err = store_scan_segment(scan, segment, found->file, &bounds);
+	if (err != 0)
+		return err;
+	store->end.first = segment->first_sequence;
+	store->end.end = segment->end;
+	return 0;
+}
+
+/*
+ * What is read may be in the system's memory only: what is built on it must
+ * not be surer than it is.
+ */
+static int
+sync_all(struct recovery *recovery)
+{
+	const struct store *store = recovery->store;
+	int err = 0;
+
+	if (store->spec.is_read_only || !store->spec.is_synced)
+		return 0;
+	for (size_t i = 0; i < recovery->count && err == 0; i++)
+		err = store->io->sync(
+		    store->io->context, recovery->found[i].file);
+	if (err == 0)
+		err = store->io->sync_directory(store->io->context);
+	return err;
+}
+
+static int
+scan_all(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	struct store_scan scan;
+	uint64_t last;
+	int result;
+
+	result = store_scan_init(&scan, store, recovery->sink);
+	scan.checkpoint = store->checkpoint_sequence;
+	for (size_t i = 0; i < recovery->count; i++)
+		scan.total_bytes += recovery->found[i].size;
+	for (size_t i = 0; i < recovery->count && result == 0; i++)
+		result = scan_one(recovery, &scan, i);
+	store_scan_fini(&scan);
+
+	store->end.last = scan.last;
+	store->end.durable = scan.last;
+	last = scan.last;
+	if (store->checkpoint_sequence > last)
+		last = store->checkpoint_sequence;
+	/* Above whatever lies about, or is the name of a file. */
+	store->next_sequence = (scan.seen > last ? scan.seen : last) + 1;
+	if (store->end.first >= store->next_sequence)
+		store->next_sequence = store->end.first + 1;
+	atomic_store_explicit(&store->committed, last, memory_order_release);
+	return result;
+}
+
+int
+store_recover(struct store *store, const struct store_sink *sink)
+{
+	struct recovery recovery = { .store = store, .sink = sink };
+	int result;
+
+	result = open_all(&recovery);
+	if (result == 0)
+		result = find_tag(&recovery);
+	if (result == 0) {
+		tidy(&recovery);
+		result = sync_all(&recovery);
+	}
+	if (result == 0)
+		result = scan_all(&recovery);
+
+	for (size_t i = 0; i < recovery.count; i++)
+		if (recovery.found[i].file >= 0)
+			store->io->close(
+			    store->io->context, recovery.found[i].file);
+	free(recovery.found);
+	free(recovery.others);
+	return result;
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Records are taken one behind the other.  Where there is none, one of these
+ * holds:
+ *
+ *	the end		zeros, and nothing behind them that counts
+ *	a torn tail	the last segment; nothing says that what is missing
+ *			was ever kept: it was acknowledged to nobody
+ *	damage		a later record, the header of the next segment or the
+ *			checkpoint says that there was something
+ *
+ * Behind damage the next record that is whole and has a higher sequence goes
+ * on.  What tells a torn tail from damage are the BATCH records: each names
+ * what had been synced when it was begun.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/store_private.h"
+
+#define TELL_EVERY (UINT64_C(16) << 20)
+
+int
+store_scan_init(
+    struct store_scan *scan, struct store *store, const struct store_sink *sink)
+{
+	*scan = (struct store_scan){ .store = store, .sink = sink };
+	return segment_view_init(&scan->view, store->io);
+}
+
+void
+store_scan_fini(struct store_scan *scan)
+{
+	segment_view_fini(&scan->view);
+	free(scan->room.deliveries);
+	free(scan->room.identifiers);
+}
+
+static void
+tell_progress(struct store_scan *scan, uint64_t bytes)
+{
+	scan->done_bytes += bytes;
+	if (scan->done_bytes - scan->told_bytes < TELL_EVERY)
+		return;
+	scan->told_bytes = scan->done_bytes;
+	scan->sink->progress(
+	    scan->sink->context, scan->done_bytes, scan->total_bytes);
+}
+
+/* ---- what a record does -------------------------------------------------- */
+
+static int
+grow_room(struct store_message_room *room, const struct store_message_room *old)
+{
+	struct store_delivery *deliveries;
+	uint32_t *identifiers;
+
+	deliveries = realloc(
+	    old->deliveries, (room->delivery_count + 1) * sizeof(*deliveries));
+	room->deliveries = deliveries != NULL ? deliveries : old->deliveries;
+	identifiers = realloc(old->identifiers,
+	    (room->identifier_count + 1) * sizeof(*identifiers));
+	room->identifiers =
+	    identifiers != NULL ? identifiers : old->identifiers;
+	if (deliveries != NULL && identifiers != NULL)
+		return 0;
+	room->delivery_count = old->delivery_count;
+	room->identifier_count = old->identifier_count;
+	return -ENOMEM;
+}
+
+static int
+parse_message(struct store_scan *scan, struct slice body,
+    struct store_message *out_message)
+{
+	struct store_message_room room = scan->room;
+	int err;
+
+	err = store_message_parse(body, &room, out_message);
+	if (err != -ENOBUFS)
+		return err;
+	if (room.delivery_count < scan->room.delivery_count)
+		room.delivery_count = scan->room.delivery_count;
+	if (room.identifier_count < scan->room.identifier_count)
+		room.identifier_count = scan->room.identifier_count;
+	err = grow_room(&room, &scan->room);
+	scan->room = room;
+	if (err != 0)
+		return err;
+	return store_message_parse(body, &room, out_message);
+}
+
+static int
+take_message(struct store_scan *scan, struct segment *segment,
+    const struct segment_record *record)
+{
+	struct store_cursors *cursors = &scan->store->cursors;
+	struct store_message message;
+	uint64_t cursor;
+	int err;
+
+	err = parse_message(scan, record->body, &message);
+	if (err != 0)
+		return err;
+	if (message.delivery_count > 0) {
+		segment->messages++;
+		segment->message_bytes += record->bytes;
+	}
+	for (size_t i = 0; i < message.delivery_count; i++) {
+		cursor = message.deliveries[i].cursor;
+		err = cursors_reserve_delivery(cursors, cursor);
+		if (err != 0)
+			return err;
+		cursors_deliver(cursors, cursor, segment, record->sequence,
+		    record->body.len);
+	}
+	if (record->sequence <= scan->checkpoint)
+		return 0;
+	return scan->sink->message(
+	    scan->sink->context, record->sequence, &message);
+}
+
+static int
+take_done(struct store_scan *scan, const struct segment_record *record)
+{
+	struct store_cursors *cursors = &scan->store->cursors;
+	struct store_done_entry entry;
+	struct store_done_body body;
+	struct store_done done;
+	size_t count;
+	int result = 0;
+
+	if (record->body.len < sizeof(body))
+		return -EBADMSG;
+	memcpy(&body, record->body.data, sizeof(body));
+	count = le32toh(body.count);
+	if (body.version != 1)
+		return -ENOTSUP;
+	if (record->body.len - sizeof(body) != count * sizeof(entry))
+		return -EBADMSG;
+
+	for (size_t i = 0; i < count && result == 0; i++) {
+		memcpy(&entry,
+		    record->body.data + sizeof(body) + i * sizeof(entry),
+		    sizeof(entry));
+		done = (struct store_done){ .cursor = le64toh(entry.cursor),
+			.sequence = le64toh(entry.sequence),
+			.floor = le64toh(entry.floor) };
+		result = cursors_reserve_done(cursors, done.cursor);
+		if (result != 0)
+			return result;
+		cursors_done(cursors, &done, record->sequence);
+		cursors_unreserve(cursors, done.cursor);
+		result = scan->sink->done(scan->sink->context, &done);
+	}
+	return result;
+}
+
+static int
+take_cursor(struct store_scan *scan, const struct segment_record *record)
+{
+	struct store_cursors *cursors = &scan->store->cursors;
+	const struct store_sink *sink = scan->sink;
+	struct store_cursor_body body;
+	uint64_t cursor;
+	int err;
+
+	if (record->body.len != sizeof(body))
+		return -EBADMSG;
+	memcpy(&body, record->body.data, sizeof(body));
+	if (body.version != 1)
+		return -ENOTSUP;
+	cursor = le64toh(body.cursor);
+	if (record->kind == STORE_CLOSE) {
+		cursors_close(cursors, cursor);
+		return sink->closed(sink->context, cursor);
+	}
+	err = cursors_reserve_open(cursors, cursor);
+	if (err != 0)
+		return err;
+	cursors_open(cursors, cursor, record->sequence);
+	return sink->opened(sink->context, cursor);
+}
+
+/* What the checkpoint has is only counted. */
+static int
+take_kind(struct store_scan *scan, struct segment *segment,
+    const struct segment_record *record)
+{
+	if (record->kind == STORE_MESSAGE)
+		return take_message(scan, segment, record);
+	if (record->sequence <= scan->checkpoint)
+		return 0;
+	scan->store->behind_bytes += record->bytes;
+	if (record->kind == STORE_DONE)
+		return take_done(scan, record);
+	if (record->kind == STORE_OPEN || record->kind == STORE_CLOSE)
+		return take_cursor(scan, record);
+	if (record->kind < STORE_START)
+		return -ENOTSUP;
+	return scan->sink->state(
+	    scan->sink->context, record->kind, record->sequence, record->body);
+}
+
+static void
+tell_damage(struct store_scan *scan, const struct store_bounds *bounds,
+    const struct store_damage *damage)
+{
+	struct store_damage told = *damage;
+
+	told.file = bounds->name;
+	scan->sink->damaged(scan->sink->context, &told);
+}
+
+/* A body that is intact, and still says nothing to us, costs only itself. */
+static int
+take(struct store_scan *scan, struct segment *segment,
+    const struct segment_record *record, const struct store_bounds *bounds)
+{
+	int err;
+
+	if (record->kind == STORE_BATCH)
+		return 0;
+	scan->last = record->sequence;
+	err = take_kind(scan, segment, record);
+	if (err != -EBADMSG && err != -ENOTSUP)
+		return err;
+	tell_damage(scan, bounds,
+	    &(struct store_damage){ .offset = record->offset,
+		.bytes = record->bytes,
+		.first_sequence = record->sequence,
+		.last_sequence = record->sequence,
+		.what = err == -ENOTSUP ? "a record of a newer version"
+					: "a record that is not understood" });
+	return 0;
+}
+
+/* ---- where there is no record ---------------------------------------------
+ */
+
+/* What the records from `offset` on say was safe; and the last of them. */
+static int
+look_ahead(struct store_scan *scan, uint64_t offset, uint64_t *inout_durable,
+    uint64_t *out_end)
+{
+	struct segment_record record;
+	struct store_batch_body body;
+	int found;
+
+	*out_end = offset;
+	for (;;) {
+		found =
+		    segment_view_next(&scan->view, offset, scan->last, &record);
+		if (found != SEGMENT_RECORD)
+			return found < 0 ? found : 0;
+		offset = record.offset + record.bytes;
+		*out_end = offset;
+		if (record.sequence > scan->seen)
+			scan->seen = record.sequence;
+		if (record.kind != STORE_BATCH ||
+		    record.body.len != sizeof(body))
+			continue;
+		memcpy(&body, record.body.data, sizeof(body));
+		if (le64toh(body.durable) > *inout_durable &&
+		    le64toh(body.durable) < record.sequence)
+			*inout_durable = le64toh(body.durable);
+	}
+}
+
+/* How far what is not zero reaches, about. */
+static int
+end_of_garbage(struct store_scan *scan, uint64_t offset, uint64_t *out_end)
+{
+	struct segment_record record;
+	int found = SEGMENT_BROKEN;
+
+	while (offset + STORE_TERMINATOR <= scan->view.end) {
+		found = segment_view_at(&scan->view, offset, &record);
+		if (found == SEGMENT_ZEROS || found < 0)
+			break;
+		offset += STORE_ALIGN;
+	}
+	*out_end = found == SEGMENT_BROKEN ? scan->view.end : offset;
+	return found < 0 ? found : 0;
+}
+
+/* The last segment ends at `offset`, torn or not. */
+static int
+tell_tail(struct store_scan *scan, const struct store_bounds *bounds,
+    uint64_t offset, uint64_t tail, int found)
+{
+	int err;
+
+	if (tail == offset && found == SEGMENT_ZEROS)
+		return 0;
+	if (tail == offset) {
+		err = end_of_garbage(scan, offset, &tail);
+		if (err != 0)
+			return err;
+	}
+	tell_damage(scan, bounds,
+	    &(struct store_damage){ .offset = offset,
+		.bytes = tail - offset,
+		.first_sequence = scan->last + 1,
+		.last_sequence =
+		    scan->seen > scan->last ? scan->seen : scan->last,
+		.is_torn_tail = true,
+		.what = "a commit that was not finished" });
+	return 0;
+}
+
+/* Up to `next` or, without, the end of the segment, there was something. */
+static int
+tell_gap(struct store_scan *scan, const struct store_bounds *bounds,
+    uint64_t offset, const struct segment_record *next)
+{
+	uint64_t last = bounds->is_last ? bounds->durable : bounds->last;
+	bool is_torn = false;
+
+	if (next != NULL)
+		last = next->sequence - 1;
+	else
+		is_torn = !bounds->is_last && scan->last >= bounds->durable;
+	tell_damage(scan, bounds,
+	    &(struct store_damage){ .offset = offset,
+		.bytes =
+		    (next != NULL ? next->offset : scan->view.end) - offset,
+		.first_sequence = scan->last + 1,
+		.last_sequence = last,
+		.is_torn_tail = is_torn,
+		.what = is_torn ? "records whose sync had failed"
+				: "damaged records" });
+	return next != NULL ? 1 : 0;
+}
+
+/*
+ * At `*inout_offset` there is no record.  1: go on there; 0: the segment ends
+ * there; -errno.
+ */
+static int
+pass_gap(struct store_scan *scan, struct store_bounds *bounds,
+    uint64_t *inout_offset, int found)
+{
+	uint64_t offset = *inout_offset, tail;
+	struct segment_record next;
+	int err, later;
+
+	if (bounds->is_last && bounds->durable <= scan->last) {
+		err = look_ahead(scan, offset, &bounds->durable, &tail);
+		if (err != 0)
+			return err;
+		if (bounds->durable <= scan->last)
+			return tell_tail(scan, bounds, offset, tail, found);
+	}
+	later = segment_view_next(&scan->view, offset, scan->last, &next);
+	if (later < 0)
+		return later;
+	if (later == SEGMENT_RECORD && next.sequence <= bounds->last) {
+		*inout_offset = next.offset;
+		return tell_gap(scan, bounds, offset, &next);
+	}
+	if (found == SEGMENT_ZEROS && bounds->is_open_ended)
+		return 0;
+	return tell_gap(scan, bounds, offset, NULL);
+}
+
+int
+store_scan_segment(struct store_scan *scan, struct segment *segment, int file,
+    const struct store_bounds *known)
+{
+	struct store_bounds bounds = *known;
+	struct segment_record record;
+	uint64_t offset = STORE_PAGE;
+	int found, result = 0;
+
+	segment_view_set(&scan->view, file, scan->store->tag, bounds.end);
+	if (segment->first_sequence > scan->last)
+		scan->last = segment->first_sequence - 1;
+	while (offset < bounds.end) {
+		found = segment_view_at(&scan->view, offset, &record);
+		if (found < 0)
+			return found;
+		if (found == SEGMENT_RECORD && record.sequence > scan->last) {
+			result = take(scan, segment, &record, &bounds);
+			offset += record.bytes;
+			tell_progress(scan, record.bytes);
+		} else {
+			result = pass_gap(scan, &bounds, &offset, found);
+			if (result == 0)
+				break;
+			if (result == 1)
+				result = 0;
+		}
+		if (result != 0)
+			return result;
+	}
+	segment->end = offset;
+	segment->last_sequence = scan->last;
+	if (scan->last > scan->seen)
+		scan->seen = scan->last;
+	return 0;
+}
