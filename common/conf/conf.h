@@ -67,7 +67,7 @@ struct conf_ring {
 
 struct conf_journal {
 	uint64_t max_bytes;     /* of all its files; >= 4 segments */
-	uint64_t segment_bytes; /* >= 4 times the largest packet's record */
+	uint64_t segment_bytes; /* whole pages; >= 4 of the largest packet */
 };
 
 /* per_second 0: no limit; then burst is 0 too. */

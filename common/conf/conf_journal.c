@@ -11,6 +11,9 @@
 /* Segments are filled in turns; with fewer, none could be used again. */
 #define MIN_SEGMENTS 4
 
+/* Segments are made of them. */
+#define PAGE_BYTES UINT64_C(4096)
+
 /* No record takes more of a segment than one part of so many. */
 #define RECORDS_IN_SEGMENT 4
 
@@ -32,10 +35,15 @@ static void
 check_segment(struct conf_reader *reader, config_setting_t *at,
     const struct conf *conf, struct conf_journal *journal)
 {
-	uint64_t least =
-	    RECORDS_IN_SEGMENT * (conf->max_packet_size + CONF_RECORD_OVERHEAD);
+	uint64_t least = RECORDS_IN_SEGMENT *
+		(conf->max_packet_size + CONF_RECORD_OVERHEAD) +
+	    PAGE_BYTES;
 	char given[PARSE_TEXT_SIZE], wanted[PARSE_TEXT_SIZE];
 
+	least = (least + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+	if (journal->segment_bytes % PAGE_BYTES != 0)
+		conf_mistake(reader, conf_at_key(at, "segment_size"),
+		    "segment_size must be whole pages of 4KiB, as in 16MiB");
 	if (journal->segment_bytes >= least)
 		return;
 	if (!conf_is_given(at, "segment_size"))

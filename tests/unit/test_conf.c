@@ -233,24 +233,29 @@ END_TEST
 
 START_TEST(wants_four_of_the_largest_packets_in_a_segment)
 {
-	const uint64_t largest = MIB + 1024;
+	/* Beside them, a page for what the segment says of itself. */
+	const uint64_t least = 4 * (MIB + 1024) + 4096;
 	char text[256];
 
 	snprintf(text, sizeof(text),
 	    "durability = \"disk\"; max_packet_size = \"1MiB\";\n"
 	    "journal = { segment_size = %llu; };",
-	    (unsigned long long)(4 * largest));
+	    (unsigned long long)least);
 	ck_assert_int_eq(load(text), 0);
 	snprintf(text, sizeof(text),
 	    "durability = \"disk\"; max_packet_size = \"1MiB\";\n"
 	    "journal = { segment_size = %llu; };",
-	    (unsigned long long)(4 * largest - 1));
+	    (unsigned long long)(least - 4096));
 	refused(text, 2, "the largest packet four times");
+	refused("durability = \"disk\"; max_packet_size = 1025;\n"
+		"journal = { segment_size = 1000000; };",
+	    2, "whole pages");
 
 	/* What nobody wrote makes way. */
 	ck_assert_int_eq(
-	    load("durability = \"disk\"; max_packet_size = \"8MiB\";"), 0);
-	ck_assert_uint_eq(conf->journal.segment_bytes, 4 * (8 * MIB + 1024));
+	    load("durability = \"disk\"; max_packet_size = 8000001;"), 0);
+	ck_assert_uint_ge(conf->journal.segment_bytes, 4 * UINT64_C(8001025));
+	ck_assert_uint_eq(conf->journal.segment_bytes % 4096, 0);
 }
 END_TEST
 
