@@ -15,6 +15,7 @@ unit_tests = \
 	test_bridge_table \
 	test_clock \
 	test_conf \
+	test_doctor \
 	test_drop_episode \
 	test_crc32c \
 	test_dump_diagnosis \
@@ -36,6 +37,7 @@ unit_tests = \
 	test_http_response \
 	test_inflight \
 	test_ingest \
+	test_journal_backup \
 	test_journal_json \
 	test_journal_state \
 	test_journey \
@@ -133,6 +135,10 @@ test_conf_SOURCES  = %D%/test_conf.c
 test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_conf_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 
+test_doctor_SOURCES  = %D%/test_doctor.c ctl/doctor.c ctl/table.c
+test_doctor_CPPFLAGS = $(UNIT_CPPFLAGS) $(SMARTCOLS_CFLAGS)
+test_doctor_LDADD    = libbase.a $(SMARTCOLS_LIBS) $(CHECK_LIBS)
+
 test_drop_episode_SOURCES  = %D%/test_drop_episode.c
 test_drop_episode_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_drop_episode_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
@@ -219,6 +225,10 @@ test_inflight_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_ingest_SOURCES  = %D%/test_ingest.c
 test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_journal_backup_SOURCES  = %D%/test_journal_backup.c ctl/journal_backup.c
+test_journal_backup_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_journal_backup_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_journal_json_SOURCES  = %D%/test_journal_json.c \
 	ctl/journal_json.c ctl/journal_json_read.c
