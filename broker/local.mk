@@ -125,6 +125,8 @@ libbroker_a_SOURCES = \
 	%D%/topic_aliases.c \
 	%D%/will.c \
 	%D%/will.h \
+	%D%/waker.c \
+	%D%/waker.h \
 	%D%/worker.c \
 	%D%/worker.h \
 	%D%/worker_listeners.c \

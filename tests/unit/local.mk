@@ -90,6 +90,7 @@ unit_tests = \
 	test_top_model \
 	test_topic \
 	test_utf8 \
+	test_waker \
 	test_why \
 	test_wire
 check_PROGRAMS += $(unit_tests)
@@ -451,6 +452,10 @@ test_topic_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
 test_utf8_SOURCES  = %D%/test_utf8.c
 test_utf8_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_utf8_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_waker_SOURCES  = %D%/test_waker.c
+test_waker_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_waker_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_why_SOURCES  = %D%/test_why.c ctl/table.c ctl/why.c ctl/why_board.c \
 	ctl/why_text.c
