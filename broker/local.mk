@@ -34,7 +34,16 @@ libbroker_a_SOURCES = \
 	%D%/checkpoint.h \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/commit.c \
 	%D%/commit.h \
+	%D%/commit_append.c \
+	%D%/commit_item.c \
+	%D%/commit_keeper.c \
+	%D%/commit_line.c \
+	%D%/commit_news.c \
+	%D%/commit_port.c \
+	%D%/commit_private.h \
+	%D%/commit_reader.c \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \

@@ -14,6 +14,9 @@ unit_tests = \
 	test_bridge_port \
 	test_bridge_table \
 	test_clock \
+	test_commit \
+	test_commit_failing \
+	test_commit_threads \
 	test_conf \
 	test_doctor \
 	test_drop_episode \
@@ -131,6 +134,20 @@ test_bridge_table_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_clock_SOURCES  = %D%/test_clock.c
 test_clock_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_clock_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_commit_SOURCES  = %D%/test_commit.c %D%/commit_box.h \
+	%D%/fake_store.h
+test_commit_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_commit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_commit_failing_SOURCES  = %D%/test_commit_failing.c %D%/commit_box.h \
+	%D%/fake_store.h
+test_commit_failing_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_commit_failing_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_commit_threads_SOURCES  = %D%/test_commit_threads.c %D%/fake_store.h
+test_commit_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_commit_threads_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_conf_SOURCES  = %D%/test_conf.c
 test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
