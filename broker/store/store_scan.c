@@ -312,18 +312,19 @@ tell_tail(struct store_scan *scan, const struct store_bounds *bounds,
 	return 0;
 }
 
-/* Up to `next` or, without, the end of the segment, there was something. */
+/*
+ * Up to `next` or, without, the end of the segment, there was something.  Of
+ * a file whose sync failed any part may be missing that was in doubt.
+ */
 static int
 tell_gap(struct store_scan *scan, const struct store_bounds *bounds,
     uint64_t offset, const struct segment_record *next)
 {
 	uint64_t last = bounds->is_last ? bounds->durable : bounds->last;
-	bool is_torn = false;
+	bool is_torn = !bounds->is_last && scan->last >= bounds->durable;
 
 	if (next != NULL)
 		last = next->sequence - 1;
-	else
-		is_torn = !bounds->is_last && scan->last >= bounds->durable;
 	tell_damage(scan, bounds,
 	    &(struct store_damage){ .offset = offset,
 		.bytes =
