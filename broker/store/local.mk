@@ -3,6 +3,8 @@
 noinst_LIBRARIES += libstore.a
 
 libstore_a_SOURCES = \
+	%D%/checkpoint_file.c \
+	%D%/checkpoint_file.h \
 	%D%/crc32c.c \
 	%D%/crc32c.h \
 	%D%/segment.c \
@@ -11,6 +13,8 @@ libstore_a_SOURCES = \
 	%D%/store.h \
 	%D%/store_append.c \
 	%D%/store_bytes.h \
+	%D%/store_checkpoint.c \
+	%D%/store_checkpoint_load.c \
 	%D%/store_commit.c \
 	%D%/store_cursors.c \
 	%D%/store_cursors.h \

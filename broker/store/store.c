@@ -146,9 +146,8 @@ store_close(struct store *store)
 
 /* ---- what is there ------------------------------------------------------- */
 
-/* All open cursors' numbers, on the heap; NULL without memory. */
-static uint64_t *
-list_cursors(struct store *store, size_t *out_count)
+uint64_t *
+store_list_cursors(struct store *store, size_t *out_count)
 {
 	const struct cursor *cursor;
 	uint64_t *numbers;
@@ -206,7 +205,7 @@ store_each_cursor(struct store *store,
 	size_t count;
 	int result = 0;
 
-	numbers = list_cursors(store, &count);
+	numbers = store_list_cursors(store, &count);
 	if (numbers == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < count && result == 0; i++) {

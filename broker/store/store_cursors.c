@@ -327,15 +327,19 @@ cursors_deliver(struct store_cursors *cursors, uint64_t number,
 {
 	struct cursor *cursor = cursors_find(cursors, number);
 	struct cursor_entry *entry;
+	bool is_done;
 
 	if (number >= cursors->next)
 		cursors->next = number + 1;
-	if (cursor == NULL || cursor->is_pending || is_over(cursor, sequence))
+	if (cursor == NULL || cursor->is_pending || sequence <= cursor->floor)
 		return;
 
+	is_done = is_over(cursor, sequence);
 	entry = &cursor->entries[cursor->entry_count];
 	if (cursor->entry_count > 0 && entry[-1].segment == segment)
 		entry--;
+	else if (is_done)
+		return;
 	else {
 		BUG_ON(cursor->entry_count == cursor->entry_room);
 		*entry = (struct cursor_entry){ .segment = segment,
@@ -345,10 +349,15 @@ cursors_deliver(struct store_cursors *cursors, uint64_t number,
 	entry->last = sequence;
 	entry->total++;
 	entry->bytes += bytes;
-	segment->live++;
-	cursors->queued++;
 	if (entry->total % STORE_MARK_EVERY == 0)
 		add_mark(entry, sequence);
+	/* Of a checkpoint: it is in the over set, within what is counted. */
+	if (is_done) {
+		entry->over++;
+		return;
+	}
+	segment->live++;
+	cursors->queued++;
 }
 
 static void

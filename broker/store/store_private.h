@@ -9,6 +9,7 @@
  *	store_space.c       files made ready, used again, removed; the limit
  *	store_recover.c     which files there are, and what they say
  *	store_scan.c        one file: its records, and what is wrong with it
+ *	store_checkpoint.c  checkpoints written; _load: which one to start from
  *	store_cursors.c     which deliveries are over
  *	segment.c           a file's header; what lies at an offset
  *
@@ -100,6 +101,9 @@ struct store {
 	uint64_t free_bytes; /* of the disk, when last asked */
 
 	/* Of the checkpoints. */
+	uint64_t checkpoint_generation;  /* the highest there ever was */
+	uint64_t checkpoint_newest;      /* generation that is kept; 0: none */
+	uint64_t checkpoint_older;       /* and the other one's */
 	uint64_t covered;                /* by the older one that is kept */
 	uint64_t checkpoint_sequence;    /* of the newest; 0: none */
 	uint64_t checkpoint_bytes;       /* of the newest */
@@ -130,6 +134,9 @@ void store_insert_segment(struct store *store, struct segment *segment);
 void store_remove_segment(struct store *store, struct segment *segment);
 
 void store_free_segment(struct segment *segment);
+
+/* No lock: the numbers of all open cursors, on the heap; NULL: no memory. */
+uint64_t *store_list_cursors(struct store *store, size_t *out_count);
 
 /* ---- store_append.c ------------------------------------------------------ */
 
@@ -169,6 +176,21 @@ bool store_adopt_spare(struct store *store, const char *name);
 
 /* Fill an empty store from its files.  0; from the sink; or -errno. */
 int store_recover(struct store *store, const struct store_sink *sink);
+
+/* ---- store_checkpoint_load.c --------------------------------------------- */
+
+/* A record in checkpoints beside those of enum store_kind: a cursor. */
+#define STORE_CHECKPOINT_CURSOR 2u
+#define STORE_CHECKPOINT_CURSOR_VERSION 1u
+
+/*
+ * Take cursors and state of the newest that is whole; changes no file if one
+ * is of a newer version.  Segments come next: `journal_bytes` of them, for the
+ * progress, of which *out_bytes has been made when it returns.
+ * 0; from the sink; -ENOTSUP; or -errno.
+ */
+int store_checkpoint_load(struct store *store, const struct store_sink *sink,
+    uint64_t journal_bytes, uint64_t *out_bytes);
 
 /* ---- store_scan.c -------------------------------------------------------- */
 

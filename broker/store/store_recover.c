@@ -34,6 +34,7 @@ struct recovery {
 	size_t count, room;
 	char (*others)[STORE_NAME_MAX]; /* spares and temporary files */
 	size_t other_count, other_room;
+	uint64_t checkpoint_bytes; /* read of checkpoints */
 };
 
 /* ---- which files there are ------------------------------------------------
@@ -326,6 +327,16 @@ sync_all(struct recovery *recovery)
 	return err;
 }
 
+static uint64_t
+file_bytes(const struct recovery *recovery)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < recovery->count; i++)
+		bytes += recovery->found[i].size;
+	return bytes;
+}
+
 static int
 scan_all(struct recovery *recovery)
 {
@@ -336,8 +347,9 @@ scan_all(struct recovery *recovery)
 
 	result = store_scan_init(&scan, store, recovery->sink);
 	scan.checkpoint = store->checkpoint_sequence;
-	for (size_t i = 0; i < recovery->count; i++)
-		scan.total_bytes += recovery->found[i].size;
+	scan.done_bytes = recovery->checkpoint_bytes;
+	scan.told_bytes = recovery->checkpoint_bytes;
+	scan.total_bytes = recovery->checkpoint_bytes + file_bytes(recovery);
 	for (size_t i = 0; i < recovery->count && result == 0; i++)
 		result = scan_one(recovery, &scan, i);
 	store_scan_fini(&scan);
@@ -364,6 +376,9 @@ store_recover(struct store *store, const struct store_sink *sink)
 	result = open_all(&recovery);
 	if (result == 0)
 		result = find_tag(&recovery);
+	if (result == 0)
+		result = store_checkpoint_load(store, sink,
+		    file_bytes(&recovery), &recovery.checkpoint_bytes);
 	if (result == 0) {
 		tidy(&recovery);
 		result = sync_all(&recovery);

@@ -190,11 +190,12 @@ static int
 take_kind(struct store_scan *scan, struct segment *segment,
     const struct segment_record *record)
 {
+	if (record->sequence > scan->checkpoint)
+		scan->store->behind_bytes += record->bytes;
 	if (record->kind == STORE_MESSAGE)
 		return take_message(scan, segment, record);
 	if (record->sequence <= scan->checkpoint)
 		return 0;
-	scan->store->behind_bytes += record->bytes;
 	if (record->kind == STORE_DONE)
 		return take_done(scan, record);
 	if (record->kind == STORE_OPEN || record->kind == STORE_CLOSE)

@@ -1,7 +1,8 @@
 # tests/unit/ - one program a module; link order is the reverse of the layers.
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
-EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/store_any.h
+EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/store_any.h \
+	%D%/store_box.h
 
 if HAVE_CHECK
 unit_tests = \
@@ -13,6 +14,7 @@ unit_tests = \
 	test_board \
 	test_bridge_port \
 	test_bridge_table \
+	test_checkpoint_file \
 	test_clock \
 	test_commit \
 	test_commit_failing \
@@ -83,6 +85,7 @@ unit_tests = \
 	test_sources \
 	test_stats \
 	test_store \
+	test_store_checkpoint \
 	test_store_record \
 	test_store_sim \
 	test_stream \
@@ -130,6 +133,10 @@ test_bridge_port_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_bridge_table_SOURCES  = %D%/test_bridge_table.c
 test_bridge_table_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_bridge_table_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_checkpoint_file_SOURCES  = %D%/test_checkpoint_file.c $(STORE_SIM)
+test_checkpoint_file_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_checkpoint_file_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_clock_SOURCES  = %D%/test_clock.c
 test_clock_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -431,6 +438,10 @@ test_crc32c_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_store_SOURCES  = %D%/test_store.c
 test_store_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_checkpoint_SOURCES  = %D%/test_store_checkpoint.c $(STORE_SIM)
+test_store_checkpoint_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_checkpoint_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_record_SOURCES  = %D%/test_store_record.c
 test_store_record_CPPFLAGS = $(UNIT_CPPFLAGS)
