@@ -18,14 +18,16 @@
 /* Counted by all threads: a cache line for each bridge. */
 struct backlog {
 	_Alignas(64) _Atomic uint64_t bytes;
-	uint64_t limit;  /* [const] */
+	_Atomic uint64_t dropped, refused; /* not yet asked for */
+	uint64_t limit;                    /* [const] */
 	uint64_t relief; /* [const] at so many bytes there is room again */
 };
 
 struct backlogs {
 	unsigned count;     /* [const] */
 	uint64_t rejecting; /* [const] bridges with overflow = "reject" */
-	uint64_t droppable; /* [const] with overflow = drop_* */
+	uint64_t droppable; /* [const] with overflow = "drop_newest" */
+	uint64_t sliding;   /* [const] with overflow = "drop_oldest" */
 
 	/* [const] once threads run */
 	void (*on_relief)(void *context);
@@ -55,7 +57,9 @@ add_bridge(struct backlogs *backlogs, unsigned number,
 	backlog->relief = backlog->limit - reserve;
 	if (bridge->overflow == CONF_OVERFLOW_REJECT)
 		backlogs->rejecting |= bit;
-	else if (bridge->overflow != CONF_OVERFLOW_STALL)
+	else if (bridge->overflow == CONF_OVERFLOW_DROP_OLDEST)
+		backlogs->sliding |= bit;
+	else if (bridge->overflow == CONF_OVERFLOW_DROP_NEWEST)
 		backlogs->droppable |= bit;
 }
 
@@ -171,29 +175,53 @@ reserve_all(struct backlogs *backlogs, uint64_t bridges, size_t weight)
 	return 0;
 }
 
+static void
+count(_Atomic uint64_t *counter)
+{
+	/* relaxed: a counter */
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* Those that take what is newest, whatever becomes of it. */
+static uint64_t
+take_droppable(struct backlogs *backlogs, uint64_t bridges, size_t weight)
+{
+	uint64_t taken = bridges & backlogs->sliding;
+	unsigned bridge;
+
+	EACH_BRIDGE(bridge, taken)
+	backlog_return(backlogs, bridge, weight);
+	EACH_BRIDGE(bridge, bridges & backlogs->droppable)
+	{
+		if (reserve(backlogs, bridge, weight, false))
+			taken |= UINT64_C(1) << bridge;
+		else
+			count(&backlogs->list[bridge].dropped);
+	}
+	return taken;
+}
+
 enum backlog_answer
 backlog_offer(struct backlogs *backlogs, uint64_t bridges, size_t weight,
     uint64_t *out_taken)
 {
 	uint64_t rejecting = bridges & backlogs->rejecting;
-	uint64_t droppable = bridges & backlogs->droppable;
-	uint64_t stalling = bridges & ~(rejecting | droppable);
-	uint64_t taken = rejecting | stalling;
-	unsigned bridge;
+	uint64_t droppable =
+	    bridges & (backlogs->droppable | backlogs->sliding);
+	uint64_t stalling = bridges & ~(rejecting | droppable), full;
 
 	BUG_ON(backlogs->count < 64 && bridges >> backlogs->count != 0);
-	if (reserve_all(backlogs, rejecting, weight) != 0)
+	full = reserve_all(backlogs, rejecting, weight);
+	if (full != 0) {
+		count(&backlogs->list[__builtin_ctzll(full)].refused);
 		return BACKLOG_REJECTS;
+	}
 	if (reserve_all(backlogs, stalling, weight) != 0) {
 		backlog_withdraw(backlogs, rejecting, weight);
 		return BACKLOG_STALLS;
 	}
-	EACH_BRIDGE(bridge, droppable)
-	{
-		if (reserve(backlogs, bridge, weight, false))
-			taken |= UINT64_C(1) << bridge;
-	}
-	*out_taken = taken;
+	*out_taken =
+	    rejecting | stalling | take_droppable(backlogs, droppable, weight);
 	return BACKLOG_TAKES;
 }
 
@@ -222,6 +250,32 @@ backlog_passed(struct backlogs *backlogs, unsigned bridge, size_t weight)
 }
 
 void
+backlog_return(struct backlogs *backlogs, unsigned bridge, size_t weight)
+{
+	BUG_ON(bridge >= backlogs->count);
+	atomic_fetch_add(&backlogs->list[bridge].bytes, weight);
+}
+
+static uint64_t
+take_count(_Atomic uint64_t *counter)
+{
+	/* relaxed: as count() */
+	return atomic_exchange_explicit(counter, 0, memory_order_relaxed);
+}
+
+struct backlog_losses
+backlog_losses(struct backlogs *backlogs, unsigned bridge)
+{
+	struct backlog *backlog = &backlogs->list[bridge];
+
+	BUG_ON(bridge >= backlogs->count);
+	return (struct backlog_losses){
+		.dropped = take_count(&backlog->dropped),
+		.refused = take_count(&backlog->refused),
+	};
+}
+
+void
 backlog_set(struct backlogs *backlogs, unsigned bridge, uint64_t bytes)
 {
 	BUG_ON(bridge >= backlogs->count);
@@ -242,6 +296,12 @@ backlog_limit(const struct backlogs *backlogs, unsigned bridge)
 {
 	BUG_ON(bridge >= backlogs->count);
 	return backlogs->list[bridge].limit;
+}
+
+uint64_t
+backlog_full(const struct backlogs *backlogs)
+{
+	return atomic_load(&backlogs->asked);
 }
 
 uint64_t

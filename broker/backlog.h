@@ -41,8 +41,9 @@ void backlogs_on_relief(
 
 /*
  * Counted for all of `bridges` if it TAKES, for none else.  A message larger
- * than a backlog goes into an empty one.  Those of `droppable` (overflow =
- * drop_*) that are full are left out of *out_taken instead.
+ * than a backlog goes into an empty one.  One with overflow = "drop_newest"
+ * that is full is left out of *out_taken instead; one with "drop_oldest" takes
+ * it, and the links thread drops what is oldest.
  */
 enum backlog_answer backlog_offer(struct backlogs *backlogs, uint64_t bridges,
     size_t weight, uint64_t *out_taken);
@@ -54,6 +55,19 @@ void backlog_withdraw(
 /* Links thread: it is in the ring, dropped, or failed.  Never below 0. */
 void backlog_passed(struct backlogs *backlogs, unsigned bridge, size_t weight);
 
+/* Links thread: it is not in the ring after all. */
+void backlog_return(struct backlogs *backlogs, unsigned bridge, size_t weight);
+
+/*
+ * Links thread: messages that were dropped or refused by backlog_offer() since
+ * the last call.
+ */
+struct backlog_losses {
+	uint64_t dropped, refused;
+};
+struct backlog_losses backlog_losses(
+    struct backlogs *backlogs, unsigned bridge);
+
 /*
  * Links thread, at start: what recovery found.  What is then passed for those
  * messages has to come to the same sum.
@@ -63,6 +77,9 @@ void backlog_set(struct backlogs *backlogs, unsigned bridge, uint64_t bytes);
 /* Any thread; relaxed. */
 uint64_t backlog_bytes(const struct backlogs *backlogs, unsigned bridge);
 uint64_t backlog_limit(const struct backlogs *backlogs, unsigned bridge);
+
+/* Those that were full when somebody asked, and have had no room since. */
+uint64_t backlog_full(const struct backlogs *backlogs);
 
 /*
  * Those that were full when somebody asked, and now have room again; asked

@@ -8,7 +8,9 @@
 #include "common/conf/conf.h"
 #include "tests/unit/unit.h"
 
-/* Two that stall, one that rejects, one that drops; one without; a large one.
+/*
+ * Two that stall, one that rejects, one that drops what is newest; one
+ * without; a large one; one that drops what is oldest.
  */
 #define A UINT64_C(1)
 #define B UINT64_C(2)
@@ -16,15 +18,17 @@
 #define DROP UINT64_C(8)
 #define NONE UINT64_C(16)
 #define LARGE UINT64_C(32)
+#define OLDEST UINT64_C(64)
 #define LARGE_BYTES (UINT64_C(256) << 20)
 
 static struct conf_bridge bridges[] = {
 	{ .backlog = 8000, .overflow = CONF_OVERFLOW_STALL },
 	{ .backlog = 8000, .overflow = CONF_OVERFLOW_STALL },
 	{ .backlog = 8000, .overflow = CONF_OVERFLOW_REJECT },
-	{ .backlog = 8000, .overflow = CONF_OVERFLOW_DROP_OLDEST },
+	{ .backlog = 8000, .overflow = CONF_OVERFLOW_DROP_NEWEST },
 	{ .backlog = 0, .overflow = CONF_OVERFLOW_STALL },
 	{ .backlog = LARGE_BYTES, .overflow = CONF_OVERFLOW_STALL },
+	{ .backlog = 8000, .overflow = CONF_OVERFLOW_DROP_OLDEST },
 };
 
 static struct backlogs *backlogs;
@@ -112,6 +116,57 @@ START_TEST(leaves_out_what_may_be_dropped)
 	/* Nobody waits for it. */
 	backlog_passed(backlogs, 3, 8000);
 	ck_assert_uint_eq(backlog_relieved(backlogs), 0);
+}
+END_TEST
+
+START_TEST(takes_what_is_newest_when_the_oldest_may_be_dropped)
+{
+	ck_assert_int_eq(offer(OLDEST, 8000), BACKLOG_TAKES);
+	ck_assert_int_eq(offer(OLDEST | A, 10), BACKLOG_TAKES);
+	ck_assert_uint_eq(backlog_bytes(backlogs, 6), 8010);
+	ck_assert_uint_eq(backlog_losses(backlogs, 6).dropped, 0);
+}
+END_TEST
+
+START_TEST(counts_what_is_lost_where_it_is_decided)
+{
+	struct backlog_losses losses;
+	uint64_t taken;
+
+	offer(DROP, 8000);
+	offer(REJECT, 8000);
+	for (int i = 0; i < 3; i++)
+		backlog_offer(backlogs, DROP, 10, &taken);
+	ck_assert_int_eq(offer(REJECT, 1), BACKLOG_REJECTS);
+	ck_assert_int_eq(offer(REJECT, 1), BACKLOG_REJECTS);
+	losses = backlog_losses(backlogs, 3);
+	ck_assert_uint_eq(losses.dropped, 3);
+	ck_assert_uint_eq(losses.refused, 0);
+	losses = backlog_losses(backlogs, 2);
+	ck_assert_uint_eq(losses.dropped, 0);
+	ck_assert_uint_eq(losses.refused, 2);
+	ck_assert_uint_eq(backlog_losses(backlogs, 2).refused, 0);
+}
+END_TEST
+
+START_TEST(is_full_from_when_it_was_asked_to_when_it_is_relieved)
+{
+	offer(A, 8000);
+	ck_assert_uint_eq(backlog_full(backlogs), 0);
+	ck_assert_int_eq(offer(A, 1), BACKLOG_STALLS);
+	ck_assert_uint_eq(backlog_full(backlogs), A);
+	backlog_passed(backlogs, 0, 8000);
+	ck_assert_uint_eq(backlog_relieved(backlogs), A);
+	ck_assert_uint_eq(backlog_full(backlogs), 0);
+}
+END_TEST
+
+START_TEST(what_comes_back_counts_again)
+{
+	offer(A, 8000);
+	backlog_passed(backlogs, 0, 8000);
+	backlog_return(backlogs, 0, 8000);
+	ck_assert_int_eq(offer(A, 1), BACKLOG_STALLS);
 }
 END_TEST
 
@@ -253,6 +308,11 @@ main(void)
 	tcase_add_test(tc, takes_one_window_without_a_backlog);
 	tcase_add_test(tc, counts_for_all_or_for_none);
 	tcase_add_test(tc, leaves_out_what_may_be_dropped);
+	tcase_add_test(tc, takes_what_is_newest_when_the_oldest_may_be_dropped);
+	tcase_add_test(tc, counts_what_is_lost_where_it_is_decided);
+	tcase_add_test(
+	    tc, is_full_from_when_it_was_asked_to_when_it_is_relieved);
+	tcase_add_test(tc, what_comes_back_counts_again);
 	tcase_add_test(tc, takes_a_message_beyond_the_limit_when_empty);
 	tcase_add_test(tc, tells_of_room_once_and_only_who_asked);
 	tcase_add_test(tc, lets_nobody_wait_for_an_eighth_of_much);
