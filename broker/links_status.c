@@ -8,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/commit.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
+#include "broker/store/store.h"
 #include "common/base/clock.h"
 
 static json_t *
@@ -237,6 +239,51 @@ status(const struct links *links)
 	return object;
 }
 
+/* ---- the journal ------------------------------------------------------------
+ */
+
+static json_t *
+no_journal(void)
+{
+	return json_pack("{s:s}", "error", "this broker has no journal");
+}
+
+static json_t *
+journal(struct broker *broker)
+{
+	struct store_stat stat;
+	json_t *object;
+
+	if (broker->store == NULL)
+		return no_journal();
+	store_stat(broker->store, &stat);
+	object = json_object();
+	set(object, "committed", number(stat.committed));
+	set(object, "commits", number(stat.commits));
+	set(object, "syncs", number(stat.syncs));
+	set(object, "sync_ns_total", number(stat.sync_ns_total));
+	set(object, "sync_ns_max", number(stat.sync_ns_max));
+	set(object, "appended_bytes", number(stat.appended_bytes));
+	set(object, "merged_bytes", number(stat.merged_bytes));
+	set(object, "bytes", number(stat.bytes));
+	set(object, "live_bytes", number(stat.live_bytes));
+	set(object, "max_bytes", number(stat.max_bytes));
+	set(object, "checkpoint_sequence", number(stat.checkpoint_sequence));
+	/* An errno; `error` would say that the question failed. */
+	set(object, "failed",
+	    json_integer(stat.error < 0 ? -stat.error : stat.error));
+	return object;
+}
+
+static json_t *
+compact(struct broker *broker)
+{
+	if (broker->commit == NULL)
+		return no_journal();
+	commit_ask_checkpoint(broker->commit);
+	return json_pack("{s:b}", "asked", 1);
+}
+
 char *
 links_status_answer(struct links *links, struct slice question)
 {
@@ -245,9 +292,14 @@ links_status_answer(struct links *links, struct slice question)
 
 	if (slice_equal_string(question, "status"))
 		object = status(links);
+	else if (slice_equal_string(question, "store"))
+		object = journal(links->broker);
+	else if (slice_equal_string(question, "store compact"))
+		object = compact(links->broker);
 	else
-		object = json_pack(
-		    "{s:s}", "error", "unknown question; known are: status");
+		object = json_pack("{s:s}", "error",
+		    "unknown question; known are: status, store, store "
+		    "compact");
 	text = json_dumps(object, JSON_COMPACT);
 	json_decref(object);
 	return text;

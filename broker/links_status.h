@@ -4,6 +4,8 @@
  * links_status - what the broker answers to weirctl, as JSON.
  *
  *	"status"	version, uptime, workers, bridges, memory
+ *	"store"		what the journal has done and takes
+ *	"store compact"	ask for a checkpoint now
  */
 
 #ifndef WEIR_BROKER_LINKS_STATUS_H
