@@ -1,9 +1,9 @@
 # bench/ - the benchmarks.  `make bench` builds them and runs bench/run.
 
-EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log
+EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log bench/fill-journal
 noinst_PROGRAMS += bench/ring
-EXTRA_DIST += %D%/run %D%/journal %D%/brokers.py %D%/README.md
-CLEANFILES += bench/load bench/load-http bench/bare-log
+EXTRA_DIST += %D%/run %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
+CLEANFILES += bench/load bench/load-http bench/bare-log bench/fill-journal
 
 bench_ring_SOURCES = %D%/ring.c %D%/ring_cases.c %D%/ring_cases.h \
 	%D%/ring_pair.c %D%/ring_pair.h
@@ -11,6 +11,9 @@ bench_ring_LDADD   = libring.a libshm.a libbase.a
 
 bench_bare_log_SOURCES = %D%/bare_log.c
 bench_bare_log_LDADD   = libmqtt.a libmsg.a libbase.a
+
+bench_fill_journal_SOURCES = %D%/fill_journal.c
+bench_fill_journal_LDADD   = libstore.a libmsg.a libstats.a libshm.a libbase.a
 
 bench_load_SOURCES = %D%/load.c %D%/cpu_time.c %D%/cpu_time.h
 bench_load_LDADD   = libmqtt.a libmsg.a libbase.a
@@ -21,6 +24,6 @@ bench_load_http_LDADD   = libbase.a
 .PHONY: bench-programs bench
 bench-programs: broker/weir-broker httpd/weir-httpd \
 	bench/load$(EXEEXT) bench/load-http$(EXEEXT) bench/ring$(EXEEXT) \
-	bench/bare-log$(EXEEXT)
+	bench/bare-log$(EXEEXT) bench/fill-journal$(EXEEXT)
 bench: bench-programs
 	WEIR_BUILD=. $(srcdir)/bench/run
