@@ -23,6 +23,7 @@ libstore_a_SOURCES = \
 	%D%/store_io_posix.c \
 	%D%/store_message.c \
 	%D%/store_private.h \
+	%D%/store_reader.c \
 	%D%/store_record.c \
 	%D%/store_record.h \
 	%D%/store_recover.c \

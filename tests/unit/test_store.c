@@ -732,6 +732,55 @@ START_TEST(keeps_segments_that_no_checkpoint_covers)
 END_TEST
 
 /* At the limit: messages are refused, what makes room is not. */
+static uint64_t given[200];
+static size_t given_count;
+
+static int
+take_given(void *arg, uint64_t sequence, const struct store_message *message,
+    const struct store_delivery *delivery)
+{
+	(void)message;
+	ck_assert_uint_eq(delivery->cursor, *(uint64_t *)arg);
+	given[given_count++] = sequence;
+	return 0;
+}
+
+/* In pieces, over several segments, another cursor's in between. */
+START_TEST(reads_what_is_for_a_cursor_in_its_order)
+{
+	struct store_reader *reader;
+	uint64_t cursor = 1, wanted[100], from = 1, upto;
+	char payload[3000] = "";
+
+	memset(payload, 'p', sizeof(payload) - 1);
+	open_cursor(1);
+	open_cursor(2);
+	for (int i = 0; i < 100; i++) {
+		wanted[i] = put(1, payload);
+		put(2, payload);
+	}
+	reader = store_reader_new(store);
+	given_count = 0;
+	while (from <= store_committed(store)) {
+		ck_assert_int_eq(store_read(reader, cursor, from, 7, 1 << 20,
+				     take_given, &cursor, &upto),
+		    0);
+		ck_assert_uint_ge(upto, from);
+		from = upto + 1;
+	}
+	ck_assert_uint_eq(given_count, 100);
+	for (int i = 0; i < 100; i++)
+		ck_assert_uint_eq(given[i], wanted[i]);
+	given_count = 0;
+	ck_assert_int_eq(store_read(reader, cursor, wanted[50], 100, 1,
+			     take_given, &cursor, &upto),
+	    0);
+	ck_assert_uint_eq(given_count, 1);
+	ck_assert_uint_eq(given[0], wanted[50]);
+	store_reader_free(reader);
+}
+END_TEST
+
 START_TEST(keeps_room_for_what_makes_room)
 {
 	char payload[1000];
@@ -792,6 +841,7 @@ main(void)
 	tcase_add_test(tc, takes_no_record_from_inside_a_payload);
 	tcase_add_test(tc, uses_segments_again_when_nothing_in_them_is_needed);
 	tcase_add_test(tc, keeps_segments_that_no_checkpoint_covers);
+	tcase_add_test(tc, reads_what_is_for_a_cursor_in_its_order);
 	tcase_add_test(tc, keeps_room_for_what_makes_room);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
