@@ -7,8 +7,8 @@
 
 #define FIRST_SIZE 8
 
-static struct pending_ack *
-at(const struct ack_queue *queue, uint32_t i)
+struct pending_ack *
+ack_queue_at(const struct ack_queue *queue, uint32_t i)
 {
 	return &queue->list[(queue->first + i) & (queue->size - 1)];
 }
@@ -23,7 +23,7 @@ grow(struct ack_queue *queue)
 	if (larger.list == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < queue->count; i++)
-		larger.list[i] = *at(queue, i);
+		larger.list[i] = *ack_queue_at(queue, i);
 	free(queue->list);
 	*queue = larger;
 	return 0;
@@ -39,14 +39,14 @@ ack_queue_put(struct ack_queue *queue, const struct pending_ack *ack)
 		if (err != 0)
 			return err;
 	}
-	*at(queue, queue->count++) = *ack;
+	*ack_queue_at(queue, queue->count++) = *ack;
 	return 0;
 }
 
 struct pending_ack *
 ack_queue_first(struct ack_queue *queue)
 {
-	return queue->count == 0 ? NULL : at(queue, 0);
+	return queue->count == 0 ? NULL : ack_queue_at(queue, 0);
 }
 
 void
@@ -58,22 +58,29 @@ ack_queue_drop_first(struct ack_queue *queue)
 }
 
 bool
-ack_queue_has(const struct ack_queue *queue, uint16_t packet_id)
+ack_queue_has(const struct ack_queue *queue, uint8_t type, uint16_t packet_id)
 {
-	for (uint32_t i = 0; i < queue->count; i++)
-		if (at(queue, i)->packet_id == packet_id)
+	const struct pending_ack *ack;
+
+	for (uint32_t i = 0; i < queue->count; i++) {
+		ack = ack_queue_at(queue, i);
+		if (ack->type == type && ack->packet_id == packet_id)
 			return true;
+	}
 	return false;
 }
 
 void
-ack_queue_drop_type(struct ack_queue *queue, uint8_t type)
+ack_queue_keep_type(struct ack_queue *queue, uint8_t type)
 {
+	struct pending_ack *ack;
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < queue->count; i++)
-		if (at(queue, i)->type != type)
-			*at(queue, kept++) = *at(queue, i);
+	for (uint32_t i = 0; i < queue->count; i++) {
+		ack = ack_queue_at(queue, i);
+		if (ack->type == type)
+			*ack_queue_at(queue, kept++) = *ack;
+	}
 	queue->count = kept;
 	if (kept == 0)
 		ack_queue_fini(queue);

@@ -71,6 +71,7 @@ enum packet_verdict {
 	PACKET_OVER  /* the client is leaving or gone */
 };
 
+struct commit_letter;
 struct connect_check;
 
 /* PUBLISH packets as they came, behind one that found no room. */
@@ -153,14 +154,6 @@ void client_resume(struct client *client, enum client_pause why);
 bool client_acknowledge(struct client *client, enum mqtt_packet_type type,
     uint16_t packet_id, enum mqtt_reason reason);
 
-/*
- * Send these bytes, a whole packet, once `ticket` is settled (commit.h), in
- * line with the acknowledgements that wait.  If it fails, the connection is
- * closed instead.  False: the client is over.
- */
-bool client_answer_after(struct client *client, uint64_t ticket,
-    const uint8_t *bytes, size_t length);
-
 /* "10.0.0.7:40123", for a log line. */
 const char *client_address(
     const struct client *client, char text[LISTENER_ADDRESS_SIZE]);
@@ -204,8 +197,24 @@ void connect_check_abandon(struct client *client);
 /* on_publish.c: publish what is parked.  True if nothing is left. */
 bool publish_parked(struct client *client);
 
-/* on_publish.c: send the acknowledgements that are due. */
-void publish_send_acks(struct worker *worker, struct session *session);
+/* ---- what is acknowledged once it is safe: acks.c ----------------------- */
+
+/*
+ * Acknowledge once ack->ticket is settled, in line with all that waits (see
+ * session.h).  If it fails, the client is told so, or the connection is
+ * closed.  False: the client is over.
+ */
+bool client_acknowledge_after(
+    struct client *client, const struct pending_ack *ack);
+
+/* PUBREL for a message that the client has.  False: the client is over. */
+bool client_release(struct client *client, const struct outgoing *outgoing);
+
+/* Say what is due. */
+void acks_send(struct worker *worker, struct session *session);
+
+/* What waits for these tickets has failed; before acks_send(). */
+void acks_fail(struct worker *worker, const struct commit_letter *letter);
 
 /* ---- packets that are held: parked.c ------------------------------------ */
 

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "broker/client.h"
+#include "broker/commit.h"
+#include "broker/session_queue.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
@@ -14,6 +16,9 @@
 /* MQTT 3.x or 5.0, three levels of QoS, retain or not. */
 #define VARIANTS 12
 _Static_assert(VARIANTS <= 16, "a bit for each in encoder.encoded");
+
+/* After a read of the journal that failed. */
+#define READ_AGAIN_NS (100 * CLOCK_MS_NS)
 
 /* An encoded PUBLISH up to its payload. */
 struct head {
@@ -72,6 +77,8 @@ head_bound(const struct outbox_item *item)
 static uint32_t
 seconds_left(const struct message *message, uint64_t now_ns)
 {
+	if (message->expires_ns <= now_ns)
+		return 0;
 	return (uint32_t)((message->expires_ns - now_ns + CLOCK_SECOND_NS - 1) /
 	    CLOCK_SECOND_NS);
 }
@@ -211,17 +218,33 @@ deliver_qos0(struct worker *worker, struct session *session,
 	    send_publish(worker, session->client, item, 0, false) ==
 		SENT_LATER) {
 		worker_count(worker, COUNT_dropped_slow);
-		session_note_drop(session);
+		session_note_drops(session, 1);
 	}
+}
+
+/* The journal need not keep it any longer. */
+static void
+journal_done(struct session *session, uint64_t sequence)
+{
+	struct commit_port *port = session->home->commit;
+	struct store_done done;
+
+	if (sequence == 0 || port == NULL)
+		return;
+	done = session_queue_done(session, sequence);
+	commit_done(port, &done);
 }
 
 void
 deliver_done(struct session *session, struct outgoing *outgoing)
 {
+	const uint64_t sequence = outgoing->sequence;
+
 	if (session->resend == outgoing)
 		session->resend = outgoing->next;
 	stats_subtract(session->home->counters, COUNT_in_flight, 1);
 	outbox_done(&session->outbox, &session->home->outgoing, outgoing);
+	journal_done(session, sequence);
 }
 
 static struct outbox_item
@@ -262,14 +285,20 @@ send_first(
     struct worker *worker, struct session *session, struct outgoing *outgoing)
 {
 	const struct outbox_item item = item_of(outgoing);
+	bool dup = false;
 
 	if (!has_room_for(worker, session, &item) ||
 	    outbox_take(&session->outbox, outgoing) != 0)
 		return false;
-	stats_subtract(worker->counters, COUNT_queued, 1);
+	if (session->is_durable)
+		/* [MQTT-3.3.1-1] */
+		dup = session_queue_leaves(session, outgoing->sequence,
+		    message_weight(outgoing->message));
+	else
+		stats_subtract(worker->counters, COUNT_queued, 1);
 	stats_increment(worker->counters, COUNT_in_flight);
 	if (send_publish(worker, session->client, &item, outgoing->packet_id,
-		false) == SENT)
+		dup) == SENT)
 		return true;
 	if (session->client == NULL)
 		return false;
@@ -287,8 +316,7 @@ send_again(
 
 	if (outgoing->stage == OUTGOING_RECEIVED) {
 		session->resend = outgoing->next;
-		return client_acknowledge(
-		    client, MQTT_PUBREL, outgoing->packet_id, MQTT_SUCCESS);
+		return client_release(client, outgoing);
 	}
 	if (!has_room_for(worker, session, &item))
 		return false;
@@ -304,6 +332,44 @@ send_again(
 	return true;
 }
 
+/* What is only in the journal, when the window over it is low. */
+static void
+read_more(struct worker *worker, struct session *session)
+{
+	struct session_queue *queue = &session->queue;
+	const struct outbox *outbox = &session->outbox;
+
+	if (session->home->commit == NULL || !session_queue_wants_read(session))
+		return;
+	if (queue->read_again_ns > worker_now_ns(worker)) {
+		session_queue_read_failed(session);
+		worker_pump_session(worker, session);
+		worker_retry_soon(worker);
+		return;
+	}
+	if (commit_read(session->home->commit, session->cursor,
+		queue->feed.next,
+		SESSION_WINDOW_MESSAGES - outbox->waiting.count,
+		SESSION_WINDOW_BYTES - outbox->waiting_bytes) != 0)
+		deliver_read_failed(worker, session);
+}
+
+void
+deliver_read_failed(struct worker *worker, struct session *session)
+{
+	session_queue_read_failed(session);
+	session->queue.read_again_ns = worker_now_ns(worker) + READ_AGAIN_NS;
+	worker_pump_session(worker, session);
+	worker_retry_soon(worker);
+}
+
+static bool
+has_caught_up(const struct session *session)
+{
+	return session->is_durable ? session_queue_count(session) == 0
+				   : session->outbox.waiting.count == 0;
+}
+
 void
 deliver_waiting(struct worker *worker, struct session *session)
 {
@@ -317,7 +383,7 @@ deliver_waiting(struct worker *worker, struct session *session)
 		}
 		outgoing = outbox_peek(&session->outbox);
 		if (outgoing == NULL) {
-			if (session->outbox.waiting.count == 0)
+			if (has_caught_up(session))
 				session_note_caught_up(session);
 			break;
 		}
@@ -325,30 +391,17 @@ deliver_waiting(struct worker *worker, struct session *session)
 		if (!send_first(worker, session, outgoing))
 			break;
 	}
+	if (session->is_durable)
+		read_more(worker, session);
 }
 
+/* It waits, and is the last of all that do. */
 static void
-deliver_reliably(struct worker *worker, struct session *session,
-    const struct outbox_item *item)
+send_unless_behind(
+    struct worker *worker, struct session *session, bool queue_was_empty)
 {
-	struct sessions *sessions = session->home;
 	struct outgoing *outgoing;
-	const bool queue_was_empty = session->outbox.waiting.count == 0;
 
-	switch (outbox_put(
-	    &session->outbox, &sessions->outgoing, &sessions->limits, item)) {
-	case 0:
-		stats_increment(worker->counters, COUNT_queued);
-		break;
-	case -ENOSPC:
-		worker_count(worker, COUNT_dropped_queue_full);
-		session_note_drop(session);
-		return;
-	default:
-		worker_count(worker, COUNT_dropped_memory);
-		session_note_drop(session);
-		return;
-	}
 	/* Others wait: this one is behind them. */
 	if (!queue_was_empty || session->resend != NULL ||
 	    !deliver_has_room(session))
@@ -358,12 +411,68 @@ deliver_reliably(struct worker *worker, struct session *session,
 		send_first(worker, session, outgoing);
 }
 
+/* What is in the journal. */
+static void
+deliver_journalled(struct worker *worker, struct session *session,
+    const struct outbox_item *item)
+{
+	const bool queue_was_empty = session->outbox.waiting.count == 0;
+
+	switch (session_queue_arrives(session, item)) {
+	case SESSION_KNOWN:
+		return;
+	case SESSION_KEPT:
+		worker_count(worker, COUNT_deliveries);
+		send_unless_behind(worker, session, queue_was_empty);
+		break;
+	case SESSION_LATER:
+		worker_count(worker, COUNT_deliveries);
+		if (session->client != NULL)
+			read_more(worker, session);
+		break;
+	case SESSION_FULL:
+		worker_count(worker, COUNT_deliveries);
+		worker_count(worker, COUNT_dropped_queue_full);
+		session_note_drops(session, 1);
+		journal_done(session, item->sequence);
+		break;
+	}
+}
+
+static void
+deliver_reliably(struct worker *worker, struct session *session,
+    const struct outbox_item *item)
+{
+	struct sessions *sessions = session->home;
+	const bool queue_was_empty = session->outbox.waiting.count == 0;
+
+	switch (outbox_put(
+	    &session->outbox, &sessions->outgoing, &sessions->limits, item)) {
+	case 0:
+		stats_increment(worker->counters, COUNT_queued);
+		break;
+	case -ENOSPC:
+		worker_count(worker, COUNT_dropped_queue_full);
+		session_note_drops(session, 1);
+		return;
+	default:
+		worker_count(worker, COUNT_dropped_memory);
+		session_note_drops(session, 1);
+		return;
+	}
+	send_unless_behind(worker, session, queue_was_empty);
+}
+
 void
 deliver(struct worker *worker, struct session *session,
     const struct outbox_item *item)
 {
 	if (session->ended)
 		return;
+	if (item->sequence != 0) {
+		deliver_journalled(worker, session, item);
+		return;
+	}
 	worker_count(worker, COUNT_deliveries);
 	if (item->qos == 0)
 		deliver_qos0(worker, session, item);
@@ -374,6 +483,7 @@ deliver(struct worker *worker, struct session *session,
 void
 deliver_resume(struct worker *worker, struct session *session)
 {
+	session_queue_resume(session);
 	session->resend = session->outbox.in_flight.first;
 	deliver_waiting(worker, session);
 }

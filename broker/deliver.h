@@ -34,6 +34,7 @@ void deliver_begin(struct worker *worker, const struct message *message);
 /*
  * QoS 0: write it, or drop it if the client is away or too slow.  QoS 1 and
  * 2: write it, or let it wait in the session; beyond the limits drop it.
+ * With item->sequence it is in the journal, and waits there if need be.
  * Every drop is counted by its reason.
  */
 void deliver(struct worker *worker, struct session *session,
@@ -50,6 +51,9 @@ void deliver_resume(struct worker *worker, struct session *session);
 
 /* A message in flight is acknowledged or given up: forget it. */
 void deliver_done(struct session *session, struct outgoing *outgoing);
+
+/* A read of the session's messages has failed: it is tried again. */
+void deliver_read_failed(struct worker *worker, struct session *session);
 
 /* Is there room to begin a PUBLISH to this session's client? */
 bool deliver_has_room(const struct session *session);

@@ -14,6 +14,7 @@ BROKER_LIBS = libbroker.a libstore.a libservice.a libnet.a libconf.a libmqtt.a l
 libbroker_a_CPPFLAGS = $(BROKER_CPPFLAGS)
 libbroker_a_SOURCES = \
 	%D%/ack_queue.c \
+	%D%/acks.c \
 	%D%/alarms.c \
 	%D%/alarms.h \
 	%D%/auth.c \
@@ -110,6 +111,8 @@ libbroker_a_SOURCES = \
 	%D%/packet_ids.c \
 	%D%/packet_ids.h \
 	%D%/parked.c \
+	%D%/publish.c \
+	%D%/publish.h \
 	%D%/rcu.h \
 	%D%/recover.h \
 	%D%/retain.c \
@@ -138,6 +141,7 @@ libbroker_a_SOURCES = \
 	%D%/waker.h \
 	%D%/worker.c \
 	%D%/worker.h \
+	%D%/worker_commit.c \
 	%D%/worker_listeners.c \
 	%D%/worker_listeners.h
 

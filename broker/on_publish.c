@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "broker/client.h"
+#include "broker/commit.h"
 #include "broker/deliver.h"
+#include "broker/publish.h"
 #include "broker/route.h"
 #include "common/base/clock.h"
 #include "common/msg/topic.h"
@@ -49,59 +51,23 @@ ack_type(const struct mqtt_publish *publish)
 	return publish->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC;
 }
 
-static bool
-is_committed(const struct worker *worker, uint64_t bridges, uint64_t ticket)
-{
-	return bridges == 0 ||
-	    bridge_port_is_committed(worker->port, bridges, ticket);
-}
-
 /*
- * Acknowledge once `ticket` is in the rings of `bridges`, and after all that
- * came before [MQTT-4.6.0-2].  False: the client is over.
+ * Acknowledge once `ticket` is in the rings of `bridges`, or in the journal,
+ * and after all that came before.  False: the client is over.
  */
 static bool
 acknowledge(struct client *client, const struct mqtt_publish *publish,
     uint64_t bridges, uint64_t ticket, enum mqtt_reason reason)
 {
-	struct session *session = client->session;
-	const struct pending_ack ack = {
-		.bridges = bridges,
-		.ticket = ticket,
-		.packet_id = publish->packet_id,
-		.type = (uint8_t)ack_type(publish),
-		.reason = (uint8_t)reason,
-	};
-
-	if (publish->qos == 0)
-		return true;
-	if (session->acks.count == 0 &&
-	    is_committed(client->worker, bridges, ticket))
-		return client_acknowledge(
-		    client, ack_type(publish), publish->packet_id, reason);
-	if (ack_queue_put(&session->acks, &ack) != 0) {
-		/* It is never acknowledged: the client sends it again. */
-		client_close(client, true);
-		return false;
-	}
-	worker_await_acks(client->worker, session);
-	return true;
-}
-
-void
-publish_send_acks(struct worker *worker, struct session *session)
-{
-	struct pending_ack *first, ack;
-
-	while ((first = ack_queue_first(&session->acks)) != NULL &&
-	    is_committed(worker, first->bridges, first->ticket)) {
-		ack = *first;
-		ack_queue_drop_first(&session->acks);
-		if (session->client != NULL &&
-		    !client_acknowledge(
-			session->client, ack.type, ack.packet_id, ack.reason))
-			return;
-	}
+	return publish->qos == 0 ||
+	    client_acknowledge_after(client,
+		&(struct pending_ack){
+		    .bridges = bridges,
+		    .ticket = ticket,
+		    .packet_id = publish->packet_id,
+		    .type = (uint8_t)ack_type(publish),
+		    .reason = (uint8_t)reason,
+		});
 }
 
 /* ---- publishing --------------------------------------------------------- */
@@ -124,6 +90,17 @@ refuse(struct client *client, const struct mqtt_publish *publish,
 	return outcome_of(acknowledge(client, publish, 0, 0, reason));
 }
 
+/* Not taken, and the publisher is told so. */
+static enum outcome
+decline(struct client *client, const struct mqtt_publish *publish,
+    enum mqtt_reason reason)
+{
+	if (client->version == MQTT_5)
+		return refuse(client, publish, reason);
+	client_finish(client, true);
+	return OVER;
+}
+
 /* A bridge with overflow = "reject" has no room. */
 static enum outcome
 reject(struct client *client, const struct mqtt_publish *publish)
@@ -135,10 +112,7 @@ reject(struct client *client, const struct mqtt_publish *publish)
 		return PUBLISHED;
 	}
 	worker_count(worker, COUNT_bridge_rejects);
-	if (client->version == MQTT_5)
-		return refuse(client, publish, MQTT_QUOTA_EXCEEDED);
-	client_finish(client, true);
-	return OVER;
+	return decline(client, publish, MQTT_QUOTA_EXCEEDED);
 }
 
 static enum outcome
@@ -222,49 +196,219 @@ repeat(struct client *client, const struct mqtt_publish *publish)
 {
 	worker_count(client->worker, COUNT_duplicates);
 	/* If its PUBREC is still to come, that will do. */
-	if (ack_queue_has(&client->session->acks, publish->packet_id))
+	if (ack_queue_has(
+		&client->session->acks, MQTT_PUBREC, publish->packet_id))
 		return PUBLISHED;
 	return outcome_of(acknowledge(client, publish, 0, 0, MQTT_SUCCESS));
 }
 
-/* There is room: from here on it has side effects. */
-static enum outcome
-publish_message(
-    struct client *client, const struct mqtt_publish *publish, uint64_t bridges)
+static enum mqtt_reason
+count_published(struct client *client, const struct mqtt_publish *publish,
+    unsigned receivers)
 {
 	struct worker *worker = client->worker;
-	struct session *session = client->session;
-	enum mqtt_reason reason = MQTT_SUCCESS;
-	struct message *message;
-	uint64_t ticket = 0;
 
-	message = make_message(client, publish);
-	if (message == NULL)
-		return stall_on_memory(client);
-	if (publish->qos == 2 &&
-	    packet_ids_add(&session->received, publish->packet_id) != 0) {
-		message_put(message);
-		return stall_on_memory(client);
-	}
 	worker_count(worker, COUNT_messages_accepted);
 	stats_add(
 	    worker->counters, COUNT_publish_bytes_in, publish->payload.len);
+	if (receivers != 0)
+		return MQTT_SUCCESS;
+	worker_count(worker, COUNT_no_receiver);
+	return client->version == MQTT_5 ? MQTT_NO_MATCHING_SUBSCRIBERS
+					 : MQTT_SUCCESS;
+}
+
+/* The message, and its identifier noted.  NULL: no memory, nothing is done. */
+static struct message *
+begin_message(struct client *client, const struct mqtt_publish *publish)
+{
+	struct message *message = make_message(client, publish);
+
+	if (message != NULL && publish->qos == 2 &&
+	    packet_ids_add(&client->session->received, publish->packet_id) !=
+		0) {
+		message_put(message);
+		return NULL;
+	}
+	return message;
+}
+
+/*
+ * There is room: from here on it has side effects.  `is_found`: its receivers
+ * were just found by route_is_durable().
+ */
+static enum outcome
+publish_directly(struct client *client, const struct mqtt_publish *publish,
+    uint64_t bridges, bool is_found)
+{
+	struct worker *worker = client->worker;
+	struct broker *broker = worker->broker;
+	struct message *message;
+	enum mqtt_reason reason;
+	uint64_t ticket = 0;
+	unsigned receivers;
+
+	message = begin_message(client, publish);
+	if (message == NULL)
+		return stall_on_memory(client);
 	if (bridges != 0)
 		ticket = bridge_port_send(worker->port, bridges, message);
-	if (route_local(worker->broker, worker, message, session) == 0 &&
-	    bridges == 0) {
-		worker_count(worker, COUNT_no_receiver);
-		if (client->version == MQTT_5)
-			reason = MQTT_NO_MATCHING_SUBSCRIBERS;
-	}
+	receivers = is_found
+	    ? route_found(broker, worker, message, client->session)
+	    : route_local(broker, worker, message, client->session);
+	if (worker->commit != NULL && message->retain)
+		publish_keep_retained(
+		    worker, message, route_retain_serial(broker, worker));
+	reason = count_published(client, publish, receivers + (bridges != 0));
 	message_put(message);
 	/* It may have been its own subscriber, and lost for that. */
 	if (client_is_over(client))
 		return OVER;
-	bridges = bridge_table_reliable(worker->broker->bridges, bridges);
+	bridges = bridge_table_reliable(broker->bridges, bridges);
 	return outcome_of(
 	    acknowledge(client, publish, bridges, ticket, reason));
 }
+
+static enum outcome
+publish_to_bridges(
+    struct client *client, const struct mqtt_publish *publish, uint64_t bridges)
+{
+	if (bridges == 0)
+		return publish_directly(client, publish, 0, false);
+	switch (bridge_port_offer(
+	    client->worker->port, bridges, weight_of(client, publish))) {
+	case BRIDGE_PORT_TAKES:
+		return publish_directly(client, publish, bridges, false);
+	case BRIDGE_PORT_STALLS:
+		return stall_on_bridge(client, publish);
+	case BRIDGE_PORT_REJECTS:
+		break;
+	}
+	return reject(client, publish);
+}
+
+/* ---- with a journal ------------------------------------------------------ */
+
+/* What one has sent before goes before: that may still be on its way. */
+static bool
+must_be_journalled(const struct client *client,
+    const struct mqtt_publish *publish, uint64_t bridges)
+{
+	const struct session *session = client->session;
+
+	return session->is_journalled || bridges != 0 || publish->retain ||
+	    (publish->qos == 2 && session->is_durable);
+}
+
+/* What was sent directly goes before what comes by the journal. */
+static void
+begin_journalling(struct client *client)
+{
+	if (client->session->is_journalled)
+		return;
+	client->session->is_journalled = true;
+	route_flush(client->worker->broker, client->worker);
+}
+
+/* There is room: from here on it has side effects. */
+static enum outcome
+commit(struct client *client, const struct mqtt_publish *publish,
+    uint64_t bridges, uint64_t claimed)
+{
+	struct session *session = client->session;
+	struct publication publication = {
+		.publisher = session,
+		.bridges = claimed,
+		.packet_id = publish->qos == 2 && session->is_durable
+		    ? publish->packet_id
+		    : 0,
+	};
+	enum mqtt_reason reason;
+	unsigned receivers;
+	uint64_t ticket;
+
+	publication.message = begin_message(client, publish);
+	if (publication.message == NULL) {
+		publish_withdraw(
+		    client->worker, claimed, weight_of(client, publish));
+		return stall_on_memory(client);
+	}
+	begin_journalling(client);
+	ticket = publish_commit(client->worker, &publication, &receivers);
+	message_put(publication.message);
+	if (ticket == 0) {
+		if (publish->qos == 2)
+			packet_ids_remove(
+			    &session->received, publish->packet_id);
+		return stall_on_memory(client);
+	}
+	reason = count_published(client, publish, receivers + (bridges != 0));
+	return outcome_of(acknowledge(client, publish, 0, ticket, reason));
+}
+
+static enum outcome
+publish_to_journal(
+    struct client *client, const struct mqtt_publish *publish, uint64_t bridges)
+{
+	struct worker *worker = client->worker;
+	uint64_t claimed;
+
+	switch (publish_offer(
+	    worker, bridges, weight_of(client, publish), &claimed)) {
+	case PUBLISH_TAKES:
+		return commit(client, publish, bridges, claimed);
+	case PUBLISH_WAITS:
+		return STALLED;
+	case PUBLISH_STALLS:
+		return stall_on_bridge(client, publish);
+	case PUBLISH_REJECTS:
+		return reject(client, publish);
+	case PUBLISH_REFUSES:
+		break;
+	}
+	return decline(client, publish, commit_refusal(worker->commit));
+}
+
+/* It is delivered directly, but the journal has to keep it. */
+static enum outcome
+publish_retained_qos0(
+    struct client *client, const struct mqtt_publish *publish, uint64_t bridges)
+{
+	struct worker *worker = client->worker;
+	const bool may_wait = worker->broker->conf->qos0 != CONF_QOS0_DROP;
+
+	switch (commit_offer(worker->commit, weight_of(client, publish))) {
+	case COMMIT_TAKES:
+		return publish_to_bridges(client, publish, bridges);
+	case COMMIT_STALLS:
+		if (may_wait)
+			return STALLED;
+		break;
+	case COMMIT_REFUSES:
+		break;
+	}
+	/* Kept in memory alone, the next life would have an older one. */
+	worker_count(worker, COUNT_retained_refused);
+	return PUBLISHED;
+}
+
+static enum outcome
+publish_with_journal(
+    struct client *client, const struct mqtt_publish *publish, uint64_t bridges)
+{
+	struct worker *worker = client->worker;
+
+	if (publish->qos == 0)
+		return publish->retain
+		    ? publish_retained_qos0(client, publish, bridges)
+		    : publish_to_bridges(client, publish, bridges);
+	if (must_be_journalled(client, publish, bridges) ||
+	    route_is_durable(worker->broker, worker, publish->topic))
+		return publish_to_journal(client, publish, bridges);
+	return publish_directly(client, publish, 0, true);
+}
+
+/* ---- what becomes of it -------------------------------------------------- */
 
 static enum outcome
 try_to_publish(struct client *client, struct mqtt_publish *publish)
@@ -295,18 +439,9 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 		return STALLED;
 	if (!route_has_room(worker->broker, worker))
 		return stall_on_memory(client);
-	if (bridges == 0)
-		return publish_message(client, publish, 0);
-	switch (bridge_port_offer(
-	    worker->port, bridges, weight_of(client, publish))) {
-	case BRIDGE_PORT_TAKES:
-		return publish_message(client, publish, bridges);
-	case BRIDGE_PORT_STALLS:
-		return stall_on_bridge(client, publish);
-	case BRIDGE_PORT_REJECTS:
-		break;
-	}
-	return reject(client, publish);
+	return worker->commit == NULL
+	    ? publish_to_bridges(client, publish, bridges)
+	    : publish_with_journal(client, publish, bridges);
 }
 
 /* ---- what is held ------------------------------------------------------- */

@@ -112,7 +112,7 @@ int outbox_take(struct outbox *outbox, struct outgoing *outgoing);
 
 /*
  * Recovery: the client has had it (PUBREC) in a former life, and gets PUBREL.
- * Returns 0; -EEXIST, for no two share an identifier; or -ENOMEM.
+ * Returns 0, also if another has that identifier; or -ENOMEM.
  */
 int outbox_restore_received(
     struct outbox *outbox, struct pool *pool, uint64_t sequence);

@@ -2,14 +2,16 @@
 
 #include "broker/route.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/broker.h"
+#include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/rcu.h"
 #include "broker/retain.h"
-#include "broker/session.h"
+#include "broker/session_queue.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
 #include "common/base/pool.h"
@@ -48,9 +50,12 @@ struct router {
 	struct broker *broker;
 	struct worker *worker; /* NULL: the links thread's */
 	struct pool letters;
-	struct letter **open; /* being written, one for each worker */
-	bool *must_wake;      /* mail was put for this worker */
-	bool is_reading;      /* within rcu_enter() since the last flush */
+	struct letter **open;     /* being written, one for each worker */
+	bool *must_wake;          /* mail was put for this worker */
+	bool is_reading;          /* within rcu_enter() since the last flush */
+	struct commit_item *item; /* receivers are added to it; or NULL */
+	bool has_failed;          /* one could not be */
+	uint64_t retain_serial;   /* of the last retained message */
 	struct subscription_matches matches;
 	struct overlap *overlaps;
 	size_t overlaps_size;
@@ -197,12 +202,41 @@ session_of(struct subscriber *subscriber)
 	return CONTAINER_OF(subscriber, struct session, subscriber);
 }
 
+/* For the journal.  The owner counts who was left out, and says so. */
+static void
+collect(struct router *router, const struct session *session,
+    const struct outbox_item *item)
+{
+	const struct commit_delivery delivery = {
+		.cursor = session->cursor,
+		.member = (uint16_t)session->subscriber.worker,
+		.qos = item->qos,
+		.retain = item->retain,
+		.is_durable = session->is_durable && item->qos != 0,
+		.identifier_count = (uint16_t)item->identifier_count,
+		.identifiers = item->identifiers,
+	};
+
+	if (!commit_add(router->item, &delivery))
+		router->has_failed = true;
+}
+
 static void
 hand_over(struct router *router, struct session *session,
     const struct outbox_item *item)
 {
 	struct worker *worker = router->worker;
 
+	if (router->item != NULL) {
+		if (session->is_durable && item->qos != 0 &&
+		    session_queue_is_full(
+			session, message_weight(item->message)))
+			router->must_wake[session->subscriber.worker] |=
+			    session_queue_leave_out(session);
+		else
+			collect(router, session, item);
+		return;
+	}
 	if (worker != NULL && session->subscriber.worker == worker->index)
 		deliver(worker, session, item);
 	else if (!write_delivery(router, session, item) && worker != NULL)
@@ -397,9 +431,38 @@ route_has_room(struct broker *broker, struct worker *worker)
 static void
 store_retained(struct router *router, struct message *message)
 {
-	if (retained_store(router->broker->retained, message, NULL) != 0 &&
+	if (retained_store(router->broker->retained, message,
+		&router->retain_serial) != 0 &&
 	    router->worker != NULL)
 		worker_count(router->worker, COUNT_retained_refused);
+}
+
+/* 0 or -ENOMEM: those that were found are in the list nevertheless. */
+static int
+find(struct router *router, struct slice topic)
+{
+	if (!router->is_reading) {
+		/* Until the flush: what is in open letters stays alive. */
+		rcu_enter();
+		router->is_reading = true;
+	}
+	router->matches.count = 0;
+	return subscription_tree_match(
+	    router->broker->subscriptions, topic, &router->matches);
+}
+
+static unsigned
+hand_over_found(struct router *router, struct message *message,
+    const struct session *publisher)
+{
+	struct worker *worker = router->worker;
+
+	if (worker != NULL) {
+		worker_count(worker, COUNT_messages_routed);
+		if (router->matches.count != 0)
+			deliver_begin(worker, message);
+	}
+	return hand_over_all(router, message, publisher);
 }
 
 unsigned
@@ -410,22 +473,61 @@ route_local(struct broker *broker, struct worker *worker,
 
 	if (message->retain)
 		store_retained(router, message);
-	if (!router->is_reading) {
-		/* Until the flush: what is in open letters stays alive. */
-		rcu_enter();
-		router->is_reading = true;
-	}
-	router->matches.count = 0;
-	if (subscription_tree_match(broker->subscriptions,
-		message_topic(message), &router->matches) != 0 &&
-	    worker != NULL)
+	if (find(router, message_topic(message)) != 0 && worker != NULL)
 		worker_count(worker, COUNT_dropped_memory);
-	if (worker != NULL) {
-		worker_count(worker, COUNT_messages_routed);
-		if (router->matches.count != 0)
-			deliver_begin(worker, message);
+	return hand_over_found(router, message, publisher);
+}
+
+int
+route_collect(struct broker *broker, struct worker *worker,
+    struct message *message, const struct session *publisher,
+    struct commit_item *item, uint64_t *out_retain_serial)
+{
+	struct router *router = router_of(broker, worker);
+	unsigned receivers;
+
+	*out_retain_serial = 0;
+	if (message->retain) {
+		store_retained(router, message);
+		*out_retain_serial = router->retain_serial;
 	}
-	return hand_over_all(router, message, publisher);
+	router->has_failed = find(router, message_topic(message)) != 0;
+	router->item = item;
+	receivers = hand_over_found(router, message, publisher);
+	router->item = NULL;
+	return router->has_failed ? -ENOMEM : (int)receivers;
+}
+
+bool
+route_is_durable(
+    struct broker *broker, struct worker *worker, struct slice topic)
+{
+	struct router *router = router_of(broker, worker);
+	const struct subscription_match *match;
+
+	/* Who could not be found may be. */
+	if (find(router, topic) != 0)
+		return true;
+	for (size_t i = 0; i < router->matches.count; i++) {
+		match = &router->matches.list[i];
+		if (match->options.qos != 0 &&
+		    session_of(match->subscriber)->is_durable)
+			return true;
+	}
+	return false;
+}
+
+unsigned
+route_found(struct broker *broker, struct worker *worker,
+    struct message *message, const struct session *publisher)
+{
+	return hand_over_found(router_of(broker, worker), message, publisher);
+}
+
+uint64_t
+route_retain_serial(struct broker *broker, struct worker *worker)
+{
+	return router_of(broker, worker)->retain_serial;
 }
 
 void

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "broker/message.h"
+#include "common/base/slice.h"
 
 struct broker;
 struct commit_item;
@@ -49,11 +50,25 @@ unsigned route_local(struct broker *broker, struct worker *worker,
  * With a journal, for QoS 1 and 2: as route_local(), but nothing is delivered
  * now; the receivers are added to `item`, those whose queue is full are
  * counted as dropped and left out.  *out_retain_serial: see retain.h, 0 if it
- * is not retained.  Returns the number of receiving sessions.
+ * is not retained.  Returns the number of receiving sessions, or -ENOMEM: the
+ * item lacks some and must not be sent; it may be tried again from the start.
  */
-unsigned route_collect(struct broker *broker, struct worker *worker,
+int route_collect(struct broker *broker, struct worker *worker,
     struct message *message, const struct session *publisher,
     struct commit_item *item, uint64_t *out_retain_serial);
+
+/*
+ * With a journal: does a durable session get messages of this topic?  If not,
+ * route_found() is route_local() for who was found, at once and at most once;
+ * nothing else may be routed in between.
+ */
+bool route_is_durable(
+    struct broker *broker, struct worker *worker, struct slice topic);
+unsigned route_found(struct broker *broker, struct worker *worker,
+    struct message *message, const struct session *publisher);
+
+/* The serial (retain.h) of the retained message that was routed last. */
+uint64_t route_retain_serial(struct broker *broker, struct worker *worker);
 
 /*
  * May one more message be routed now?  False while too many letters of this

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/commit.h"
 #include "broker/counters.h"
 #include "broker/retain_job.h"
 #include "broker/session_queue.h"
@@ -61,7 +62,7 @@ sessions_publish_wills(struct sessions *sessions)
 	for (size_t i = 0; i < sessions->bucket_count; i++)
 		for (session = sessions->buckets[i]; session != NULL;
 		     session = session->next_in_table)
-			if (session->client == NULL)
+			if (session->client == NULL && !session->is_durable)
 				publish_will(session);
 }
 
@@ -235,23 +236,37 @@ session_keep(struct session *session, uint64_t expiry_ns)
 
 /* ---- losses ----------------------------------------------------------- */
 
-void
-session_note_drop(struct session *session)
+static void
+say_dropping(const struct session *session)
 {
-	struct sessions *sessions = session->home;
+	const struct outbox *outbox = &session->outbox;
+	uint64_t count = outbox->waiting.count, bytes = outbox->waiting_bytes;
 
-	if (!drop_episode_count(
-		&session->drops, sessions->now_ns(sessions->context)))
-		return;
-	stats_increment(sessions->counters, COUNT_drop_episodes);
+	if (session->is_durable) {
+		count = session_queue_count(session);
+		bytes = session_queue_bytes(session);
+	}
 	log_warning("session_dropping",
-	    "client=%s online=%s queued=%u queued_bytes=%llu "
+	    "client=%s online=%s queued=%llu queued_bytes=%llu "
 	    "help=\"see max_queued_messages and max_queued_bytes; it is "
 	    "summed up at the end\"",
 	    log_quote_n(session->id, session->id_length),
-	    session->client != NULL ? "yes" : "no",
-	    session->outbox.waiting.count,
-	    (unsigned long long)session->outbox.waiting_bytes);
+	    session->client != NULL ? "yes" : "no", (unsigned long long)count,
+	    (unsigned long long)bytes);
+}
+
+void
+session_note_drops(struct session *session, uint64_t count)
+{
+	struct sessions *sessions = session->home;
+	const uint64_t now = sessions->now_ns(sessions->context);
+
+	while (count-- != 0) {
+		if (!drop_episode_count(&session->drops, now))
+			continue;
+		stats_increment(sessions->counters, COUNT_drop_episodes);
+		say_dropping(session);
+	}
 }
 
 static void
@@ -362,6 +377,9 @@ session_end(struct session *session)
 	stats_subtract(sessions->counters, COUNT_sessions, 1);
 	subscription_tree_remove_all(sessions->tree, &session->subscriber);
 	publish_will(session);
+	if (session->is_durable && sessions->commit != NULL)
+		commit_send_cursor(
+		    sessions->commit, STORE_CLOSE, session->cursor);
 	session_keep(session, 0);
 	close_episode(session);
 	drop_messages(session);
@@ -433,8 +451,11 @@ session_leave(struct session *session, bool send_will)
 	session->client = NULL;
 	atomic_store_explicit(
 	    &session->subscriber.online, false, memory_order_relaxed);
-	/* The client sends QoS 1 again; PUBREC is owed once it is back. */
-	ack_queue_drop_type(&session->acks, MQTT_PUBACK);
+	/*
+	 * The client sends QoS 1 again; PUBREC is owed once it is back.  What
+	 * else waits it asks for again, or it is not the same connection's.
+	 */
+	ack_queue_keep_type(&session->acks, MQTT_PUBREC);
 	if (session->is_durable)
 		session_queue_rest(session);
 

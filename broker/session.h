@@ -48,15 +48,16 @@ struct store_cursor;
 struct will;
 
 /*
- * An acknowledgement that waits for its message to be in all bridges' rings,
- * or for one before it [MQTT-4.6.0-2].
+ * An acknowledgement that waits for its ticket: until its message is in all
+ * bridges' rings or in the journal, and for those before it [MQTT-4.6.0-2].
  */
 struct pending_ack {
-	uint64_t bridges;
+	uint64_t bridges; /* whose rings; 0 with a journal */
 	uint64_t ticket;
 	uint16_t packet_id;
-	uint8_t type;   /* MQTT_PUBACK or MQTT_PUBREC */
+	uint8_t type;   /* PUBACK, PUBREC, PUBREL or PUBCOMP */
 	uint8_t reason; /* enum mqtt_reason */
+	bool failed;    /* its ticket did; `reason` says why */
 };
 
 /* First in, first out, in a ring that grows; no memory while empty. */
@@ -73,11 +74,12 @@ struct ack_queue {
  */
 struct session_queue {
 	struct feed feed;
+	uint64_t read_again_ns; /* a read failed: not before */
 	bool is_stale;  /* what the read under way still gives is not taken */
 	uint64_t *over; /* not in memory, and over nevertheless; sorted */
 	size_t over_count;
 	size_t over_size;
-	size_t over_at;      /* those before it are passed */
+	size_t over_at;      /* those before it are passed by the read */
 	uint64_t former;     /* the last sequence of a former life */
 	uint32_t maybe_sent; /* so many up to there may have been sent then */
 
@@ -115,8 +117,10 @@ struct session {
 	struct ack_queue acks;
 	struct retained_job *jobs; /* see retain_job.h */
 	struct drop_episode drops;
+	uint64_t jobs_ticket;        /* the jobs rest until it is settled */
 	struct session *next_pumped; /* see worker.h */
 	struct session *next_acking;
+	bool is_journalled; /* it has published through the journal */
 	bool is_pumped;
 	bool is_acking;
 	bool is_kept; /* beyond its connection: counted in home->kept */
@@ -161,7 +165,10 @@ void sessions_fini(struct sessions *sessions);
 
 struct session *session_find(struct sessions *sessions, struct slice id);
 
-/* Publish the wills of offline sessions, that wait for their delay, now. */
+/*
+ * The broker ends, and with it all sessions but durable ones: publish the
+ * wills of those that are offline, that wait for their delay, now.
+ */
 void sessions_publish_wills(struct sessions *sessions);
 
 /* By its number; NULL: it has ended, or is another worker's. */
@@ -187,8 +194,8 @@ void session_attach(struct session *session, struct client *client);
  */
 bool session_keep(struct session *session, uint64_t expiry_ns);
 
-/* A message to it is lost for want of room; counted by the caller. */
-void session_note_drop(struct session *session);
+/* Messages to it are lost for want of room; counted by the caller. */
+void session_note_drops(struct session *session, uint64_t count);
 
 /* All that waited has been sent: losses, if any, are over. */
 void session_note_caught_up(struct session *session);
@@ -213,13 +220,17 @@ session_id(const struct session *session)
 /* 0 or -ENOMEM. */
 int ack_queue_put(struct ack_queue *queue, const struct pending_ack *ack);
 
+/* The one `i` places behind the oldest; i < count. */
+struct pending_ack *ack_queue_at(const struct ack_queue *queue, uint32_t i);
+
 /* The oldest, or NULL. */
 struct pending_ack *ack_queue_first(struct ack_queue *queue);
 void ack_queue_drop_first(struct ack_queue *queue);
-bool ack_queue_has(const struct ack_queue *queue, uint16_t packet_id);
+bool ack_queue_has(
+    const struct ack_queue *queue, uint8_t type, uint16_t packet_id);
 
-/* Drop those of a type, keep the order of the others. */
-void ack_queue_drop_type(struct ack_queue *queue, uint8_t type);
+/* Drop all but those of a type, keep their order. */
+void ack_queue_keep_type(struct ack_queue *queue, uint8_t type);
 void ack_queue_fini(struct ack_queue *queue);
 
 #endif

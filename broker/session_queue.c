@@ -11,6 +11,9 @@
 
 #define FIRST_OVER 16
 
+/* maybe_sent: nobody has come back for it yet. */
+#define NOT_RESUMED UINT32_MAX
+
 /* ---- how much there is -------------------------------------------------- */
 
 /* Relaxed throughout: one writer, and readers that only compare. */
@@ -51,6 +54,18 @@ count_out(struct session *session, size_t weight)
 	stats_subtract(session->home->counters, COUNT_queued, 1);
 }
 
+uint64_t
+session_queue_count(const struct session *session)
+{
+	return load(&session->queue.count);
+}
+
+uint64_t
+session_queue_bytes(const struct session *session)
+{
+	return load(&session->queue.bytes);
+}
+
 bool
 session_queue_is_full(const struct session *session, size_t weight)
 {
@@ -63,18 +78,60 @@ session_queue_is_full(const struct session *session, size_t weight)
 		load(&session->queue.bytes) + weight > limits->max_bytes);
 }
 
+static void
+on_left_out(struct mail *mail, void *owner)
+{
+	struct session *session =
+	    CONTAINER_OF(mail, struct session, queue.left_out_mail);
+	struct stats_block *counters = session->home->counters;
+	uint64_t count;
+
+	(void)owner;
+	/* Before the count: later ones write again.  Pairs with leave_out. */
+	atomic_exchange_explicit(
+	    &session->queue.left_out_is_posted, false, memory_order_acq_rel);
+	count = atomic_exchange_explicit(
+	    &session->queue.left_out, 0, memory_order_relaxed);
+	stats_add(counters, COUNT_deliveries, count);
+	stats_add(counters, COUNT_dropped_queue_full, count);
+	if (!session->ended)
+		session_note_drops(session, count);
+}
+
+bool
+session_queue_leave_out(struct session *session)
+{
+	struct session_queue *queue = &session->queue;
+
+	atomic_fetch_add_explicit(&queue->left_out, 1, memory_order_relaxed);
+	/* Release: the count is there when the mail is opened. */
+	if (atomic_exchange_explicit(
+		&queue->left_out_is_posted, true, memory_order_acq_rel))
+		return false;
+	queue->left_out_mail.open = on_left_out;
+	mailbox_put(session->home->mailbox, &queue->left_out_mail);
+	return true;
+}
+
 /* ---- what is over, though it will be read ------------------------------- */
 
-/* Sequences come in order, so the list stays sorted. */
+static void
+forget_over(struct session_queue *queue)
+{
+	free(queue->over);
+	queue->over = NULL;
+	queue->over_count = queue->over_size = queue->over_at = 0;
+}
+
+/* Nearly always behind all others.  False: no memory. */
 static bool
 remember_over(struct session_queue *queue, uint64_t sequence)
 {
 	const size_t size =
 	    queue->over_size == 0 ? FIRST_OVER : queue->over_size * 2;
+	size_t at = queue->over_count;
 	uint64_t *over;
 
-	if (queue->over_at == queue->over_count)
-		queue->over_at = queue->over_count = 0;
 	if (queue->over_count == queue->over_size) {
 		over = realloc(queue->over, size * sizeof(*over));
 		if (over == NULL)
@@ -82,7 +139,10 @@ remember_over(struct session_queue *queue, uint64_t sequence)
 		queue->over = over;
 		queue->over_size = size;
 	}
-	queue->over[queue->over_count++] = sequence;
+	for (; at > 0 && queue->over[at - 1] > sequence; at--)
+		queue->over[at] = queue->over[at - 1];
+	queue->over[at] = sequence;
+	queue->over_count++;
 	return true;
 }
 
@@ -93,14 +153,8 @@ is_over(struct session_queue *queue, uint64_t sequence)
 	while (queue->over_at < queue->over_count &&
 	    queue->over[queue->over_at] < sequence)
 		queue->over_at++;
-	if (queue->over_at < queue->over_count)
-		return queue->over[queue->over_at] == sequence;
-	if (queue->over != NULL) {
-		free(queue->over);
-		queue->over = NULL;
-		queue->over_size = queue->over_count = queue->over_at = 0;
-	}
-	return false;
+	return queue->over_at < queue->over_count &&
+	    queue->over[queue->over_at] == sequence;
 }
 
 /* ---- recovery ----------------------------------------------------------- */
@@ -121,6 +175,7 @@ session_queue_restore(
 	}
 	feed_init(&queue->feed, cursor->floor, cursor->queued == 0 ? 0 : last);
 	queue->former = last;
+	queue->maybe_sent = NOT_RESUMED;
 	store(&queue->count, cursor->queued);
 	store(&queue->bytes, cursor->queued_bytes);
 	stats_add(session->home->counters, COUNT_queued, cursor->queued);
@@ -145,10 +200,13 @@ session_queue_restore_received(struct session *session, uint64_t sequence)
 	if (sequence < queue->feed.next || sequence > queue->former ||
 	    was_over(queue, sequence))
 		return 0;
+	/* For who reads: it is not sent again. */
+	if (!remember_over(queue, sequence))
+		return -ENOMEM;
 	err = outbox_restore_received(
 	    &session->outbox, &session->home->outgoing, sequence);
 	if (err != 0)
-		return err == -EEXIST ? 0 : err;
+		return err;
 	stats_increment(session->home->counters, COUNT_in_flight);
 	count_out(session, 0);
 	return 0;
@@ -238,16 +296,6 @@ session_queue_read_failed(struct session *session)
 	feed_read_failed(&session->queue.feed);
 }
 
-/* Of a former life: it is in flight already, up to PUBREL. */
-static bool
-is_in_flight(const struct session *session, uint64_t sequence)
-{
-	const struct outgoing *outgoing =
-	    outbox_find(&session->outbox, outbox_packet_id(sequence));
-
-	return outgoing != NULL && outgoing->sequence == sequence;
-}
-
 enum session_arrival
 session_queue_loads(struct session *session, const struct outbox_item *item)
 {
@@ -258,8 +306,7 @@ session_queue_loads(struct session *session, const struct outbox_item *item)
 	if (queue->is_stale || !feed->is_reading ||
 	    item->sequence <= feed->loaded)
 		return SESSION_KNOWN;
-	if (is_over(queue, item->sequence) ||
-	    is_in_flight(session, item->sequence)) {
+	if (is_over(queue, item->sequence)) {
 		feed_loads(feed, item->sequence);
 		return SESSION_KNOWN;
 	}
@@ -296,10 +343,20 @@ session_queue_leaves(struct session *session, uint64_t sequence, size_t weight)
 	struct session_queue *queue = &session->queue;
 
 	count_out(session, weight);
+	if (queue->over != NULL && !queue->feed.is_lagging &&
+	    session->outbox.waiting.count == 0)
+		forget_over(queue);
 	if (queue->maybe_sent == 0 || sequence > queue->former)
 		return false;
 	queue->maybe_sent--;
 	return true;
+}
+
+void
+session_queue_resume(struct session *session)
+{
+	if (session->queue.maybe_sent == NOT_RESUMED)
+		session->queue.maybe_sent = session->outbox.window;
 }
 
 void
@@ -309,6 +366,7 @@ session_queue_rest(struct session *session)
 	uint64_t first;
 
 	queue->is_stale = queue->feed.is_reading;
+	queue->over_at = 0;
 	first = outbox_drop_waiting(&session->outbox, &session->home->outgoing);
 	if (first != 0)
 		feed_rewind(&queue->feed, first);
@@ -351,7 +409,5 @@ session_queue_fini(struct session *session)
 	stats_subtract(session->home->counters, COUNT_queued, count);
 	store(&queue->count, 0);
 	store(&queue->bytes, 0);
-	free(queue->over);
-	queue->over = NULL;
-	queue->over_count = queue->over_size = queue->over_at = 0;
+	forget_over(queue);
 }

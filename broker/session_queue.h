@@ -14,7 +14,7 @@
  *	session_queue_loads(), session_queue_loaded()
  *	session_queue_done()		a delivery is over: what to journal
  *
- * The owner's thread only, but for session_queue_is_full().
+ * The owner's thread only, but for session_queue_is_full() and _leave_out().
  */
 
 #ifndef WEIR_BROKER_SESSION_QUEUE_H
@@ -52,8 +52,18 @@ int session_queue_restore(
 /* And the client had this one (RECEIVED).  0 or -ENOMEM. */
 int session_queue_restore_received(struct session *session, uint64_t sequence);
 
-/* May one more be queued?  Any thread; relaxed, a limit. */
+/* What waits, in memory or not; message_weight(). */
+uint64_t session_queue_count(const struct session *session);
+uint64_t session_queue_bytes(const struct session *session);
+
+/* Is there no room for one more?  Any thread; relaxed, a limit. */
 bool session_queue_is_full(const struct session *session, size_t weight);
+
+/*
+ * A publisher, any thread, within rcu_enter(): one is not queued, for it is
+ * full.  The owner counts it, and is written to; true: wake it.
+ */
+bool session_queue_leave_out(struct session *session);
 
 /* A message was committed for it, with item->sequence. */
 enum session_arrival session_queue_arrives(
@@ -82,6 +92,12 @@ void session_queue_rest(struct session *session);
 /* This one, just taken out of the outbox, is over: to be journalled. */
 struct store_done session_queue_done(
     const struct session *session, uint64_t sequence);
+
+/*
+ * The client is back.  What may have been sent in a former life is now known:
+ * as many as it takes at once.
+ */
+void session_queue_resume(struct session *session);
 
 void session_queue_fini(struct session *session);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/publish.h"
 #include "broker/route.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
@@ -83,44 +84,116 @@ will_delay_ns(const struct will *will)
 	return will->delay_ns;
 }
 
-/* False: there is no room now, and nothing was done. */
-static bool
-try_to_publish(struct worker *worker, struct will *will)
+static struct message *
+make_message(struct worker *worker, struct will *will)
 {
 	struct message_parts *parts = &will->parts;
-	struct message *message;
-	uint64_t bridges;
 
-	bridges = bridge_table_match(worker->broker->bridges, parts->topic);
-	if (bridges != 0) {
-		switch (bridge_port_offer(worker->port, bridges,
-		    128 + parts->topic.len + parts->properties.len +
-			parts->payload.len)) {
-		case BRIDGE_PORT_TAKES:
-			break;
-		case BRIDGE_PORT_STALLS:
-			return false;
-		case BRIDGE_PORT_REJECTS:
-			/* Nobody is left to be told. */
-			worker_count(worker, COUNT_wills_dropped);
-			return true;
-		}
-	}
 	parts->created_ns = worker_now_ns(worker);
 	parts->expires_ns = will->expiry_ns > UINT64_MAX - parts->created_ns
 	    ? UINT64_MAX
 	    : parts->created_ns + will->expiry_ns;
-	message = message_new(worker->messages, parts);
-	if (message == NULL) {
-		worker_retry_soon(worker);
-		return false;
-	}
+	return message_new(worker->messages, parts);
+}
+
+/* What became of trying to publish a will. */
+enum outcome {
+	PUBLISHED,
+	DROPPED, /* nobody is left to be told */
+	WAITS    /* there is no room now, and nothing was done */
+};
+
+static enum outcome
+wait_for_memory(struct worker *worker)
+{
+	worker_retry_soon(worker);
+	return WAITS;
+}
+
+static enum outcome
+publish_directly(struct worker *worker, struct will *will, uint64_t bridges)
+{
+	struct broker *broker = worker->broker;
+	struct message *message;
+
+	message = make_message(worker, will);
+	if (message == NULL)
+		return wait_for_memory(worker);
 	if (bridges != 0)
 		bridge_port_send(worker->port, bridges, message);
-	route_local(worker->broker, worker, message, NULL);
+	route_local(broker, worker, message, NULL);
+	if (worker->commit != NULL && message->retain)
+		publish_keep_retained(
+		    worker, message, route_retain_serial(broker, worker));
 	message_put(message);
-	worker_count(worker, COUNT_wills_published);
-	return true;
+	return PUBLISHED;
+}
+
+static enum outcome
+publish_to_bridges(
+    struct worker *worker, struct will *will, uint64_t bridges, size_t weight)
+{
+	if (bridges == 0)
+		return publish_directly(worker, will, 0);
+	switch (bridge_port_offer(worker->port, bridges, weight)) {
+	case BRIDGE_PORT_TAKES:
+		return publish_directly(worker, will, bridges);
+	case BRIDGE_PORT_STALLS:
+		return WAITS;
+	case BRIDGE_PORT_REJECTS:
+		break;
+	}
+	return DROPPED;
+}
+
+static enum outcome
+publish_to_journal(
+    struct worker *worker, struct will *will, uint64_t bridges, size_t weight)
+{
+	struct publication publication = { .publisher = NULL };
+	unsigned receivers;
+	uint64_t ticket;
+
+	switch (publish_offer(worker, bridges, weight, &publication.bridges)) {
+	case PUBLISH_TAKES:
+		break;
+	case PUBLISH_WAITS:
+	case PUBLISH_STALLS:
+		return WAITS;
+	case PUBLISH_REFUSES:
+		return wait_for_memory(worker);
+	case PUBLISH_REJECTS:
+		return DROPPED;
+	}
+	publication.message = make_message(worker, will);
+	if (publication.message == NULL) {
+		publish_withdraw(worker, publication.bridges, weight);
+		return wait_for_memory(worker);
+	}
+	ticket = publish_commit(worker, &publication, &receivers);
+	message_put(publication.message);
+	return ticket == 0 ? wait_for_memory(worker) : PUBLISHED;
+}
+
+/* False: there is no room now, and nothing was done. */
+static bool
+try_to_publish(struct worker *worker, struct will *will)
+{
+	const struct message_parts *parts = &will->parts;
+	const size_t weight =
+	    128 + parts->topic.len + parts->properties.len + parts->payload.len;
+	enum outcome outcome;
+	uint64_t bridges;
+
+	bridges = bridge_table_match(worker->broker->bridges, parts->topic);
+	outcome = worker->commit != NULL && parts->qos != 0
+	    ? publish_to_journal(worker, will, bridges, weight)
+	    : publish_to_bridges(worker, will, bridges, weight);
+	if (outcome == PUBLISHED)
+		worker_count(worker, COUNT_wills_published);
+	if (outcome == DROPPED)
+		worker_count(worker, COUNT_wills_dropped);
+	return outcome != WAITS;
 }
 
 void

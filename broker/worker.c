@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/client.h"
+#include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/retain_job.h"
 #include "broker/route.h"
@@ -153,7 +154,7 @@ send_acks(struct worker *worker)
 		session->is_acking = false;
 		if (session->ended)
 			continue;
-		publish_send_acks(worker, session);
+		acks_send(worker, session);
 		if (!session->ended && session->acks.count != 0)
 			worker_await_acks(worker, session);
 	}
@@ -218,6 +219,8 @@ settle(struct worker *worker)
 {
 	route_flush(worker->broker, worker);
 	bridge_port_flush(worker->port);
+	if (worker->commit != NULL)
+		commit_flush(worker->commit);
 	arm_alarms(worker);
 	free_graveyard(worker);
 }
@@ -508,6 +511,8 @@ worker_end_sessions(struct worker *worker)
 
 	worker->draining = true;
 	worker->is_over = true;
+	/* What the journal has goes on in the next life. */
+	worker_use_commit(worker, NULL);
 	while ((client = worker->clients.first) != NULL)
 		client_close(client, false);
 	free_graveyard(worker);
@@ -518,6 +523,7 @@ worker_end_sessions(struct worker *worker)
 	     worker->acking = worker->acking->next_acking)
 		worker->acking->is_acking = false;
 	will_queue_fini(worker);
+	publish_claims_fini(&worker->claims);
 	sessions_end_all(&worker->sessions);
 }
 

@@ -26,6 +26,7 @@
 #include "broker/broker.h"
 #include "broker/counters.h"
 #include "broker/held.h"
+#include "broker/publish.h"
 #include "broker/session.h"
 #include "broker/will.h"
 #include "common/net/listener.h"
@@ -85,8 +86,10 @@ struct worker {
 	struct session *pumped;     /* with retained messages to send */
 	struct session *acking;     /* with acknowledgements that wait */
 	struct will_queue waiting_wills;
-	uint64_t dice;   /* for identifiers; see worker_random() */
-	bool wills_wait; /* for room, not for the end of the turn */
+	struct publish_claims claims;
+	struct message *delivered; /* see worker_commit.c */
+	uint64_t dice;             /* for identifiers; see worker_random() */
+	bool wills_wait;           /* for room, not for the end of the turn */
 	bool draining;
 	bool is_over; /* the loop is done: nothing is routed any more */
 	bool is_running;
@@ -124,7 +127,10 @@ void worker_use_commit(struct worker *worker, struct commit_port *port);
 void worker_commit_member(
     struct worker *worker, struct commit_member *out_member);
 
-/* For bridge_port: windows opened or tickets were committed. */
+/*
+ * Windows opened, tickets were committed, or there is room in a backlog: say
+ * what is due, try again what is held.
+ */
 void worker_bridges_moved(void *worker);
 
 /* Which worker a client identifier belongs to; any thread. */

@@ -82,6 +82,7 @@ unit_tests = \
 	test_ring_traces \
 	test_service \
 	test_session \
+	test_session_queue \
 	test_sources \
 	test_stats \
 	test_store \
@@ -98,7 +99,8 @@ unit_tests = \
 	test_utf8 \
 	test_waker \
 	test_why \
-	test_wire
+	test_wire \
+	test_worker_commit
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 
@@ -420,6 +422,10 @@ test_sources_SOURCES  = %D%/test_sources.c
 test_sources_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_sources_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_session_queue_SOURCES  = %D%/test_session_queue.c
+test_session_queue_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_session_queue_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
 test_stats_SOURCES  = %D%/test_stats.c
 test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_stats_LDADD    = libstats.a libshm.a libbase.a $(CHECK_LIBS)
@@ -490,6 +496,10 @@ test_why_SOURCES  = %D%/test_why.c ctl/table.c ctl/why.c ctl/why_board.c \
 test_why_CPPFLAGS = $(UNIT_CPPFLAGS) $(SMARTCOLS_CFLAGS)
 test_why_LDADD    = libring.a libshm.a libbase.a $(SMARTCOLS_LIBS) \
 	$(CHECK_LIBS)
+
+test_worker_commit_SOURCES  = %D%/test_worker_commit.c
+test_worker_commit_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_worker_commit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_wire_SOURCES  = %D%/test_wire.c
 test_wire_CPPFLAGS = $(UNIT_CPPFLAGS)

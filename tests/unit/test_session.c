@@ -346,9 +346,10 @@ START_TEST(keeps_the_order_of_acknowledgements)
 	}
 	ck_assert_uint_eq(queue.count, 75);
 	ck_assert_uint_eq(ack_queue_first(&queue)->packet_id, 26);
-	ck_assert(ack_queue_has(&queue, 100));
-	ck_assert(!ack_queue_has(&queue, 25));
-	ack_queue_drop_type(&queue, MQTT_PUBACK);
+	ck_assert(ack_queue_has(&queue, MQTT_PUBACK, 100));
+	ck_assert(!ack_queue_has(&queue, MQTT_PUBREC, 100));
+	ck_assert(!ack_queue_has(&queue, MQTT_PUBACK, 25));
+	ack_queue_keep_type(&queue, MQTT_PUBREC);
 	ck_assert_uint_eq(queue.count, 25);
 	for (uint16_t i = 27; i <= 99; i += 3) {
 		ck_assert_uint_eq(ack_queue_first(&queue)->packet_id, i);
