@@ -127,6 +127,20 @@ print_broker(const json_t *status)
 	    number(status, "worker_count"));
 }
 
+/* "12M/256M", of what is queued; "–" without a journal. */
+static const char *
+backlog_text(const json_t *bridge, char text[64])
+{
+	char used[32], limit[32];
+
+	if (json_object_get(bridge, "backlog") == NULL)
+		return "–";
+	snprintf(text, 64, "%s/%s",
+	    table_bytes((uint64_t)number(bridge, "backlog_bytes"), used),
+	    table_bytes((uint64_t)number(bridge, "backlog"), limit));
+	return text;
+}
+
 static int
 print_bridges(const json_t *bridges)
 {
@@ -136,13 +150,14 @@ print_bridges(const json_t *bridges)
 		{ "ACCEPTED", true },
 		{ "DELIVERED", true },
 		{ "QUEUED", true },
+		{ "BACKLOG", true },
 		{ "DROPPED", true },
 		{ "DEAD", true },
 		{ NULL, false },
 	};
 	static const char *const counted[] = { "accepted", "delivered",
 		"queued", "dropped", "dead" };
-	char text[5][24];
+	char text[5][24], backlog[64];
 	const json_t *bridge;
 	const char *state;
 	struct table *table;
@@ -164,7 +179,7 @@ print_bridges(const json_t *bridges)
 		    (const char *const[]){
 			json_string_value(json_object_get(bridge, "name")),
 			state == NULL ? "–" : state, text[0], text[1], text[2],
-			text[3], text[4] });
+			backlog_text(bridge, backlog), text[3], text[4] });
 		if (err != 0)
 			break;
 	}
