@@ -1,8 +1,8 @@
 # tests/unit/ - one program a module; link order is the reverse of the layers.
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
-EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/store_any.h \
-	%D%/store_box.h
+EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/links_journal_box.h \
+	%D%/store_any.h %D%/store_box.h
 
 if HAVE_CHECK
 unit_tests = \
@@ -49,6 +49,7 @@ unit_tests = \
 	test_lane \
 	test_links \
 	test_links_handover \
+	test_links_journal \
 	test_links_lanes \
 	test_links_turns \
 	test_log \
@@ -283,6 +284,10 @@ test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_links_handover_SOURCES  = %D%/test_links_handover.c
 test_links_handover_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_handover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_links_journal_SOURCES  = %D%/test_links_journal.c
+test_links_journal_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_links_journal_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_links_lanes_SOURCES  = %D%/test_links_lanes.c
 test_links_lanes_CPPFLAGS = $(UNIT_CPPFLAGS)
