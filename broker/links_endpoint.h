@@ -24,7 +24,6 @@
 #include <sys/types.h>
 
 #include "broker/links_output.h"
-#include "broker/links_pending.h"
 #include "common/base/token_bucket.h"
 #include "common/conf/conf.h"
 #include "common/msg/record.h"
@@ -33,7 +32,6 @@
 
 struct links;
 struct links_connection;
-struct links_feed;
 struct links_salvage;
 
 enum links_state {
@@ -61,16 +59,10 @@ struct links_lane {
 	bool is_begun; /* a bridge has it already: it is not refused */
 	bool waits_for_memory;
 	uint64_t needs; /* the reliable bridges it goes to */
-	size_t needed;  /* bytes of a record, or of a backlog */
+	size_t body_length;
 
-	/* Taken, and not settled. */
-	struct links_pending_line pending;
-
-	/* Done with, and not yet released. */
+	/* Consumed in this round, not yet released. */
 	struct ring_outcome outcome;
-	uint64_t done_word;      /* position word */
-	uint64_t done_sequence;  /* of the last one; 0: none */
-	uint64_t known_sequence; /* up to here a former life took them */
 };
 
 /* An answer that waits for room. */
@@ -98,9 +90,7 @@ struct links_endpoint {
 	struct bell_fds bells; /* to_broker and to_endpoint_wait */
 
 	struct ring_link *link;
-	uint32_t source;         /* the name of its memory, see sources.h */
-	const char *fault;       /* found in this round: poisoned at its end */
-	struct links_feed *feed; /* of a bridge, with a journal; else NULL */
+	const char *fault; /* found in this round: poisoned at its end */
 	struct links_salvage *salvage; /* of links given up, to go first */
 	struct links_lane lanes[RING_LANES];
 	uint32_t lane_count; /* the greatest number of an open one + 1 */
@@ -145,12 +135,6 @@ void links_endpoint_free(struct links_endpoint *endpoint);
  */
 struct ring_outcome links_endpoint_outcome(
     const struct links_endpoint *endpoint);
-
-/* Records in the lane to it that it has not released. */
-uint64_t links_endpoint_in_ring(const struct links_endpoint *endpoint);
-
-/* Is it connected to its remote, as it says itself? */
-bool links_endpoint_remote_is_up(const struct links_endpoint *endpoint);
 
 /* Lanes from it that are open. */
 unsigned links_endpoint_lanes(const struct links_endpoint *endpoint);

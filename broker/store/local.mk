@@ -21,6 +21,8 @@ libstore_a_SOURCES = \
 	%D%/store_format.h \
 	%D%/store_io.h \
 	%D%/store_io_posix.c \
+	%D%/store_manifest.c \
+	%D%/store_mend.c \
 	%D%/store_message.c \
 	%D%/store_private.h \
 	%D%/store_reader.c \

@@ -158,6 +158,35 @@ segment_view_set(
 	view->filled = 0;
 }
 
+/*
+ * The disk refuses to read: page by page then, and what it does not give is
+ * filled with what no record begins with.
+ */
+static int64_t
+read_pages(struct segment_view *view, uint64_t offset, uint64_t length)
+{
+	uint64_t done = 0, part;
+	int64_t n = 0;
+
+	while (done < length) {
+		part = STORE_PAGE - (offset + done) % STORE_PAGE;
+		if (part > length - done)
+			part = length - done;
+		n = view->io->read(view->io->context, view->file,
+		    view->buffer + done, part, offset + done);
+		if (n == -EIO) {
+			memset(view->buffer + done, 0xff, part);
+			n = (int64_t)part;
+		}
+		if (n < 0)
+			return n;
+		done += (uint64_t)n;
+		if ((uint64_t)n < part)
+			break;
+	}
+	return (int64_t)done;
+}
+
 /* Have [offset, offset + length) in the buffer; 1: the file has less. */
 static int
 load(struct segment_view *view, uint64_t offset, uint64_t length)
@@ -185,6 +214,8 @@ load(struct segment_view *view, uint64_t offset, uint64_t length)
 	view->filled = 0;
 	n = view->io->read(
 	    view->io->context, view->file, view->buffer, (size_t)want, offset);
+	if (n == -EIO)
+		n = read_pages(view, offset, want);
 	if (n < 0)
 		return (int)n;
 	view->base = offset;

@@ -35,9 +35,10 @@ struct segment {
 	uint64_t messages;      /* in it */
 	uint64_t message_bytes; /* of their records */
 
-	unsigned pins;  /* readers that have it open */
-	bool is_active; /* the writer appends to it */
-	bool is_doomed; /* the keeper is removing it */
+	unsigned pins;   /* readers that have it open */
+	bool is_active;  /* the writer appends to it */
+	bool is_doomed;  /* the keeper is removing it */
+	bool is_damaged; /* and could not be put aside */
 
 	struct segment_index *index;
 };

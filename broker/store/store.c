@@ -129,6 +129,7 @@ store_close(struct store *store)
 	if (store == NULL)
 		return;
 	store_drop_batch(store);
+	store_mark_end(store);
 	free(store->batch.buffer);
 	free(store->batch.effects);
 	if (store->active_file != -1)

@@ -353,3 +353,21 @@ store_commit(struct store *store, bool must_sync)
 		note_failure(store, err);
 	return err;
 }
+
+void
+store_mark_end(struct store *store)
+{
+	const struct store_io *io = store->io;
+	uint64_t length;
+
+	if (store->active == NULL || store->is_broken || store->error != 0 ||
+	    sync_active(store) != 0 || store_begin_batch(store) != 0 ||
+	    !fits_behind(store))
+		return;
+	length = terminate(&store->batch);
+	if (io->write(io->context, store->active_file,
+		store->batch.buffer + STORE_PAGE, length,
+		store->active->end) == 0 &&
+	    store->spec.is_synced)
+		io->sync(io->context, store->active_file);
+}

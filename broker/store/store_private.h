@@ -10,6 +10,8 @@
  *	store_recover.c     which files there are, and what they say
  *	store_scan.c        one file: its records, and what is wrong with it
  *	store_checkpoint.c  checkpoints written; _load: which one to start from
+ *	store_mend.c        damage put aside and closed
+ *	store_manifest.c    which segments there have been
  *	store_cursors.c     which deliveries are over
  *	segment.c           a file's header; what lies at an offset
  *
@@ -32,6 +34,9 @@
 
 /* Files that are ready: the next one, and one that is kept for DONE. */
 #define STORE_SPARES 2u
+
+/* Left free on the disk, so that a checkpoint can be written: it frees more. */
+#define STORE_FREE_ALWAYS (UINT64_C(4) << 20)
 
 /* Of a segment: no body may be larger than this part of it. */
 #define STORE_BODY_SHARE 4u
@@ -98,6 +103,7 @@ struct store {
 	bool is_making; /* somebody makes a spare */
 	pthread_cond_t made;
 	unsigned spare_serial;
+	uint64_t listed;     /* first sequence of the newest in the manifest */
 	uint64_t free_bytes; /* of the disk, when last asked */
 
 	/* Of the checkpoints. */
@@ -145,6 +151,15 @@ int store_begin_batch(struct store *store);
 
 /* Forget the batch; what it reserved too. */
 void store_drop_batch(struct store *store);
+
+/* ---- store_commit.c ------------------------------------------------------ */
+
+/*
+ * At the end, with no batch: a BATCH that says that all before it was safe.
+ * Without one, damage to the last commit looks like one that was not
+ * finished.  It may fail.
+ */
+void store_mark_end(struct store *store);
 
 /* ---- store_space.c ------------------------------------------------------- */
 
@@ -196,15 +211,16 @@ int store_checkpoint_load(struct store *store, const struct store_sink *sink,
 
 /*
  * What is known about a segment's end before it is read.  A merged segment's
- * file is as long as its records.
+ * file is as long as its records, and its header's segment_bytes say so.
  */
 struct store_bounds {
+	const char *name;
+	uint64_t size;      /* of the file */
 	uint64_t end;       /* nothing behind it counts */
 	uint64_t last;      /* nor above this sequence */
 	uint64_t durable;   /* up to here everything was kept for sure */
 	bool is_last;       /* it may end in a torn tail */
 	bool is_open_ended; /* `end` is that of the file: zeros end it too */
-	const char *name;
 };
 
 struct store_scan {
@@ -213,14 +229,25 @@ struct store_scan {
 	struct segment_view view;
 	struct store_message_room room;
 	uint64_t checkpoint; /* up to it the state is known already */
-	uint64_t last;       /* sequence of the last record taken */
+	uint64_t last;       /* sequence of the last record taken, or lost */
 	uint64_t seen;       /* the highest one in any record */
 	uint64_t done_bytes, total_bytes, told_bytes;
+
+	/* Of the segment at hand. */
+	bool has_tried_to_keep;
+	char kept_as[STORE_NAME_MAX]; /* "": it was not put aside */
 };
 
 int store_scan_init(struct store_scan *scan, struct store *store,
     const struct store_sink *sink);
 void store_scan_fini(struct store_scan *scan);
+
+/* The next segment is begun: nothing of it is put aside yet. */
+void store_scan_begin(struct store_scan *scan);
+
+/* Put the file aside, once, and tell the sink. */
+void store_scan_tell(struct store_scan *scan, const struct store_bounds *bounds,
+    const struct store_damage *damage);
 
 /*
  * Take all records of the open file; end and last_sequence of the segment
@@ -228,5 +255,41 @@ void store_scan_fini(struct store_scan *scan);
  */
 int store_scan_segment(struct store_scan *scan, struct segment *segment,
     int file, const struct store_bounds *bounds);
+
+/* ---- store_mend.c -------------------------------------------------------- */
+
+/*
+ * Copy the file.  True with the copy's name, which has STORE_NAME_MAX bytes;
+ * false if it cannot be had.
+ */
+bool store_keep_aside(
+    struct store *store, const char *name, uint64_t size, char *out_name);
+
+/* Make it a FILL record of this sequence; 0 or -errno. */
+int store_fill_gap(struct store *store, const char *name, uint64_t offset,
+    uint64_t bytes, uint64_t sequence);
+
+/* Seal and write it; 0 or -errno. */
+int store_write_header(struct store *store, const char *name,
+    const struct store_segment_header *header);
+
+/* ---- store_manifest.c ---------------------------------------------------- */
+
+#define STORE_MANIFEST_NAME "segments"
+
+struct store_manifest {
+	uint64_t *firsts; /* on the heap */
+	size_t count;
+};
+
+/*
+ * No lock: all segments but `without`, which may be NULL.  Before a segment's
+ * file goes, or its name: else it would be missed.  0 or -errno.
+ */
+int store_manifest_write(struct store *store, const struct segment *without);
+
+/* 0; -ENOENT; -EBADMSG; -ENOTSUP; -ENOMEM; or -errno of the disk. */
+int store_manifest_read(
+    struct store *store, struct store_manifest *out_manifest);
 
 #endif

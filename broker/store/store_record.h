@@ -31,6 +31,7 @@ enum store_kind {
 	STORE_DONE = 3,  /* deliveries that are over */
 	STORE_OPEN = 4,  /* a cursor begins: messages from here on count */
 	STORE_CLOSE = 5, /* it ends, and all that waited for it */
+	STORE_FILL = 6,  /* internal: where damage was, once it was told */
 
 	STORE_START = 16,   /* a broker began: its instance */
 	STORE_SESSION = 17, /* all but subscriptions and messages */

@@ -35,6 +35,9 @@ struct recovery {
 	char (*others)[STORE_NAME_MAX]; /* spares and temporary files */
 	size_t other_count, other_room;
 	uint64_t checkpoint_bytes; /* read of checkpoints */
+	struct store_manifest manifest;
+	int listed; /* 0, or why there is no manifest */
+	bool is_manifest_due;
 };
 
 /* ---- which files there are ------------------------------------------------
@@ -138,7 +141,11 @@ open_all(struct recovery *recovery)
 		    sizeof(*recovery->found), by_first_sequence);
 	for (size_t i = 0; i < recovery->count && err == 0; i++)
 		err = open_found(recovery, &recovery->found[i]);
-	return err;
+	if (err != 0)
+		return err;
+	err = store_manifest_read(recovery->store, &recovery->manifest);
+	recovery->listed = err;
+	return err == -ENOTSUP || err == -ENOMEM ? err : 0;
 }
 
 /* Without any header that is whole, a record tells the store's tag. */
@@ -232,6 +239,96 @@ tidy(struct recovery *recovery)
 			io->remove(io->context, recovery->others[i]);
 }
 
+/* ---- which are missing ------------------------------------------------------
+ */
+
+static bool
+is_present(const struct recovery *recovery, uint64_t first_sequence)
+{
+	const struct found_segment *found;
+
+	for (size_t i = 0; i < recovery->count; i++) {
+		found = &recovery->found[i];
+		if (found->first_sequence == first_sequence ||
+		    (found->has_header &&
+			found->first_sequence < first_sequence &&
+			found->header.merged_last >= first_sequence))
+			return true;
+	}
+	return false;
+}
+
+static void
+tell_missing(
+    struct recovery *recovery, uint64_t first_sequence, uint64_t last_sequence)
+{
+	const struct store_sink *sink = recovery->sink;
+	char name[STORE_NAME_MAX];
+
+	segment_name(first_sequence, name);
+	sink->damaged(sink->context,
+	    &(struct store_damage){ .file = name,
+		.first_sequence = first_sequence,
+		.last_sequence = last_sequence,
+		.what = "a segment that is missing" });
+	recovery->is_manifest_due = true;
+}
+
+static uint64_t
+next_first(const struct recovery *recovery, uint64_t first_sequence)
+{
+	for (size_t i = 0; i < recovery->count; i++)
+		if (recovery->found[i].first_sequence > first_sequence)
+			return recovery->found[i].first_sequence;
+	return first_sequence + 1;
+}
+
+static void
+tell_manifest(struct recovery *recovery, const char *what)
+{
+	const struct store_sink *sink = recovery->sink;
+
+	sink->damaged(sink->context,
+	    &(struct store_damage){ .file = STORE_MANIFEST_NAME,
+		.first_sequence = 1,
+		.what = what });
+	recovery->is_manifest_due = true;
+}
+
+/*
+ * Each header names the one before.  Up to the newest in the list the list
+ * knows better: there some have been taken away.
+ */
+static void
+tell_all_missing(struct recovery *recovery)
+{
+	const struct store_manifest *manifest = &recovery->manifest;
+	const struct found_segment *found;
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < manifest->count; i++) {
+		newest = manifest->firsts[i];
+		if (!is_present(recovery, newest))
+			tell_missing(
+			    recovery, newest, next_first(recovery, newest) - 1);
+	}
+	recovery->store->listed = newest;
+	for (size_t i = 0; i < recovery->count; i++) {
+		found = &recovery->found[i];
+		if (!found->has_header || found->header.merged_last != 0 ||
+		    found->header.before_first <= newest ||
+		    is_present(recovery, found->header.before_first))
+			continue;
+		if (recovery->listed != 0) {
+			tell_manifest(recovery,
+			    "segments are missing, or the list of them");
+			break;
+		}
+		tell_missing(recovery, found->header.before_first,
+		    found->header.before_last);
+	}
+}
+
 /* ---- what they say ---------------------------------------------------------
  */
 
@@ -241,11 +338,13 @@ set_bounds(
 {
 	const struct found_segment *found = &recovery->found[i];
 	const struct found_segment *next = found + 1;
-	struct store_bounds bounds = {
-		.name = found->name, .end = found->size, .last = UINT64_MAX
-	};
+	struct store_bounds bounds = { .name = found->name,
+		.size = found->size,
+		.end = found->size,
+		.last = UINT64_MAX };
 
 	if (found->has_header && found->header.merged_last != 0) {
+		bounds.end = found->header.segment_bytes;
 		bounds.last = found->header.merged_last;
 		bounds.durable = found->header.merged_last;
 	} else if (i + 1 == recovery->count) {
@@ -253,28 +352,93 @@ set_bounds(
 		bounds.durable = recovery->store->checkpoint_sequence;
 	} else if (next->has_header &&
 	    next->header.before_first == found->first_sequence) {
-		if (next->header.before_end < bounds.end)
-			bounds.end = next->header.before_end;
+		bounds.end = next->header.before_end;
 		bounds.last = next->header.before_last;
 		bounds.durable = next->header.before_durable;
 	} else {
 		bounds.last = next->first_sequence - 1;
+		bounds.durable = bounds.last;
 		bounds.is_open_ended = true;
 	}
 	*out_bounds = bounds;
 }
 
+/*
+ * What can be known without it is written anew, so that it is told once; what
+ * came before it is known from there.
+ */
 static void
-tell_header(const struct recovery *recovery, const struct found_segment *found)
+mend_header(struct recovery *recovery, struct store_scan *scan,
+    const struct found_segment *found)
 {
-	const struct store_sink *sink = recovery->sink;
-
-	sink->damaged(sink->context,
-	    &(struct store_damage){ .file = found->name,
-		.bytes = found->size < STORE_PAGE ? found->size : STORE_PAGE,
+	const struct store *store = recovery->store;
+	struct store_segment_header header = {
 		.first_sequence = found->first_sequence,
-		.last_sequence = found->first_sequence - 1,
-		.what = "a damaged header of a segment" });
+		.tag = store->tag,
+		.segment_bytes = found->size,
+		.before_first = store->end.first,
+		.before_end = store->end.end,
+		.before_last = store->end.last,
+		.before_durable = store->end.last,
+		.created_ns = store->io->wall_ns(store->io->context),
+	};
+
+	if (scan->kept_as[0] != '\0')
+		store_write_header(recovery->store, found->name, &header);
+}
+
+static void
+tell_header(const struct recovery *recovery, struct store_scan *scan,
+    const struct store_bounds *bounds, size_t i)
+{
+	const struct found_segment *found = &recovery->found[i];
+	bool is_empty = found->size < STORE_PAGE;
+
+	store_scan_tell(scan, bounds,
+	    &(struct store_damage){
+		.bytes = is_empty ? found->size : STORE_PAGE,
+		.first_sequence = found->first_sequence,
+		.last_sequence = is_empty
+		    ? next_first(recovery, found->first_sequence) - 1
+		    : found->first_sequence - 1,
+		.what = is_empty ? "a segment without content"
+				 : "a damaged header of a segment" });
+}
+
+/* Files are as long as they were made until they are no longer the last. */
+static void
+tell_short(struct store_scan *scan, const struct found_segment *found,
+    const struct store_bounds *bounds)
+{
+	if (!bounds->is_last || !found->has_header ||
+	    found->size >= found->header.segment_bytes)
+		return;
+	store_scan_tell(scan, bounds,
+	    &(struct store_damage){ .offset = found->size,
+		.bytes = found->header.segment_bytes - found->size,
+		.first_sequence = scan->last + 1,
+		.last_sequence = scan->last,
+		.what = "a segment that was cut" });
+}
+
+static int
+add_segment(struct recovery *recovery, const struct found_segment *found,
+    struct segment **out_segment)
+{
+	struct segment *segment;
+
+	if (store_reserve_segment(recovery->store) != 0)
+		return -ENOMEM;
+	segment = calloc(1, sizeof(*segment));
+	if (segment == NULL)
+		return -ENOMEM;
+	segment->first_sequence = found->first_sequence;
+	segment->size = found->size;
+	if (found->has_header)
+		segment->merged_last = found->header.merged_last;
+	store_insert_segment(recovery->store, segment);
+	*out_segment = segment;
+	return 0;
 }
 
 static int
@@ -286,24 +450,23 @@ scan_one(struct recovery *recovery, struct store_scan *scan, size_t i)
 	struct segment *segment;
 	int err;
 
-	if (!found->has_header)
-		tell_header(recovery, found);
-	err = store_reserve_segment(store);
-	segment = err == 0 ? calloc(1, sizeof(*segment)) : NULL;
-	if (segment == NULL)
-		return -ENOMEM;
-	segment->first_sequence = found->first_sequence;
-	segment->size = found->size;
-	if (found->has_header)
-		segment->merged_last = found->header.merged_last;
-	store_insert_segment(store, segment);
-
+	err = add_segment(recovery, found, &segment);
+	if (err != 0)
+		return err;
 	set_bounds(recovery, i, &bounds);
+	store_scan_begin(scan);
+	if (!found->has_header)
+		tell_header(recovery, scan, &bounds, i);
 	err = store_scan_segment(scan, segment, found->file, &bounds);
 	if (err != 0)
 		return err;
-	store->end.first = segment->first_sequence;
-	store->end.end = segment->end;
+	tell_short(scan, found, &bounds);
+	if (!found->has_header)
+		mend_header(recovery, scan, found);
+	store->end = (struct store_end){ .first = segment->first_sequence,
+		.end = segment->end,
+		.last = segment->last_sequence,
+		.durable = segment->last_sequence };
 	return 0;
 }
 
@@ -353,9 +516,10 @@ scan_all(struct recovery *recovery)
 	for (size_t i = 0; i < recovery->count && result == 0; i++)
 		result = scan_one(recovery, &scan, i);
 	store_scan_fini(&scan);
+	if (result == 0 && scan.last < store->checkpoint_sequence)
+		tell_missing(
+		    recovery, scan.last + 1, store->checkpoint_sequence);
 
-	store->end.last = scan.last;
-	store->end.durable = scan.last;
 	last = scan.last;
 	if (store->checkpoint_sequence > last)
 		last = store->checkpoint_sequence;
@@ -381,15 +545,24 @@ store_recover(struct store *store, const struct store_sink *sink)
 		    file_bytes(&recovery), &recovery.checkpoint_bytes);
 	if (result == 0) {
 		tidy(&recovery);
+		if (recovery.listed != 0 && recovery.listed != -ENOENT)
+			tell_manifest(
+			    &recovery, "the list of segments is damaged");
+		tell_all_missing(&recovery);
 		result = sync_all(&recovery);
 	}
 	if (result == 0)
 		result = scan_all(&recovery);
+	/* It may fail: then it is told again the next time. */
+	if (result == 0 && recovery.is_manifest_due &&
+	    !store->spec.is_read_only)
+		store_manifest_write(store, NULL);
 
 	for (size_t i = 0; i < recovery.count; i++)
 		if (recovery.found[i].file >= 0)
 			store->io->close(
 			    store->io->context, recovery.found[i].file);
+	free(recovery.manifest.firsts);
 	free(recovery.found);
 	free(recovery.others);
 	return result;

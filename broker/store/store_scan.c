@@ -39,6 +39,39 @@ store_scan_fini(struct store_scan *scan)
 	free(scan->room.identifiers);
 }
 
+void
+store_scan_begin(struct store_scan *scan)
+{
+	scan->has_tried_to_keep = false;
+	scan->kept_as[0] = '\0';
+}
+
+static void
+tell_damage(struct store_scan *scan, const struct store_bounds *bounds,
+    const struct store_damage *damage)
+{
+	struct store_damage told = *damage;
+
+	told.file = bounds->name;
+	scan->sink->damaged(scan->sink->context, &told);
+}
+
+void
+store_scan_tell(struct store_scan *scan, const struct store_bounds *bounds,
+    const struct store_damage *damage)
+{
+	struct store_damage told = *damage;
+
+	if (!scan->has_tried_to_keep) {
+		scan->has_tried_to_keep = true;
+		if (!store_keep_aside(
+			scan->store, bounds->name, bounds->size, scan->kept_as))
+			scan->kept_as[0] = '\0';
+	}
+	told.kept_as = scan->kept_as[0] != '\0' ? scan->kept_as : NULL;
+	tell_damage(scan, bounds, &told);
+}
+
 static void
 tell_progress(struct store_scan *scan, uint64_t bytes)
 {
@@ -206,16 +239,6 @@ take_kind(struct store_scan *scan, struct segment *segment,
 	    scan->sink->context, record->kind, record->sequence, record->body);
 }
 
-static void
-tell_damage(struct store_scan *scan, const struct store_bounds *bounds,
-    const struct store_damage *damage)
-{
-	struct store_damage told = *damage;
-
-	told.file = bounds->name;
-	scan->sink->damaged(scan->sink->context, &told);
-}
-
 /* A body that is intact, and still says nothing to us, costs only itself. */
 static int
 take(struct store_scan *scan, struct segment *segment,
@@ -223,7 +246,7 @@ take(struct store_scan *scan, struct segment *segment,
 {
 	int err;
 
-	if (record->kind == STORE_BATCH)
+	if (record->kind == STORE_BATCH || record->kind == STORE_FILL)
 		return 0;
 	scan->last = record->sequence;
 	err = take_kind(scan, segment, record);
@@ -315,26 +338,38 @@ tell_tail(struct store_scan *scan, const struct store_bounds *bounds,
 
 /*
  * Up to `next` or, without, the end of the segment, there was something.  Of
- * a file whose sync failed any part may be missing that was in doubt.
+ * a file whose sync failed any part may be missing that was in doubt.  1 with
+ * `next`, 0 without.
  */
 static int
 tell_gap(struct store_scan *scan, const struct store_bounds *bounds,
     uint64_t offset, const struct segment_record *next)
 {
-	uint64_t last = bounds->is_last ? bounds->durable : bounds->last;
-	bool is_torn = !bounds->is_last && scan->last >= bounds->durable;
+	uint64_t end = next != NULL ? next->offset : bounds->end;
+	struct store_damage damage = {
+		.offset = offset,
+		.bytes = end - offset,
+		.first_sequence = scan->last + 1,
+		.last_sequence =
+		    bounds->is_last ? bounds->durable : bounds->last,
+		.what = "damaged records",
+	};
 
 	if (next != NULL)
-		last = next->sequence - 1;
-	tell_damage(scan, bounds,
-	    &(struct store_damage){ .offset = offset,
-		.bytes =
-		    (next != NULL ? next->offset : scan->view.end) - offset,
-		.first_sequence = scan->last + 1,
-		.last_sequence = last,
-		.is_torn_tail = is_torn,
-		.what = is_torn ? "records whose sync had failed"
-				: "damaged records" });
+		damage.last_sequence = next->sequence - 1;
+	if (!bounds->is_last && scan->last >= bounds->durable) {
+		damage.is_torn_tail = true;
+		damage.what = "records whose sync had failed";
+	}
+	store_scan_tell(scan, bounds, &damage);
+
+	/* The end of the last one is cut by the header of the next. */
+	if (scan->kept_as[0] != '\0' && end <= bounds->size &&
+	    (next != NULL || !bounds->is_last))
+		store_fill_gap(scan->store, bounds->name, offset, end - offset,
+		    damage.last_sequence + 1);
+	if (damage.last_sequence > scan->last)
+		scan->last = damage.last_sequence;
 	return next != NULL ? 1 : 0;
 }
 
@@ -378,7 +413,8 @@ store_scan_segment(struct store_scan *scan, struct segment *segment, int file,
 	uint64_t offset = STORE_PAGE;
 	int found, result = 0;
 
-	segment_view_set(&scan->view, file, scan->store->tag, bounds.end);
+	segment_view_set(&scan->view, file, scan->store->tag,
+	    bounds.end < bounds.size ? bounds.end : bounds.size);
 	if (segment->first_sequence > scan->last)
 		scan->last = segment->first_sequence - 1;
 	while (offset < bounds.end) {
@@ -401,6 +437,8 @@ store_scan_segment(struct store_scan *scan, struct segment *segment, int file,
 	}
 	segment->end = offset;
 	segment->last_sequence = scan->last;
+	segment->is_damaged =
+	    scan->has_tried_to_keep && scan->kept_as[0] == '\0';
 	if (scan->last > scan->seen)
 		scan->seen = scan->last;
 	return 0;

@@ -22,8 +22,8 @@
 #include "broker/store/store_private.h"
 #include "common/base/clock.h"
 
-/* Left free on the disk, so that a checkpoint can be written: it frees more. */
-#define FREE_ALWAYS (UINT64_C(4) << 20)
+/* A file is cut if more than this part of a segment is unused. */
+#define LONG_SHARE 8u
 
 /* How long the keeper may rest with nothing to do. */
 #define REST_NS CLOCK_SECOND_NS
@@ -51,7 +51,7 @@ may_make(const struct store *store)
 	if (total >= store->spec.max_bytes)
 		return 0;
 	left = store->spec.max_bytes - total;
-	always = FREE_ALWAYS + 2 * store->checkpoint_bytes;
+	always = STORE_FREE_ALWAYS + 2 * store->checkpoint_bytes;
 	if (store->free_bytes < always)
 		return 0;
 	if (left > store->free_bytes - always)
@@ -264,6 +264,9 @@ retire_file(struct store *store, const struct segment *segment, bool keep,
 	char name[STORE_NAME_MAX];
 	int err;
 
+	err = store_manifest_write(store, segment);
+	if (err != 0)
+		return err;
 	segment_name(segment->first_sequence, name);
 	if (!keep)
 		return io->remove(io->context, name);
@@ -325,6 +328,76 @@ tend_empty(struct store *store)
 	return err == 0;
 }
 
+/* Lock held: a file that is much longer than what is in it ever will be. */
+static struct segment *
+find_long(const struct store *store, uint64_t *out_size)
+{
+	const uint64_t much = store->spec.segment_bytes / LONG_SHARE;
+	struct segment *segment;
+	uint64_t size;
+
+	for (size_t i = 0; i + 1 < store->segment_count; i++) {
+		segment = store->segments[i];
+		size = (segment->end + STORE_TERMINATOR + STORE_PAGE - 1) /
+		    STORE_PAGE * STORE_PAGE;
+		if (!segment->is_active && !segment->is_damaged &&
+		    segment->merged_last == 0 && segment->size > size + much) {
+			*out_size = size;
+			return segment;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * True: one was cut.  A broker that starts often would else fill the disk
+ * with files that nothing is appended to.
+ */
+static bool
+tend_long(struct store *store)
+{
+	const struct store_io *io = store->io;
+	char name[STORE_NAME_MAX];
+	struct segment *segment;
+	uint64_t size;
+	int err, file;
+
+	pthread_mutex_lock(&store->lock);
+	segment = find_long(store, &size);
+	pthread_mutex_unlock(&store->lock);
+	if (segment == NULL)
+		return false;
+
+	/* The keeper alone takes segments out: it is there. */
+	segment_name(segment->first_sequence, name);
+	file = io->open(io->context, name, STORE_OPEN_WRITE);
+	err = file < 0 ? file : io->truncate(io->context, file, size);
+	if (file >= 0)
+		io->close(io->context, file);
+
+	pthread_mutex_lock(&store->lock);
+	if (err == 0)
+		segment->size = size;
+	store_refresh_state(store);
+	pthread_mutex_unlock(&store->lock);
+	return err == 0;
+}
+
+/* The newest belongs into the list too, or nobody would miss it. */
+static void
+tend_manifest(struct store *store)
+{
+	uint64_t newest = 0;
+
+	pthread_mutex_lock(&store->lock);
+	if (store->segment_count > 0)
+		newest =
+		    store->segments[store->segment_count - 1]->first_sequence;
+	pthread_mutex_unlock(&store->lock);
+	if (newest > store->listed && store_manifest_write(store, NULL) == 0)
+		store->listed = newest;
+}
+
 uint64_t
 store_tend(struct store *store)
 {
@@ -332,6 +405,8 @@ store_tend(struct store *store)
 
 	is_busy = tend_empty(store);
 	is_busy = tend_spares(store) || is_busy;
+	is_busy = tend_long(store) || is_busy;
+	tend_manifest(store);
 	return is_busy ? 0 : REST_NS;
 }
 

@@ -1,8 +1,8 @@
 # tests/unit/ - one program a module; link order is the reverse of the layers.
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
-EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/links_journal_box.h \
-	%D%/store_any.h %D%/store_box.h
+EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/store_any.h \
+	%D%/store_box.h
 
 if HAVE_CHECK
 unit_tests = \
@@ -16,11 +16,7 @@ unit_tests = \
 	test_bridge_table \
 	test_checkpoint_file \
 	test_clock \
-	test_commit \
-	test_commit_failing \
-	test_commit_threads \
 	test_conf \
-	test_doctor \
 	test_drop_episode \
 	test_crc32c \
 	test_dump_diagnosis \
@@ -42,14 +38,12 @@ unit_tests = \
 	test_http_response \
 	test_inflight \
 	test_ingest \
-	test_journal_backup \
 	test_journal_json \
 	test_journal_state \
 	test_journey \
 	test_lane \
 	test_links \
 	test_links_handover \
-	test_links_journal \
 	test_links_lanes \
 	test_links_turns \
 	test_log \
@@ -89,6 +83,10 @@ unit_tests = \
 	test_store \
 	test_store_checkpoint \
 	test_store_record \
+	test_store_faults \
+	test_store_flip \
+	test_store_model \
+	test_store_power \
 	test_store_sim \
 	test_stream \
 	test_sub_format \
@@ -98,7 +96,6 @@ unit_tests = \
 	test_top_model \
 	test_topic \
 	test_utf8 \
-	test_waker \
 	test_why \
 	test_wire \
 	test_worker_commit
@@ -145,27 +142,9 @@ test_clock_SOURCES  = %D%/test_clock.c
 test_clock_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_clock_LDADD    = libbase.a $(CHECK_LIBS)
 
-test_commit_SOURCES  = %D%/test_commit.c %D%/commit_box.h \
-	%D%/fake_store.h
-test_commit_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_commit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
-test_commit_failing_SOURCES  = %D%/test_commit_failing.c %D%/commit_box.h \
-	%D%/fake_store.h
-test_commit_failing_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_commit_failing_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
-test_commit_threads_SOURCES  = %D%/test_commit_threads.c %D%/fake_store.h
-test_commit_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_commit_threads_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
 test_conf_SOURCES  = %D%/test_conf.c
 test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_conf_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
-
-test_doctor_SOURCES  = %D%/test_doctor.c ctl/doctor.c ctl/table.c
-test_doctor_CPPFLAGS = $(UNIT_CPPFLAGS) $(SMARTCOLS_CFLAGS)
-test_doctor_LDADD    = libbase.a $(SMARTCOLS_LIBS) $(CHECK_LIBS)
 
 test_drop_episode_SOURCES  = %D%/test_drop_episode.c
 test_drop_episode_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -254,10 +233,6 @@ test_ingest_SOURCES  = %D%/test_ingest.c
 test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
-test_journal_backup_SOURCES  = %D%/test_journal_backup.c ctl/journal_backup.c
-test_journal_backup_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_journal_backup_LDADD    = libbase.a $(CHECK_LIBS)
-
 test_journal_json_SOURCES  = %D%/test_journal_json.c \
 	ctl/journal_json.c ctl/journal_json_read.c
 test_journal_json_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
@@ -284,10 +259,6 @@ test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_links_handover_SOURCES  = %D%/test_links_handover.c
 test_links_handover_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_handover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
-
-test_links_journal_SOURCES  = %D%/test_links_journal.c
-test_links_journal_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_links_journal_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_links_lanes_SOURCES  = %D%/test_links_lanes.c
 test_links_lanes_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -436,7 +407,32 @@ test_stats_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_stats_LDADD    = libstats.a libshm.a libbase.a $(CHECK_LIBS)
 
 STORE_SIM = %D%/store_sim.c %D%/store_sim.h %D%/store_sim_disk.c \
-	%D%/store_sim_private.h
+	%D%/store_sim_private.h %D%/unit_memory.c %D%/unit_memory.h
+
+# A store on that disk beside a model of it.
+STORE_TWIN = %D%/store_model.c %D%/store_model.h %D%/store_script.c \
+	%D%/store_script.h %D%/store_twin.c %D%/store_twin.h \
+	%D%/store_twin_check.c %D%/store_twin_private.h %D%/store_twin_see.c \
+	$(STORE_SIM)
+STORE_TWIN_LIBS = libstore.a libmsg.a libbase.a $(CHECK_LIBS)
+
+test_store_faults_SOURCES  = %D%/test_store_faults.c $(STORE_TWIN)
+test_store_faults_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_faults_LDFLAGS  = $(AM_LDFLAGS) -Wl,--wrap=malloc \
+	-Wl,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc
+test_store_faults_LDADD    = $(STORE_TWIN_LIBS)
+
+test_store_flip_SOURCES  = %D%/test_store_flip.c $(STORE_TWIN)
+test_store_flip_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_flip_LDADD    = $(STORE_TWIN_LIBS)
+
+test_store_model_SOURCES  = %D%/test_store_model.c $(STORE_TWIN)
+test_store_model_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_model_LDADD    = $(STORE_TWIN_LIBS)
+
+test_store_power_SOURCES  = %D%/test_store_power.c $(STORE_TWIN)
+test_store_power_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_power_LDADD    = $(STORE_TWIN_LIBS)
 
 test_store_sim_SOURCES  = %D%/test_store_sim.c $(STORE_SIM)
 test_store_sim_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -491,10 +487,6 @@ test_topic_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
 test_utf8_SOURCES  = %D%/test_utf8.c
 test_utf8_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_utf8_LDADD    = libbase.a $(CHECK_LIBS)
-
-test_waker_SOURCES  = %D%/test_waker.c
-test_waker_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_waker_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_why_SOURCES  = %D%/test_why.c ctl/table.c ctl/why.c ctl/why_board.c \
 	ctl/why_text.c

@@ -8,6 +8,7 @@
 
 #include "common/base/bug.h"
 #include "tests/unit/store_sim_private.h"
+#include "tests/unit/unit_memory.h"
 
 #define US UINT64_C(1000)
 
@@ -42,8 +43,9 @@ struct store_sim {
 	uint64_t now_ns;
 	uint64_t disk_bytes;
 
-	uint64_t counts[STORE_SIM_CALLS];
+	uint64_t counts[STORE_SIM_CALLS + 1]; /* the last: of any kind */
 	struct fault faults[STORE_SIM_CALLS];
+	uint64_t broken_from, broken_until; /* by the count of any kind */
 
 	uint64_t changes;
 	uint64_t cut_at; /* the change in which the power fails */
@@ -58,12 +60,13 @@ static int
 enter(struct store_sim *sim, enum store_sim_call call)
 {
 	struct fault *fault = &sim->faults[call];
-	uint64_t count;
+	uint64_t count, any;
 
 	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
 	sim->now_ns += call == STORE_SIM_SYNC ? SYNC_NS : CALL_NS;
 	count = sim->counts[call]++;
-	if (sim->is_off)
+	any = sim->counts[STORE_SIM_CALLS]++;
+	if (sim->is_off || (any >= sim->broken_from && any < sim->broken_until))
 		return -EIO;
 	if (count == fault->at || (fault->lasts && count > fault->at))
 		return fault->err;
@@ -83,7 +86,8 @@ changed(struct store_sim *sim)
 {
 	if (sim->changes++ != sim->cut_at)
 		return 0;
-	sim_disk_lose(&sim->disk, sim->cut_loss, &sim->dice);
+	if (sim->cut_loss != STORE_SIM_KILL)
+		sim_disk_lose(&sim->disk, sim->cut_loss, &sim->dice);
 	sim->is_off = true;
 	return -EIO;
 }
@@ -129,7 +133,7 @@ largest(const struct store_sim *sim, const struct sim_file *file)
 static int
 new_handle(struct store_sim *sim, struct sim_file *file, bool is_writable)
 {
-	sim->handles = sim_room(sim->handles, sim->handle_count,
+	sim->handles = unit_grow(sim->handles, sim->handle_count,
 	    &sim->handle_room, sizeof(*sim->handles));
 	sim->handles[sim->handle_count] =
 	    (struct handle){ .file = file, .is_writable = is_writable };
@@ -335,8 +339,7 @@ sim_list(void *context, int (*each)(void *arg, const char *name), void *arg)
 
 	if (err != 0)
 		return leave(sim, err);
-	names = calloc(count + 1, sizeof(*names));
-	BUG_ON(names == NULL);
+	names = unit_new(count * sizeof(*names));
 	if (count != 0)
 		memcpy(names, sim->disk.cached.list, count * sizeof(*names));
 	leave(sim, 0);
@@ -380,9 +383,8 @@ sim_wall_ns(void *context)
 struct store_sim *
 store_sim_new(uint64_t seed)
 {
-	struct store_sim *sim = calloc(1, sizeof(*sim));
+	struct store_sim *sim = unit_new(sizeof(*sim));
 
-	BUG_ON(sim == NULL);
 	BUG_ON(pthread_mutex_init(&sim->lock, NULL) != 0);
 	sim->dice = seed;
 	sim->now_ns = 1000 * US;
@@ -438,8 +440,8 @@ store_sim_io(struct store_sim *sim)
 	return &sim->io;
 }
 
-void
-store_sim_kill(struct store_sim *sim)
+static void
+close_all(struct store_sim *sim)
 {
 	for (size_t i = 0; i < sim->handle_count; i++)
 		if (sim->handles[i].file != NULL) {
@@ -451,8 +453,9 @@ store_sim_kill(struct store_sim *sim)
 void
 store_sim_cut(struct store_sim *sim, enum store_sim_loss loss)
 {
-	store_sim_kill(sim);
-	sim_disk_lose(&sim->disk, loss, &sim->dice);
+	close_all(sim);
+	if (loss != STORE_SIM_KILL)
+		sim_disk_lose(&sim->disk, loss, &sim->dice);
 }
 
 void
@@ -471,7 +474,7 @@ store_sim_is_off(struct store_sim *sim)
 void
 store_sim_power_on(struct store_sim *sim)
 {
-	store_sim_kill(sim);
+	close_all(sim);
 	sim_disk_collect(&sim->disk);
 	sim->is_off = false;
 	sim->cut_at = UINT64_MAX;
@@ -501,8 +504,16 @@ store_sim_fail(struct store_sim *sim, enum store_sim_call call, uint64_t nth,
 }
 
 void
+store_sim_break(struct store_sim *sim, uint64_t nth, uint64_t count)
+{
+	sim->broken_from = sim->counts[STORE_SIM_CALLS] + nth;
+	sim->broken_until = sim->broken_from + count;
+}
+
+void
 store_sim_heal(struct store_sim *sim)
 {
+	sim->broken_until = 0;
 	for (unsigned call = 0; call < STORE_SIM_CALLS; call++)
 		store_sim_fail(
 		    sim, (enum store_sim_call)call, UINT64_MAX, 0, false);

@@ -50,11 +50,12 @@ enum store_sim_call {
 	STORE_SIM_CALLS
 };
 
-/* What a power cut leaves of the changes that were not synced. */
+/* What becomes of the changes that were not synced. */
 enum store_sim_loss {
 	STORE_SIM_LOSE_ALL,
-	STORE_SIM_LOSE_NONE,
+	STORE_SIM_LOSE_NONE, /* all are on the disk */
 	STORE_SIM_LOSE_SOME, /* another way for each file, by the seed */
+	STORE_SIM_KILL,      /* the process dies: they are as before */
 };
 
 /* Aborts without memory. */
@@ -67,10 +68,7 @@ void store_sim_free(struct store_sim *sim);
 /* Valid as long as the disk. */
 const struct store_io *store_sim_io(struct store_sim *sim);
 
-/* The process dies: what is open is closed, nothing is lost. */
-void store_sim_kill(struct store_sim *sim);
-
-/* The power fails and comes back: the same, and `loss`. */
+/* The process dies, or the power fails and comes back. */
 void store_sim_cut(struct store_sim *sim, enum store_sim_loss loss);
 
 /*
@@ -88,7 +86,7 @@ void store_sim_power_on(struct store_sim *sim);
 /* Calls that changed something, since the disk was made. */
 uint64_t store_sim_changes(struct store_sim *sim);
 
-/* All calls of one kind, failed ones too. */
+/* All calls of one kind, failed ones too; STORE_SIM_CALLS: of any kind. */
 uint64_t store_sim_count(struct store_sim *sim, enum store_sim_call call);
 
 /*
@@ -97,6 +95,9 @@ uint64_t store_sim_count(struct store_sim *sim, enum store_sim_call call);
  */
 void store_sim_fail(struct store_sim *sim, enum store_sim_call call,
     uint64_t nth, int err, bool lasts);
+
+/* As if broken: the calls from the `nth` on, `count` of them, of any kind. */
+void store_sim_break(struct store_sim *sim, uint64_t nth, uint64_t count);
 
 /* No fault any more, of any kind. */
 void store_sim_heal(struct store_sim *sim);

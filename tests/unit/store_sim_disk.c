@@ -5,6 +5,7 @@
 
 #include "common/base/bug.h"
 #include "tests/unit/store_sim_private.h"
+#include "tests/unit/unit_memory.h"
 
 /* A kernel writes what it has kept for long without being asked. */
 #define MAX_CHANGES 4096u
@@ -17,17 +18,6 @@ enum manner {
 	KEEPS_SOME_BYTES, /* or anywhere */
 	MANNERS
 };
-
-void *
-sim_room(void *list, size_t count, size_t *room, size_t size)
-{
-	if (count < *room)
-		return list;
-	*room = *room == 0 ? 16 : 2 * *room;
-	list = realloc(list, *room * size);
-	BUG_ON(list == NULL);
-	return list;
-}
 
 uint64_t
 store_sim_dice(uint64_t *state, uint64_t bound)
@@ -48,8 +38,7 @@ resize(struct sim_content *content, uint64_t size)
 {
 	if (size > content->room) {
 		content->room = size + size / 4;
-		content->bytes = realloc(content->bytes, content->room);
-		BUG_ON(content->bytes == NULL);
+		content->bytes = unit_resize(content->bytes, content->room);
 	}
 	if (size > content->size)
 		memset(content->bytes + content->size, 0, size - content->size);
@@ -106,7 +95,7 @@ change_file(struct sim_file *file, struct sim_change change)
 	apply(&file->cached, &change);
 	if (file->change_count == MAX_CHANGES)
 		sim_file_sync(file);
-	file->changes = sim_room(file->changes, file->change_count,
+	file->changes = unit_grow(file->changes, file->change_count,
 	    &file->change_room, sizeof(*file->changes));
 	file->changes[file->change_count++] = change;
 }
@@ -120,8 +109,7 @@ sim_file_write(
 	if (length == 0)
 		return;
 	if (bytes != NULL) {
-		change.bytes = malloc(length);
-		BUG_ON(change.bytes == NULL);
+		change.bytes = unit_new(length);
 		memcpy(change.bytes, bytes, length);
 	}
 	change_file(file, change);
@@ -275,7 +263,7 @@ set_name(struct sim_names *names, const char *name, struct sim_file *file)
 	struct sim_name *found = find_name(names, name);
 
 	if (found == NULL) {
-		names->list = sim_room(names->list, names->count, &names->room,
+		names->list = unit_grow(names->list, names->count, &names->room,
 		    sizeof(*names->list));
 		found = &names->list[names->count++];
 		copy_name(found->name, name);
@@ -301,7 +289,7 @@ change_names(struct sim_disk *disk, const char *from, const char *to,
 {
 	struct sim_move *move;
 
-	disk->moves = sim_room(disk->moves, disk->move_count, &disk->move_room,
+	disk->moves = unit_grow(disk->moves, disk->move_count, &disk->move_room,
 	    sizeof(*disk->moves));
 	move = &disk->moves[disk->move_count++];
 	copy_name(move->from, from);
@@ -321,10 +309,9 @@ sim_disk_find(const struct sim_disk *disk, const char *name)
 static struct sim_file *
 new_file(struct sim_disk *disk)
 {
-	struct sim_file *file = calloc(1, sizeof(*file));
+	struct sim_file *file = unit_new(sizeof(*file));
 
-	BUG_ON(file == NULL);
-	disk->files = sim_room(disk->files, disk->file_count, &disk->file_room,
+	disk->files = unit_grow(disk->files, disk->file_count, &disk->file_room,
 	    sizeof(struct sim_file *));
 	disk->files[disk->file_count++] = file;
 	return file;

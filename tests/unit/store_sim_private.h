@@ -63,9 +63,6 @@ struct sim_disk {
 	size_t file_count, file_room;
 };
 
-/* Grow *list for one more element of `size` bytes; aborts without memory. */
-void *sim_room(void *list, size_t count, size_t *room, size_t size);
-
 /* Both: what it is now, and a change that is not durable. */
 void sim_file_write(
     struct sim_file *file, const void *bytes, uint64_t offset, uint64_t length);

@@ -34,6 +34,7 @@ static struct {
 	uint8_t last_state_kind;
 	struct store_damage damages[16];
 	char damaged_file[STORE_NAME_MAX];
+	char kept_as[STORE_NAME_MAX];
 	size_t damage_count;
 } told;
 
@@ -103,6 +104,9 @@ tell_damaged(void *context, const struct store_damage *damage)
 	ck_assert_uint_lt(told.damage_count, 16);
 	snprintf(
 	    told.damaged_file, sizeof(told.damaged_file), "%s", damage->file);
+	if (damage->kept_as != NULL)
+		snprintf(
+		    told.kept_as, sizeof(told.kept_as), "%s", damage->kept_as);
 	told.damages[told.damage_count++] = *damage;
 }
 
@@ -132,6 +136,15 @@ static void
 open_store(void)
 {
 	ck_assert_int_eq(try_open(64 * SEGMENT, true), 0);
+}
+
+/* As if the process had died: nothing is said at the end. */
+static void
+kill_store(void)
+{
+	store->is_broken = true;
+	store_close(store);
+	store = NULL;
 }
 
 static void
@@ -571,11 +584,13 @@ START_TEST(cuts_a_torn_tail_and_says_so)
 	open_cursor(1);
 	put(1, "the first");
 	put(1, "the last");
+	kill_store();
 	flip(find_text("the last"));
-	reopen();
+	open_store();
 	ck_assert_uint_eq(told.message_count, 1);
 	ck_assert_uint_eq(told.damage_count, 1);
 	ck_assert(told.damages[0].is_torn_tail);
+	ck_assert_ptr_null(told.damages[0].kept_as);
 	ck_assert_uint_eq(told.damages[0].first_sequence, 3);
 
 	/* It does not come back with what is written later. */
@@ -587,6 +602,23 @@ START_TEST(cuts_a_torn_tail_and_says_so)
 }
 END_TEST
 
+START_TEST(knows_that_the_last_commit_was_safe_after_an_orderly_end)
+{
+	open_cursor(1);
+	put(1, "the first");
+	put(1, "the last");
+	store_close(store);
+	store = NULL;
+	flip(find_text("the last"));
+	open_store();
+	ck_assert_uint_eq(told.message_count, 1);
+	ck_assert_uint_eq(told.damage_count, 1);
+	ck_assert(!told.damages[0].is_torn_tail);
+	ck_assert_uint_eq(told.damages[0].last_sequence, 3);
+}
+END_TEST
+
+/* Told once: what was damaged is in the copy then. */
 START_TEST(tells_damage_in_the_middle_and_goes_on_behind_it)
 {
 	uint64_t offset;
@@ -596,19 +628,28 @@ START_TEST(tells_damage_in_the_middle_and_goes_on_behind_it)
 	put(1, "the second");
 	put(1, "the third");
 	put(1, "the fourth");
+	kill_store();
 	offset = find_text("the second");
 	flip(offset);
-	reopen();
-	ck_assert_uint_eq(told.message_count, 3);
-	ck_assert_str_eq(told.payloads[1], "the third");
-	ck_assert_uint_eq(told.damage_count, 1);
-	ck_assert(!told.damages[0].is_torn_tail);
-	ck_assert_uint_eq(told.damages[0].first_sequence, 3);
-	ck_assert_uint_eq(told.damages[0].last_sequence, 3);
-	ck_assert_uint_le(told.damages[0].offset, offset);
-	ck_assert_uint_gt(
-	    told.damages[0].offset + told.damages[0].bytes, offset);
-	ck_assert_str_eq(told.damaged_file, newest_name);
+	for (int life = 0; life < 2; life++) {
+		open_store();
+		ck_assert_uint_eq(told.message_count, 3);
+		ck_assert_str_eq(told.payloads[1], "the third");
+		if (life == 1)
+			break;
+		ck_assert_uint_eq(told.damage_count, 1);
+		ck_assert(!told.damages[0].is_torn_tail);
+		ck_assert_uint_eq(told.damages[0].first_sequence, 3);
+		ck_assert_uint_eq(told.damages[0].last_sequence, 3);
+		ck_assert_uint_le(told.damages[0].offset, offset);
+		ck_assert_uint_gt(
+		    told.damages[0].offset + told.damages[0].bytes, offset);
+		ck_assert_str_eq(told.damaged_file, newest_name);
+		ck_assert_str_eq(
+		    told.kept_as, "0000000000000001.seg.damaged-1");
+		kill_store();
+	}
+	ck_assert_uint_eq(told.damage_count, 0);
 }
 END_TEST
 
@@ -617,13 +658,116 @@ START_TEST(reads_the_records_under_a_damaged_header)
 	open_cursor(1);
 	put(1, "the first");
 	put(1, "the second");
+	kill_store();
 	flip(20);
-	reopen();
+	open_store();
 	ck_assert_uint_eq(told.damage_count, 1);
 	ck_assert_uint_eq(told.message_count, 2);
 	put(1, "the third");
 	reopen();
 	ck_assert_uint_eq(told.message_count, 3);
+	ck_assert_uint_eq(told.damage_count, 0);
+}
+END_TEST
+
+static void
+write_segments(int count)
+{
+	char payload[4000];
+	uint64_t sequence;
+
+	memset(payload, 'p', sizeof(payload));
+	open_cursor(1);
+	for (int i = 0; i < count * 15; i++) {
+		ck_assert_int_eq(
+		    try_message(1, payload, sizeof(payload), &sequence), 0);
+		commit();
+	}
+}
+
+static void
+truncate_file(const char *name, uint64_t size)
+{
+	int file = io.open(io.context, name, STORE_OPEN_WRITE);
+
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_eq(io.truncate(io.context, file, size), 0);
+	io.close(io.context, file);
+}
+
+START_TEST(tells_a_segment_that_is_missing)
+{
+	char name[STORE_NAME_MAX];
+	size_t before;
+
+	write_segments(4);
+	kill_store();
+	open_store();
+	before = told.message_count;
+	ck_assert_uint_ge(store->segment_count, 4);
+	segment_name(store->segments[_i]->first_sequence, name);
+	store_tend(store);
+	kill_store();
+	remove_file(name);
+	open_store();
+	ck_assert_uint_eq(told.damage_count, 1);
+	ck_assert_str_eq(told.damaged_file, name);
+	ck_assert_uint_lt(told.message_count, before);
+	ck_assert_uint_eq(
+	    told.damages[0].last_sequence - told.damages[0].first_sequence + 1,
+	    before - told.message_count + (_i == 0 ? 1 : 0));
+	reopen();
+	ck_assert_uint_eq(told.damage_count, 0);
+}
+END_TEST
+
+START_TEST(tells_a_segment_without_content_and_one_that_was_cut)
+{
+	char name[STORE_NAME_MAX];
+	size_t before;
+
+	write_segments(4);
+	kill_store();
+	open_store();
+	before = told.message_count;
+	segment_name(store->segments[_i]->first_sequence, name);
+	kill_store();
+	truncate_file(name, 0);
+	open_store();
+	ck_assert_uint_ge(told.damage_count, 1);
+	ck_assert_str_eq(told.damaged_file, name);
+	ck_assert_uint_lt(told.message_count, before);
+	put(1, "and it goes on");
+	kill_store();
+
+	open_newest();
+	io.close(io.context, newest_file);
+	segment_name(newest, name);
+	truncate_file(name, SEGMENT / 2);
+	open_store();
+	ck_assert_uint_ge(told.damage_count, 1);
+	ck_assert_str_eq(
+	    told.payloads[told.message_count - 1], "and it goes on");
+}
+END_TEST
+
+START_TEST(minds_no_file_that_it_does_not_know)
+{
+	int file;
+
+	put(0, "x");
+	file = io.open(io.context, "notes.txt", STORE_OPEN_CREATE);
+	io.close(io.context, file);
+	file = io.open(io.context, "0000000000000000.seg", STORE_OPEN_CREATE);
+	io.close(io.context, file);
+	file = io.open(io.context, "half.tmp", STORE_OPEN_CREATE);
+	io.close(io.context, file);
+	reopen();
+	ck_assert_uint_eq(told.damage_count, 0);
+	ck_assert_uint_eq(told.message_count, 1);
+	ck_assert_int_eq(
+	    io.open(io.context, "half.tmp", STORE_OPEN_READ), -ENOENT);
+	remove_file("notes.txt");
 }
 END_TEST
 
@@ -669,8 +813,9 @@ START_TEST(takes_no_record_from_inside_a_payload)
 	    try_message(1, (char *)forged, sizeof(forged), &sequence), 0);
 	commit();
 	put(1, "behind");
+	kill_store();
 	flip(find_text("a/b"));
-	reopen();
+	open_store();
 	ck_assert_uint_eq(told.state_count, 0);
 	ck_assert_uint_eq(told.message_count, 1);
 	ck_assert_uint_eq(told.damage_count, 1);
@@ -836,7 +981,13 @@ main(void)
 	tcase_add_test(tc, opens_and_closes_within_one_batch);
 	tcase_add_test(tc, cuts_a_torn_tail_and_says_so);
 	tcase_add_test(tc, tells_damage_in_the_middle_and_goes_on_behind_it);
+	tcase_add_test(
+	    tc, knows_that_the_last_commit_was_safe_after_an_orderly_end);
 	tcase_add_test(tc, reads_the_records_under_a_damaged_header);
+	tcase_add_loop_test(tc, tells_a_segment_that_is_missing, 0, 4);
+	tcase_add_loop_test(
+	    tc, tells_a_segment_without_content_and_one_that_was_cut, 0, 4);
+	tcase_add_test(tc, minds_no_file_that_it_does_not_know);
 	tcase_add_test(tc, refuses_a_newer_version_and_changes_nothing);
 	tcase_add_test(tc, takes_no_record_from_inside_a_payload);
 	tcase_add_test(tc, uses_segments_again_when_nothing_in_them_is_needed);

@@ -81,7 +81,7 @@ START_TEST(a_kill_loses_only_what_is_open)
 	struct store_sim *sim = store_sim_new(1);
 
 	put(sim, durable_file(sim, "x", 10), "b", 3);
-	store_sim_kill(sim);
+	store_sim_cut(sim, STORE_SIM_KILL);
 	ck_assert_uint_eq(store_sim_open_files(sim), 0);
 	ck_assert_uint_eq(byte_at(sim, "x", 3), 'b');
 	store_sim_cut(sim, STORE_SIM_LOSE_ALL);
@@ -235,6 +235,24 @@ START_TEST(the_nth_call_fails_once_or_from_then_on)
 }
 END_TEST
 
+START_TEST(a_broken_disk_fails_each_call_for_a_while)
+{
+	struct store_sim *sim = store_sim_new(1);
+	const struct store_io *io = store_sim_io(sim);
+	int file = durable_file(sim, "x", 1);
+	char byte;
+
+	store_sim_break(sim, 1, 3);
+	put(sim, file, "b", 0);
+	ck_assert_int_eq(io->read(io->context, file, &byte, 1, 0), -EIO);
+	ck_assert_int_eq(io->sync(io->context, file), -EIO);
+	ck_assert_int_eq(io->rename(io->context, "x", "y"), -EIO);
+	put(sim, file, "c", 0);
+	ck_assert_uint_eq(byte_at(sim, "x", 0), 'c');
+	store_sim_free(sim);
+}
+END_TEST
+
 /* As fsync(2) on Linux: the next one says that all is well. */
 START_TEST(a_failed_sync_may_lose_what_it_was_to_keep)
 {
@@ -357,6 +375,7 @@ main(void)
 	tcase_add_test(tc, names_are_durable_only_with_their_directory);
 	tcase_add_test(tc, a_rename_is_whole_or_not_at_all);
 	tcase_add_test(tc, the_nth_call_fails_once_or_from_then_on);
+	tcase_add_test(tc, a_broken_disk_fails_each_call_for_a_while);
 	tcase_add_test(tc, a_failed_sync_may_lose_what_it_was_to_keep);
 	tcase_add_test(tc, a_full_disk_takes_only_what_needs_no_room);
 	tcase_add_test(tc, a_cut_in_a_call_ends_all_until_power_is_back);
