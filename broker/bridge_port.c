@@ -89,7 +89,7 @@ open_moved(struct mail *mail, void *owner)
 	    offsetof(struct bridge_port, moved_mail));
 
 	(void)owner;
-	/* As in open_sent(); pairs with the exchange in post_moved(). */
+	/* As in open_sent(); pairs with the exchange in bridge_port_moved(). */
 	atomic_exchange_explicit(
 	    &port->moved_is_posted, false, memory_order_acq_rel);
 	port->spec.moved(port->spec.moved_context);
@@ -357,8 +357,8 @@ bridge_port_advance(struct bridge_port *port, unsigned bridge)
 	pool_put(&port->items, item);
 }
 
-static void
-post_moved(struct bridge_port *port)
+void
+bridge_port_moved(struct bridge_port *port)
 {
 	if (atomic_exchange_explicit(
 		&port->moved_is_posted, true, memory_order_acq_rel))
@@ -385,7 +385,7 @@ bridge_port_publish(struct bridge_port *port)
 		    &way->taken_bytes, way->done_bytes, memory_order_release);
 	}
 	port->unpublished = 0;
-	post_moved(port);
+	bridge_port_moved(port);
 	return true;
 }
 

@@ -76,6 +76,9 @@ void bridge_port_advance(struct bridge_port *port, unsigned bridge);
 /* Everything advanced so far is committed.  Returns true if that was news. */
 bool bridge_port_publish(struct bridge_port *port);
 
+/* Have the worker look again, for another reason. */
+void bridge_port_moved(struct bridge_port *port);
+
 /* Refusals of this bridge since the last call, for its counters. */
 uint64_t bridge_port_refused(struct bridge_port *port, unsigned bridge);
 

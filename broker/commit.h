@@ -83,7 +83,7 @@ struct commit_member {
 	struct mailbox *mailbox;
 	void *context;
 
-	/* sequence 0: it was not written. */
+	/* Borrows the message.  sequence 0: it was not written. */
 	void (*deliver)(void *context, struct message *message,
 	    uint64_t sequence, const struct commit_delivery *delivery);
 
@@ -95,6 +95,8 @@ struct commit_member {
 	    uint64_t sequence, const struct commit_delivery *delivery);
 	void (*loaded_upto)(
 	    void *context, uint64_t cursor, uint64_t upto, int err);
+
+	struct stats_block *counters; /* of its thread; may be NULL */
 };
 
 struct commit_spec {
@@ -130,8 +132,7 @@ struct commit_port *commit_port(struct commit *commit, unsigned member);
 /* Ask the keeper for a checkpoint now (weirctl store compact).  Any thread. */
 void commit_ask_checkpoint(struct commit *commit);
 
-/* ---- a member's own thread -------------------------------------------------
- */
+/* ---- a member's own thread --------------------------------------------- */
 
 /* May a message of this weight be sent?  No side effect but counters. */
 enum commit_answer commit_offer(struct commit_port *port, size_t weight);
@@ -172,8 +173,11 @@ uint64_t commit_send_cursor(
     struct commit_port *port, enum store_kind kind, uint64_t cursor);
 
 /*
- * A delivery is over.  Gathered, and sent by commit_flush(); kept and tried
- * again without memory.
+ * A delivery is over.  Gathered, sent by commit_flush(), and written with
+ * what comes next; on its own after some ms, with a sync within a second.
+ * Kept and tried again if it cannot be written.  Some are forgotten, and
+ * counted, if there is no memory for long: then they may come again after a
+ * restart.
  */
 void commit_done(struct commit_port *port, const struct store_done *done);
 
@@ -186,6 +190,9 @@ uint64_t commit_last_ticket(const struct commit_port *port);
 /*
  * Read the messages of a cursor from `from` on; loaded() for each, then
  * loaded_upto(), by mail.  One read for a cursor at a time.  -ENOMEM.
+ *
+ * loaded() borrows the message.  loaded_upto() says 0, or why nothing could
+ * be read: -ENOMEM, -errno of the disk, -ECANCELED in commit_stop().
  */
 int commit_read(struct commit_port *port, uint64_t cursor, uint64_t from,
     size_t max_messages, size_t max_bytes);

@@ -86,11 +86,10 @@ held_add(const struct held *held, struct held_clients *clients)
 }
 
 void
-held_write(
-    const struct held_clients *clients, unsigned bridge, struct board *board)
+held_write(const struct held_clients *clients, unsigned bridge,
+    struct board_text *text)
 {
 	char names[LINE_SIZE] = "";
-	struct board_text text;
 	uint32_t named = 0;
 
 	for (unsigned i = 0; i < clients->named; i++) {
@@ -101,9 +100,7 @@ held_write(
 	}
 	if (named < clients->count[bridge])
 		strcat(names, named == 0 ? "+" : ",+");
-	board_text_init(&text);
 	if (clients->count[bridge] != 0)
-		board_text_line(&text, "publishers %u %s",
+		board_text_line(text, "publishers %u %s",
 		    (unsigned)clients->count[bridge], names);
-	board_text_post(&text, board);
 }

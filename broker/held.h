@@ -56,8 +56,8 @@ void held_note(struct worker *worker);
 /* The links thread: what `held` says, to be added to what is there. */
 void held_add(const struct held *held, struct held_clients *clients);
 
-/* As a board's text, for one bridge. */
-void held_write(
-    const struct held_clients *clients, unsigned bridge, struct board *board);
+/* As lines of a board's text, for one bridge. */
+void held_write(const struct held_clients *clients, unsigned bridge,
+    struct board_text *text);
 
 #endif

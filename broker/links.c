@@ -9,7 +9,9 @@
 #include "broker/bridge_port_links.h"
 #include "broker/links_control.h"
 #include "broker/links_credit.h"
+#include "broker/links_drain.h"
 #include "broker/links_egress.h"
+#include "broker/links_feed.h"
 #include "broker/links_ingress.h"
 #include "broker/links_memory.h"
 #include "broker/links_private.h"
@@ -54,6 +56,7 @@ settle(struct links *links)
 			continue;
 		if (links_output_commit(&endpoint->output, now_ns))
 			endpoint->is_touched = true;
+		links_feed_committed(endpoint);
 	}
 	/* Before who is told of its commit can come with the next one. */
 	links_egress_note_full(links);
@@ -119,6 +122,8 @@ run_round(struct links *links)
 {
 	bool moved = flush_answers(links);
 
+	moved |= links_pending_round(links);
+	moved |= links_feed_round(links);
 	links->turns++;
 	if ((links->turns & 1) != 0) {
 		moved |= links_egress_round(links);
@@ -176,6 +181,7 @@ sleep_or_go_on(struct links *links)
 	links->is_armed = true;
 	ring_fence();
 	if (links_ingress_can_move(links) || links_egress_can_move(links) ||
+	    links_pending_can_move(links) || links_feed_can_move(links) ||
 	    answers_can_move(links)) {
 		disarm(links);
 		loop_again(links->loop);
@@ -243,6 +249,7 @@ run_turn(void *arg)
 		moved_any |= moved;
 	}
 	count_wakes(links, moved_any);
+	links_journal_flush(links);
 	if (moved)
 		loop_again(links->loop);
 	else {
@@ -301,6 +308,7 @@ beat(void *arg)
 	}
 	give_up_waiting(links);
 	links_ingress_retry_memory(links);
+	links_feed_beat(links);
 	links_egress_beat(links);
 	links_tend_later(links);
 	loop_timer_start(&links->beat, BEAT_NS);
@@ -425,6 +433,7 @@ links_new(struct broker *broker)
 	links->broker = broker;
 	links->loop = broker->loop;
 	links->filters_version = 1;
+	links_journal_init(links);
 	err = allocate(links);
 	if (err != 0)
 		goto fail;
@@ -489,6 +498,7 @@ links_start(struct links *links)
 		loop_fd_stop(&links->mail_watch);
 		return err;
 	}
+	links_journal_start(links);
 	links->hook = (struct loop_hook){ .run = run_turn, .arg = links };
 	loop_add_hook(links->loop, &links->hook);
 	loop_timer_init(&links->beat, links->loop, beat, links);
@@ -498,62 +508,6 @@ links_start(struct links *links)
 	links->is_started = true;
 	loop_again(links->loop);
 	return 0;
-}
-
-/* Records that an attached bridge has still to take. */
-static uint64_t
-undelivered(const struct links_endpoint *endpoint)
-{
-	if (endpoint->role != RING_ROLE_BRIDGE)
-		return 0;
-	return ring_producer_used_bytes(endpoint->output.producer);
-}
-
-bool
-links_drain(struct links *links)
-{
-	struct links_endpoint *endpoint;
-
-	links->is_draining = true;
-	loop_again(links->loop);
-	LINKS_EACH_ENDPOINT(links, endpoint)
-	{
-		if (endpoint->state == LINKS_ATTACHED &&
-		    undelivered(endpoint) != 0)
-			return false;
-	}
-	return links_egress_is_empty(links) && links_ingress_is_empty(links);
-}
-
-/*
- * Without a journal a ring dies with the broker, unless its memory is kept.  A
- * supervisor keeps it over a restart and not over a stop, and does not tell
- * which of the two this is.
- */
-static void
-say_what_is_left(struct links *links)
-{
-	const bool is_kept = fdstore_is_available();
-	struct links_endpoint *endpoint;
-	uint64_t bytes;
-
-	LINKS_EACH_ENDPOINT(links, endpoint)
-	{
-		bytes = undelivered(endpoint);
-		if (bytes != 0 && is_kept)
-			log_warning("ring_left",
-			    "bridge=%s bytes=%llu reason=\"its bridge has not "
-			    "taken them: a restart goes on with them, after a "
-			    "stop they are lost\"",
-			    log_quote(endpoint->identity.name),
-			    (unsigned long long)bytes);
-		else if (bytes != 0)
-			log_warning("ring_abandoned",
-			    "bridge=%s bytes=%llu reason=\"the broker ends "
-			    "before its bridge took them\"",
-			    log_quote(endpoint->identity.name),
-			    (unsigned long long)bytes);
-	}
 }
 
 static void
@@ -567,7 +521,7 @@ stop(struct links *links)
 	loop_remove_hook(links->loop, &links->hook);
 	loop_fd_stop(&links->mail_watch);
 	links->is_started = false;
-	say_what_is_left(links);
+	links_say_what_is_left(links);
 }
 
 void
@@ -581,6 +535,7 @@ links_free(struct links *links)
 		links_endpoint_free(links->endpoints[i]);
 	for (unsigned i = 0; i < links->port_count && links->ports != NULL; i++)
 		bridge_port_free(links->ports[i]);
+	links_journal_fini(links);
 	free(links->ports);
 	free(links->scratch);
 	free(links);

@@ -2,6 +2,7 @@
 
 #include "broker/links_credit.h"
 
+#include "broker/backlog.h"
 #include "broker/links_private.h"
 
 bool
@@ -14,11 +15,31 @@ links_credit_release(struct links_endpoint *endpoint)
 	{
 		/* Also when only padding was stepped over. */
 		moved |= ring_release(lane->consumer,
-		    ring_consumer_cursor(lane->consumer), &lane->outcome,
-		    endpoint->links->now_ns);
+		    lane->pending.count == 0
+			? ring_consumer_cursor(lane->consumer)
+			: lane->done_word,
+		    &lane->outcome, endpoint->links->now_ns);
 		lane->outcome = (struct ring_outcome){ 0 };
 	}
 	return moved;
+}
+
+static uint64_t
+free_bytes(
+    const struct links *links, const struct links_lane *lane, unsigned bridge)
+{
+	const struct backlogs *backlogs = links->broker->backlogs;
+	const struct links_endpoint *endpoint = links->endpoints[bridge + 1];
+	uint64_t used, limit;
+
+	if (links->journal.port == NULL)
+		return endpoint->output.producer == NULL
+		    ? 0
+		    : ring_producer_free_bytes(
+			  endpoint->output.producer, lane->largest);
+	used = backlog_bytes(backlogs, bridge);
+	limit = backlog_limit(backlogs, bridge);
+	return used < limit ? limit - used : 0;
 }
 
 /* What the destinations of a lane have free. */
@@ -26,7 +47,6 @@ static uint64_t
 budget(struct links *links, const struct links_lane *lane)
 {
 	uint64_t least = ring_consumer_capacity(lane->consumer), margin, room;
-	struct ring_producer *producer;
 
 	if (links->is_draining)
 		return 0;
@@ -34,12 +54,7 @@ budget(struct links *links, const struct links_lane *lane)
 	if (lane->set == 0 || lane->geometry.name[0] == '*')
 		return least;
 	for (uint64_t left = lane->set; left != 0; left &= left - 1) {
-		producer =
-		    links_bridge_output(links, (unsigned)__builtin_ctzll(left))
-			->producer;
-		room = producer == NULL
-		    ? 0
-		    : ring_producer_free_bytes(producer, lane->largest);
+		room = free_bytes(links, lane, (unsigned)__builtin_ctzll(left));
 		if (room < least)
 			least = room;
 	}

@@ -4,16 +4,14 @@
 
 #include <string.h>
 
+#include "broker/backlog.h"
 #include "broker/bridge_port_links.h"
-#include "broker/held.h"
+#include "broker/links_feed.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-
-/* An episode is logged when it lasts this long. */
-#define EPISODE_NS CLOCK_SECOND_NS
 
 #define EACH_BRIDGE(bridge, set)                                               \
 	for (uint64_t set_left_ = (set); set_left_ != 0 &&                     \
@@ -92,6 +90,24 @@ count_dropped(struct links *links, struct links_output *output)
 		ring_producer_count_dropped(output->producer);
 }
 
+void
+links_egress_drop(struct links *links, unsigned bridge)
+{
+	count_dropped(links, links_bridge_output(links, bridge));
+}
+
+/* Ask early: it takes effect when the consumer has run. */
+void
+links_egress_ask_to_drop(struct links *links, unsigned bridge)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+
+	if (output->producer != NULL &&
+	    ring_producer_drop_oldest(
+		output->producer, capacity_of(output) / 4))
+		output->drop_requests++;
+}
+
 bool
 links_egress_make_room(struct links *links, unsigned bridge, size_t length)
 {
@@ -101,12 +117,8 @@ links_egress_make_room(struct links *links, unsigned bridge, size_t length)
 		count_too_large(links, bridge, length);
 		return false;
 	}
-	/* Ask early: it takes effect when the consumer has run. */
-	if (policy_of(links, bridge) == CONF_OVERFLOW_DROP_OLDEST &&
-	    output->producer != NULL &&
-	    ring_producer_drop_oldest(
-		output->producer, capacity_of(output) / 4))
-		output->drop_requests++;
+	if (policy_of(links, bridge) == CONF_OVERFLOW_DROP_OLDEST)
+		links_egress_ask_to_drop(links, bridge);
 	if (links_output_has_room(output, length, NULL))
 		return true;
 	links_output_lacks(output, links->now_ns, NULL);
@@ -159,12 +171,19 @@ record_of(const struct message *message)
 	return record;
 }
 
-static size_t
-body_size(const struct bridge_port_item *item)
+size_t
+links_egress_body_size(const struct message *message)
 {
-	const struct record_message body = record_of(item->message);
+	const struct record_message body = record_of(message);
 
 	return record_message_size(&body);
+}
+
+size_t
+links_egress_weight(size_t body_size)
+{
+	return body_size - sizeof(struct record_message_header) +
+	    MESSAGE_LEAST_WEIGHT;
 }
 
 /* When its worker had it, which is the first that is known of it. */
@@ -177,29 +196,48 @@ begin_trace(struct ring_trace *trace, struct ring_record *record)
 	ring_trace_note(trace, &id, RING_TRACE_READ, record->time_ns);
 }
 
+void
+links_egress_put(struct links *links, unsigned bridge,
+    const struct message *message, const struct ring_record *record)
+{
+	struct links_output *output = links_bridge_output(links, bridge);
+	struct ring_trace *trace = links_bridge_trace(links, bridge);
+	const struct record_message body = record_of(message);
+	struct ring_record sampled = *record;
+
+	record_message_write(
+	    &body, links_output_claim(output, record_message_size(&body)));
+	if (record->source_link == MESSAGE_FROM_MQTT &&
+	    ring_trace_is_due(trace))
+		begin_trace(trace, &sampled);
+	links_output_put(output, &sampled);
+	ring_trace_note_record(trace, &sampled, RING_TRACE_ROUTED);
+}
+
 static void
 put_item(struct links *links, const struct bridge_port_item *item,
     unsigned port, unsigned bridge)
 {
-	struct links_output *output = links_bridge_output(links, bridge);
-	struct ring_trace *trace = links_bridge_trace(links, bridge);
-	const struct message *message = item->message;
-	const struct record_message body = record_of(message);
-	struct ring_record record = {
+	const struct ring_record record = {
 		.kind = RECORD_MESSAGE,
 		.source_link = MESSAGE_FROM_MQTT,
 		.source_lane = (uint16_t)port,
 		.source_sequence = item->ticket,
-		.identity = message->identity,
-		.time_ns = message->created_ns,
+		.identity = item->message->identity,
+		.time_ns = item->message->created_ns,
 	};
 
-	record_message_write(
-	    &body, links_output_claim(output, record_message_size(&body)));
-	if (ring_trace_is_due(trace))
-		begin_trace(trace, &record);
-	links_output_put(output, &record);
-	ring_trace_note_record(trace, &record, RING_TRACE_ROUTED);
+	links_egress_put(links, bridge, item->message, &record);
+}
+
+/* QoS 0 does not overtake what waits in the journal, nor wait itself. */
+static bool
+drops_behind_feed(struct links *links, unsigned bridge)
+{
+	if (!links_feed_is_behind(links->endpoints[bridge + 1]))
+		return false;
+	links_egress_drop(links, bridge);
+	return true;
 }
 
 /*
@@ -212,8 +250,10 @@ take_item(struct links *links, unsigned port, unsigned bridge,
 {
 	struct links_output *output = links_bridge_output(links, bridge);
 	const void *who = links->ports[port];
-	size_t length = body_size(item);
+	size_t length = links_egress_body_size(item->message);
 
+	if (drops_behind_feed(links, bridge))
+		return true;
 	if (drops(policy_of(links, bridge))) {
 		if (links_egress_make_room(links, bridge, length))
 			put_item(links, item, port, bridge);
@@ -306,6 +346,10 @@ is_short(struct links *links, unsigned bridge)
 	struct links_output *output = links_bridge_output(links, bridge);
 	const uint64_t largest = capacity_of(output) / 4;
 
+	/* The backlog is in front of the ring. */
+	if (links->endpoints[bridge + 1]->feed != NULL)
+		return (backlog_full(links->broker->backlogs) >> bridge & 1) !=
+		    0;
 	return policy_of(links, bridge) == CONF_OVERFLOW_REJECT &&
 	    output->producer != NULL &&
 	    ring_producer_free_bytes(output->producer, largest) < largest;
@@ -317,6 +361,8 @@ has_recovered(struct links *links, unsigned bridge)
 {
 	struct links_output *output = links_bridge_output(links, bridge);
 
+	if (links->endpoints[bridge + 1]->feed != NULL)
+		return !is_short(links, bridge);
 	return output->waiter == NULL && output->producer != NULL &&
 	    !is_short(links, bridge) &&
 	    ring_producer_free_bytes(output->producer, 0) >=
@@ -375,8 +421,9 @@ port_can_move(struct links *links, struct bridge_port *port)
 	{
 		item = bridge_port_head(port, bridge);
 		if (drops(policy_of(links, bridge)) ||
+		    links_feed_is_behind(links->endpoints[bridge + 1]) ||
 		    links_output_has_room(links_bridge_output(links, bridge),
-			body_size(item), port))
+			links_egress_body_size(item->message), port))
 			return true;
 	}
 	return false;
@@ -401,131 +448,4 @@ links_egress_can_move(struct links *links)
 			return true;
 	}
 	return false;
-}
-
-/* ---- once a second ------------------------------------------------------- */
-
-static void
-fold_refusals(struct links *links, unsigned bridge)
-{
-	struct links_output *output = links_bridge_output(links, bridge);
-	uint64_t refused = 0;
-
-	for (unsigned i = 0; i < links->port_count; i++) {
-		if (links->ports[i] != NULL)
-			refused += bridge_port_refused(links->ports[i], bridge);
-	}
-	output->refused += refused;
-	links_count(links, COUNT_bridge_refused, refused);
-	for (; refused > 0 && output->producer != NULL; refused--)
-		ring_producer_count_refused(output->producer);
-}
-
-static const char *
-policy_name(enum conf_overflow policy)
-{
-	switch (policy) {
-	case CONF_OVERFLOW_REJECT:
-		return "reject";
-	case CONF_OVERFLOW_DROP_OLDEST:
-		return "drop_oldest";
-	case CONF_OVERFLOW_DROP_NEWEST:
-		return "drop_newest";
-	case CONF_OVERFLOW_STALL:
-	default:
-		return "stall";
-	}
-}
-
-/* Before the ring, and out of it. */
-static uint64_t
-dropped_of(const struct links *links, unsigned bridge)
-{
-	const struct links_endpoint *endpoint = links->endpoints[bridge + 1];
-
-	return endpoint->output.dropped + endpoint->output.former.dropped +
-	    links_endpoint_outcome(endpoint).dropped;
-}
-
-static void
-begin_episode(struct links *links, unsigned bridge)
-{
-	struct links_output *output = links_bridge_output(links, bridge);
-	const char *name = bridge_table_name(links->broker->bridges, bridge);
-
-	output->episode_ns = output->lacking_since_ns != 0
-	    ? output->lacking_since_ns
-	    : links->now_ns;
-	output->episode_dropped = dropped_of(links, bridge);
-	output->episode_refused = output->refused;
-	log_warning("bridge_stalled",
-	    "bridge=%s overflow=%s capacity=%llu attached=%s "
-	    "hint=\"weirctl why %s\"",
-	    log_quote(name), policy_name(policy_of(links, bridge)),
-	    (unsigned long long)capacity_of(output),
-	    links->endpoints[bridge + 1]->state == LINKS_ATTACHED ? "yes"
-								  : "no",
-	    name);
-}
-
-static void
-end_episode(struct links *links, unsigned bridge)
-{
-	struct links_output *output = links_bridge_output(links, bridge);
-
-	log_info("bridge_resumed",
-	    "bridge=%s duration_ms=%llu dropped=%llu refused=%llu",
-	    log_quote(bridge_table_name(links->broker->bridges, bridge)),
-	    (unsigned long long)((links->now_ns - output->episode_ns) /
-		CLOCK_MS_NS),
-	    (unsigned long long)(dropped_of(links, bridge) -
-		output->episode_dropped),
-	    (unsigned long long)(output->refused - output->episode_refused));
-	output->episode_ns = 0;
-}
-
-/* The broker's side of each bridge's link says whom the workers hold. */
-static void
-tell_held(struct links *links)
-{
-	const struct broker *broker = links->broker;
-	struct held_clients clients = { .named = 0 };
-	struct links_endpoint *endpoint;
-
-	for (unsigned i = 0; i < broker->worker_count; i++)
-		held_add(&broker->workers[i]->held, &clients);
-	for (unsigned bridge = 0; bridge + 1 < links->endpoint_count;
-	     bridge++) {
-		endpoint = links->endpoints[bridge + 1];
-		if (endpoint->link != NULL)
-			held_write(
-			    &clients, bridge, ring_link_board(endpoint->link));
-	}
-}
-
-void
-links_egress_beat(struct links *links)
-{
-	struct links_output *output;
-	bool is_lacking, lost;
-	uint64_t losses;
-
-	for (unsigned bridge = 0; bridge + 1 < links->endpoint_count;
-	     bridge++) {
-		output = links_bridge_output(links, bridge);
-		fold_refusals(links, bridge);
-		losses =
-		    output->dropped + output->refused + output->drop_requests;
-		lost = losses != output->seen_losses;
-		output->seen_losses = losses;
-		is_lacking = output->lacking_since_ns != 0 &&
-		    links->now_ns - output->lacking_since_ns >= EPISODE_NS;
-
-		if (output->episode_ns == 0 && (is_lacking || lost))
-			begin_episode(links, bridge);
-		else if (output->episode_ns != 0 && !lost &&
-		    output->lacking_since_ns == 0)
-			end_episode(links, bridge);
-	}
-	tell_held(links);
 }

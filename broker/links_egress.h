@@ -13,6 +13,9 @@
  *			does not, the newest is dropped
  *	drops newest	the message is dropped
  *
+ * With a journal only QoS 0 comes by the ports, and the policies are those of
+ * the bridge's backlog (backlog.h): its ring is then no more than a window.
+ *
  * Every loss is counted where it happens.  The log says when an episode of
  * want of room begins (after a second) and sums it up at its end.
  */
@@ -25,6 +28,8 @@
 #include <stdint.h>
 
 struct links;
+struct message;
+struct ring_record;
 
 /* One bounded turn for each (port, bridge).  True if anything moved. */
 bool links_egress_round(struct links *links);
@@ -54,6 +59,23 @@ uint64_t links_egress_fitting(
 /* For a bridge that drops: true if there is room; else it is counted. */
 bool links_egress_make_room(
     struct links *links, unsigned bridge, size_t length);
+
+/* One that the bridge does not get, by its policy: counted. */
+void links_egress_drop(struct links *links, unsigned bridge);
+
+/* overflow = "drop_oldest": have the bridge skip what is oldest in its ring. */
+void links_egress_ask_to_drop(struct links *links, unsigned bridge);
+
+/* Bytes of a message in a ring, and what such a record weighs elsewhere. */
+size_t links_egress_body_size(const struct message *message);
+size_t links_egress_weight(size_t body_size);
+
+/*
+ * Into the bridge's ring, where there is room.  One that came from an MQTT
+ * client may be sampled here.
+ */
+void links_egress_put(struct links *links, unsigned bridge,
+    const struct message *message, const struct ring_record *record);
 
 /* Count a refusal for each of `bridges`. */
 void links_egress_refused(struct links *links, uint64_t bridges);

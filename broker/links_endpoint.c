@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/links_control.h"
+#include "broker/links_feed.h"
 #include "broker/links_memory.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
@@ -68,6 +69,11 @@ links_endpoint_new(struct links *links, uint32_t id,
 	snprintf(endpoint->identity.run_dir, sizeof(endpoint->identity.run_dir),
 	    "%s", conf->run_dir);
 
+	if (bridge != NULL && links->broker->store != NULL) {
+		err = links_feed_new(endpoint);
+		if (err != 0)
+			goto fail;
+	}
 	if (links_store_take(&links->store, endpoint, &stored) == 0) {
 		endpoint->was_stored = true;
 		err = links_memory_adopt(endpoint, &stored);
@@ -76,12 +82,13 @@ links_endpoint_new(struct links *links, uint32_t id,
 		links_store_forget_former(&links->store, endpoint);
 		err = links_memory_rebuild(endpoint);
 	}
-	if (err != 0) {
-		links_endpoint_free(endpoint);
-		errno = -err;
-		return NULL;
-	}
-	return endpoint;
+	if (err == 0)
+		return endpoint;
+
+fail:
+	links_endpoint_free(endpoint);
+	errno = -err;
+	return NULL;
 }
 
 static void
@@ -100,6 +107,7 @@ links_endpoint_free(struct links_endpoint *endpoint)
 	forget_process(endpoint);
 	links_salvage_free(endpoint);
 	links_memory_release(endpoint);
+	links_feed_free(endpoint);
 	free(endpoint);
 }
 

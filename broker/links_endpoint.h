@@ -24,6 +24,7 @@
 #include <sys/types.h>
 
 #include "broker/links_output.h"
+#include "broker/links_pending.h"
 #include "common/base/token_bucket.h"
 #include "common/conf/conf.h"
 #include "common/msg/record.h"
@@ -32,6 +33,7 @@
 
 struct links;
 struct links_connection;
+struct links_feed;
 struct links_salvage;
 
 enum links_state {
@@ -59,10 +61,16 @@ struct links_lane {
 	bool is_begun; /* a bridge has it already: it is not refused */
 	bool waits_for_memory;
 	uint64_t needs; /* the reliable bridges it goes to */
-	size_t body_length;
+	size_t needed;  /* bytes of a record, or of a backlog */
 
-	/* Consumed in this round, not yet released. */
+	/* Taken, and not settled. */
+	struct links_pending_line pending;
+
+	/* Done with, and not yet released. */
 	struct ring_outcome outcome;
+	uint64_t done_word;      /* position word */
+	uint64_t done_sequence;  /* of the last one; 0: none */
+	uint64_t known_sequence; /* up to here a former life took them */
 };
 
 /* An answer that waits for room. */
@@ -90,7 +98,9 @@ struct links_endpoint {
 	struct bell_fds bells; /* to_broker and to_endpoint_wait */
 
 	struct ring_link *link;
-	const char *fault; /* found in this round: poisoned at its end */
+	uint32_t source;         /* the name of its memory, see sources.h */
+	const char *fault;       /* found in this round: poisoned at its end */
+	struct links_feed *feed; /* of a bridge, with a journal; else NULL */
 	struct links_salvage *salvage; /* of links given up, to go first */
 	struct links_lane lanes[RING_LANES];
 	uint32_t lane_count; /* the greatest number of an open one + 1 */
@@ -135,6 +145,12 @@ void links_endpoint_free(struct links_endpoint *endpoint);
  */
 struct ring_outcome links_endpoint_outcome(
     const struct links_endpoint *endpoint);
+
+/* Records in the lane to it that it has not released. */
+uint64_t links_endpoint_in_ring(const struct links_endpoint *endpoint);
+
+/* Is it connected to its remote, as it says itself? */
+bool links_endpoint_remote_is_up(const struct links_endpoint *endpoint);
 
 /* Lanes from it that are open. */
 unsigned links_endpoint_lanes(const struct links_endpoint *endpoint);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "broker/links_private.h"
+#include "broker/message.h"
+#include "common/base/clock.h"
 #include "common/mqtt/properties.h"
 #include "common/msg/topic.h"
 
@@ -100,4 +102,32 @@ links_incoming_check(struct links_incoming *in)
 	if (in->record.length > in->links->broker->max_packet_size)
 		return MQTT_PACKET_TOO_LARGE;
 	return check_identity(in);
+}
+
+static uint64_t
+expires_ns(const struct links_incoming *in)
+{
+	if (in->message.expiry_s == RECORD_NEVER_EXPIRES)
+		return UINT64_MAX;
+	return in->record.time_ns + in->message.expiry_s * CLOCK_SECOND_NS;
+}
+
+struct message *
+links_incoming_message(const struct links_incoming *in)
+{
+	const struct message_parts parts = {
+		.topic = in->message.topic,
+		.properties = in->message.properties,
+		.payload = in->message.payload,
+		.qos = in->message.qos,
+		.retain = in->message.retain,
+		.link = in->endpoint->source,
+		.lane = in->lane->geometry.lane,
+		.sequence = in->record.sequence,
+		.identity = in->record.identity,
+		.created_ns = in->record.time_ns,
+		.expires_ns = expires_ns(in),
+	};
+
+	return message_new(in->links->pools, &parts);
 }

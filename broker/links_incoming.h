@@ -22,6 +22,7 @@
 struct links;
 struct links_endpoint;
 struct links_lane;
+struct message;
 
 /* A record at the head of a lane, copied and looked at. */
 struct links_incoming {
@@ -35,7 +36,8 @@ struct links_incoming {
 	uint64_t droppable;      /* bridges that may lose it */
 	uint64_t held;           /* bridges that have it already */
 	unsigned receivers;
-	bool may_queue; /* nothing of this lane was taken in this turn */
+	uint64_t ticket; /* to be waited for; 0: nothing */
+	bool may_queue;  /* nothing of this lane was taken in this turn */
 };
 
 /*
@@ -44,5 +46,8 @@ struct links_incoming {
  * an identity that may not publish.
  */
 enum mqtt_reason links_incoming_check(struct links_incoming *in);
+
+/* What came, as a message.  NULL: no memory. */
+struct message *links_incoming_message(const struct links_incoming *in);
 
 #endif

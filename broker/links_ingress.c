@@ -8,6 +8,7 @@
 #include "broker/links_credit.h"
 #include "broker/links_egress.h"
 #include "broker/links_incoming.h"
+#include "broker/links_pending.h"
 #include "broker/links_private.h"
 #include "broker/route.h"
 #include "common/base/bug.h"
@@ -83,6 +84,29 @@ may_be_refused(const struct links_incoming *in)
 	return in->held == 0 || !wants_receipts(in->endpoint);
 }
 
+bool
+links_ingress_may_refuse(const struct links_incoming *in)
+{
+	return in->held == 0 && wants_receipts(in->endpoint);
+}
+
+void
+links_ingress_wait(struct links_incoming *in, size_t needed)
+{
+	in->lane->is_known = true;
+	in->lane->is_begun = !may_be_refused(in);
+	in->lane->needs = in->reliable;
+	in->lane->needed = needed;
+}
+
+void
+links_ingress_wait_for_memory(struct links_incoming *in)
+{
+	in->lane->is_known = true;
+	in->lane->waits_for_memory = true;
+	in->lane->needs = 0;
+}
+
 /* Leave the record where it is; the lane waits for these. */
 static void
 wait_for_room(struct links_incoming *in, uint64_t lacking)
@@ -100,10 +124,7 @@ wait_for_room(struct links_incoming *in, uint64_t lacking)
 		links_output_lacks(links_bridge_output(links,
 				       (unsigned)__builtin_ctzll(lacking)),
 		    links->now_ns, who);
-	in->lane->is_known = true;
-	in->lane->is_begun = !may_be_refused(in);
-	in->lane->needs = in->reliable;
-	in->lane->body_length = in->record.length;
+	links_ingress_wait(in, in->record.length);
 }
 
 /* Its source is where it lies, whatever it says itself. */
@@ -166,43 +187,13 @@ put_to_bridges(struct links_incoming *in)
 	    in->reliable | in->droppable | in->held);
 }
 
-static uint64_t
-expires_ns(const struct links_incoming *in)
-{
-	if (in->message.expiry_s == RECORD_NEVER_EXPIRES)
-		return UINT64_MAX;
-	return in->record.time_ns + in->message.expiry_s * CLOCK_SECOND_NS;
-}
-
-/* NULL: no memory. */
-static struct message *
-make_message(const struct links_incoming *in)
-{
-	const struct message_parts parts = {
-		.topic = in->message.topic,
-		.properties = in->message.properties,
-		.payload = in->message.payload,
-		.qos = in->message.qos,
-		.retain = in->message.retain,
-		.link = in->endpoint->id,
-		.lane = in->lane->geometry.lane,
-		.sequence = in->record.sequence,
-		.identity = in->record.identity,
-		.created_ns = in->record.time_ns,
-		.expires_ns = expires_ns(in),
-	};
-
-	return message_new(in->links->pools, &parts);
-}
-
 static bool
 deliver(struct links_incoming *in)
 {
-	struct message *message = make_message(in);
+	struct message *message = links_incoming_message(in);
 
 	if (message == NULL) {
-		in->lane->is_known = true;
-		in->lane->waits_for_memory = true;
+		links_ingress_wait_for_memory(in);
 		return false;
 	}
 	trace_taken(in);
@@ -217,47 +208,42 @@ deliver(struct links_incoming *in)
 	return true;
 }
 
+/* Taken: what is left is to wait for the journal, if there is one. */
 static void
-put_receipt(const struct links_incoming *in)
+pass_on(struct links_incoming *in, bool wants_receipt)
 {
-	const struct record_answer receipt = {
-		.code = (uint8_t)in->reason,
-		.receivers = in->receivers,
-	};
-	const struct ring_record record = {
-		.kind = RECORD_RECEIPT,
-		.correlation = in->record.correlation,
-		.source_link = in->endpoint->id,
-		.source_lane = (uint16_t)in->lane->geometry.lane,
-		.source_sequence = in->record.sequence,
-		.time_ns = in->links->now_ns,
-		.flags = in->record.flags & RING_TRACED,
-	};
-	struct links_output *output = &in->endpoint->output;
-	void *body;
+	struct links_lane *lane = in->lane;
 
-	if (!wants_receipts(in->endpoint))
-		return;
-	body = links_output_claim(output, sizeof(receipt));
-	memcpy(body, &receipt, sizeof(receipt));
-	links_output_put(output, &record);
+	lane->is_known = false;
+	links_pending_add(in->endpoint, lane,
+	    &(struct links_pending){
+		.ticket = in->ticket,
+		.word = ring_next(lane->consumer),
+		.sequence = in->record.sequence,
+		.correlation = in->record.correlation,
+		.receivers = in->receivers,
+		.reason = (uint8_t)in->reason,
+		.wants_receipt = wants_receipt,
+		.is_traced = (in->record.flags & RING_TRACED) != 0,
+	    });
 }
 
 static void
 finish(struct links_incoming *in)
 {
-	struct links_lane *lane = in->lane;
-
-	if (mqtt_reason_is_error(in->reason)) {
+	if (mqtt_reason_is_error(in->reason))
 		trace_taken(in);
-		links_count(in->links, COUNT_ring_messages_refused, 1);
-		lane->outcome.dead++;
-	} else {
-		lane->outcome.delivered++;
-	}
-	put_receipt(in);
-	lane->is_known = false;
-	ring_next(lane->consumer);
+	pass_on(in, wants_receipts(in->endpoint));
+}
+
+static bool
+place_in_journal(struct links_incoming *in)
+{
+	if (!links_journal_place(in))
+		return false;
+	if (!mqtt_reason_is_error(in->reason))
+		trace_taken(in);
+	return true;
 }
 
 /*
@@ -271,6 +257,8 @@ place(struct links_incoming *in)
 	struct links *links = in->links;
 	uint64_t lacking, rejecting;
 
+	if (links->journal.port != NULL)
+		return place_in_journal(in);
 	lacking =
 	    without_room(links, in->reliable, in->record.length, in->lane);
 	rejecting = may_be_refused(in)
@@ -291,9 +279,22 @@ place(struct links_incoming *in)
 	return deliver(in);
 }
 
+/* A former life had it committed, and could not say so. */
+static void
+take_known(struct links_incoming *in)
+{
+	links_count(in->links, COUNT_ring_messages_known, 1);
+	in->receivers = 1;
+	finish(in);
+}
+
 static bool
 take_message(struct links_incoming *in)
 {
+	if (in->record.sequence <= in->lane->known_sequence) {
+		take_known(in);
+		return true;
+	}
 	in->reason = links_incoming_check(in);
 	if (in->reason == MQTT_SUCCESS) {
 		find_destinations(in);
@@ -319,9 +320,7 @@ take_auth(struct links_incoming *in)
 		return false; /* no room for its answer, later */
 	/* The password does not stay behind. */
 	explicit_bzero(in->links->scratch, in->record.length);
-	in->lane->outcome.delivered++;
-	in->lane->is_known = false;
-	ring_next(in->lane->consumer);
+	pass_on(in, false);
 	return true;
 }
 
@@ -338,7 +337,11 @@ still_waits(struct links *links, struct links_endpoint *endpoint,
 		return false;
 	if (lane->waits_for_memory || !has_receipt_room(endpoint))
 		return true;
-	lacking = without_room(links, lane->needs, lane->body_length, lane);
+	if (links->journal.port != NULL)
+		lacking =
+		    links_journal_lacking(links, lane->needs, lane->needed);
+	else
+		lacking = without_room(links, lane->needs, lane->needed, lane);
 	return lacking != 0 &&
 	    (lane->is_begun ||
 		bridge_table_rejecting(links->broker->bridges, lacking) == 0);
@@ -348,7 +351,8 @@ still_waits(struct links *links, struct links_endpoint *endpoint,
 static void
 get_in_line(struct links *links, struct links_lane *lane)
 {
-	if (lane->needs == 0 || (lane->needs & (lane->needs - 1)) != 0)
+	if (links->journal.port != NULL || lane->needs == 0 ||
+	    (lane->needs & (lane->needs - 1)) != 0)
 		return;
 	links_output_lacks(
 	    links_bridge_output(links, (unsigned)__builtin_ctzll(lane->needs)),
@@ -377,6 +381,10 @@ take(struct links_incoming *in, const void *payload)
 
 	if (in->record.time_ns > links->now_ns)
 		in->record.time_ns = links->now_ns;
+	if (links->journal.port != NULL && !links_pending_has_room(in->lane)) {
+		links_ingress_wait_for_memory(in);
+		return false;
+	}
 	BUG_ON(in->record.length > links->scratch_size);
 	memcpy(links->scratch, payload, in->record.length);
 
@@ -421,6 +429,7 @@ serve_record(struct links_incoming *in, const void *payload, bool is_first)
 		lane->largest = in->record.length;
 	in->reason = MQTT_SUCCESS;
 	in->receivers = 0;
+	in->ticket = 0;
 	return take(in, payload);
 }
 
@@ -594,5 +603,5 @@ links_ingress_is_empty(struct links *links)
 				return false;
 		}
 	}
-	return true;
+	return links_pending_is_empty(links);
 }

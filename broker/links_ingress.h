@@ -8,6 +8,9 @@
  * where it is and the lane waits, while all other lanes go on.  Nothing is
  * reserved.  Lanes are served in deficit round-robin.
  *
+ * With a journal it is taken when the journal and the bridges' backlogs have
+ * room, and answered when it is committed (links_journal.h).
+ *
  *	links_ingress_round()	take and write into outputs, uncommitted
  *	... commit the bridges' outputs, then the receipts ...
  *	links_credit_release()	tails
@@ -18,15 +21,27 @@
 #define WEIR_BROKER_LINKS_INGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct links;
-struct links_endpoint;
+struct links_incoming;
 
 /* One bounded turn for each lane.  Returns true if anything moved. */
 bool links_ingress_round(struct links *links);
 
 /* The recheck before sleep: would a turn move or grant anything? */
 bool links_ingress_can_move(struct links *links);
+
+/*
+ * For those who place a record: it stays at the head of its lane, until its
+ * reliable bridges have `needed` bytes free, or until there may be memory or
+ * room in the journal.
+ */
+void links_ingress_wait(struct links_incoming *in, size_t needed);
+void links_ingress_wait_for_memory(struct links_incoming *in);
+
+/* Is somebody there to be refused, and has no bridge taken it yet? */
+bool links_ingress_may_refuse(const struct links_incoming *in);
 
 /* Memory may be there again: look at lanes that wait for it. */
 void links_ingress_retry_memory(struct links *links);

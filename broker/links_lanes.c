@@ -63,7 +63,8 @@ use_lane(struct links_endpoint *endpoint,
 		return err;
 	lane->fd = fd;
 	lane->set = set;
-	lane->charged = RING_POSITION(ring_consumer_cursor(lane->consumer));
+	lane->done_word = ring_consumer_cursor(lane->consumer);
+	lane->charged = RING_POSITION(lane->done_word);
 	if (geometry->lane >= endpoint->lane_count)
 		endpoint->lane_count = geometry->lane + 1;
 	return (int)geometry->lane;
@@ -260,6 +261,7 @@ adopt_lane(struct links_endpoint *endpoint,
 	    links_lanes_geometry(endpoint, kept->lane, kept->name);
 	const char *reason;
 	uint64_t set = 0;
+	int number;
 
 	if (strcmp(kept->name, SHARED_LANE) == 0)
 		set = shared_set(endpoint);
@@ -268,7 +270,10 @@ adopt_lane(struct links_endpoint *endpoint,
 	if (!links_lanes_same_shape(kept, &wanted) ||
 	    (kept->name[0] != '\0' && set == 0))
 		return -EBADMSG;
-	return use_lane(endpoint, kept, set, fd);
+	number = use_lane(endpoint, kept, set, fd);
+	if (number >= 0)
+		links_journal_know_lane(endpoint, &endpoint->lanes[number]);
+	return number;
 }
 
 int
@@ -300,7 +305,8 @@ why_not_closed(struct links_endpoint *endpoint, uint32_t lane, const char *set)
 	    strcmp(endpoint->lanes[lane].geometry.name, set) != 0)
 		return "it asked to close a lane that is not open";
 	if (ring_consumer_has_record(consumer) ||
-	    ring_consumer_pending_bytes(consumer) != 0)
+	    ring_consumer_pending_bytes(consumer) != 0 ||
+	    endpoint->lanes[lane].pending.count != 0)
 		return "it asked to close a lane that is not empty";
 	if (RING_CLASS(ring_consumer_cursor(consumer)) != 0)
 		return "it asked to close a lane that has grown";
@@ -321,6 +327,7 @@ links_lanes_close(
 	links_output_forget_waiter(endpoint->links, lane);
 	ring_link_remove_consumer(endpoint->link, number);
 	close(lane->fd);
+	links_pending_forget(lane);
 	*lane = (struct links_lane){ .fd = -1 };
 	while (endpoint->lanes[endpoint->lane_count - 1].consumer == NULL)
 		endpoint->lane_count--;

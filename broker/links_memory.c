@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "broker/links_feed.h"
 #include "broker/links_lanes.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
@@ -141,6 +143,7 @@ links_memory_release(struct links_endpoint *endpoint)
 	for (uint32_t i = 0; i < RING_LANES; i++) {
 		if (endpoint->lanes[i].consumer != NULL)
 			close_fd(&endpoint->lanes[i].fd);
+		links_pending_forget(&endpoint->lanes[i]);
 		endpoint->lanes[i] = (struct links_lane){ .fd = -1 };
 	}
 	endpoint->lane_count = 0;
@@ -162,10 +165,24 @@ forget_waiters(struct links_endpoint *endpoint)
 		    endpoint->links, &endpoint->lanes[i]);
 }
 
-/*
- * The slot that the tail stands for counts.  Read with pread(), since it may
- * be a hole.
- */
+/* Read with pread(), since it may be a hole.  False: it cannot be. */
+static bool
+read_consumer(
+    const struct links_endpoint *endpoint, struct ring_lane_consumer *out_lane)
+{
+	return pread(endpoint->peer_fd, out_lane, sizeof(*out_lane),
+		   RING_SIDE_CONSUMERS) == sizeof(*out_lane);
+}
+
+bool
+links_endpoint_remote_is_up(const struct links_endpoint *endpoint)
+{
+	struct ring_lane_consumer lane;
+
+	return read_consumer(endpoint, &lane) && lane.remote_up == 1;
+}
+
+/* The slot that the tail stands for counts. */
 struct ring_outcome
 links_endpoint_outcome(const struct links_endpoint *endpoint)
 {
@@ -173,8 +190,7 @@ links_endpoint_outcome(const struct links_endpoint *endpoint)
 	struct ring_lane_consumer lane;
 	const struct ring_tail_slot *slot;
 
-	if (pread(endpoint->peer_fd, &lane, sizeof(lane),
-		RING_SIDE_CONSUMERS) != sizeof(lane))
+	if (!read_consumer(endpoint, &lane))
 		return outcome;
 	slot = &lane.slot[lane.slot[0].tail == lane.tail ? 0 : 1];
 	if (slot->tail != lane.tail)
@@ -183,6 +199,18 @@ links_endpoint_outcome(const struct links_endpoint *endpoint)
 	outcome.dropped = slot->dropped;
 	outcome.dead = slot->dead;
 	return outcome;
+}
+
+uint64_t
+links_endpoint_in_ring(const struct links_endpoint *endpoint)
+{
+	const struct ring_outcome outcome = links_endpoint_outcome(endpoint);
+	uint64_t over = outcome.delivered + outcome.dropped + outcome.dead;
+	uint64_t put = 0;
+
+	if (endpoint->output.producer != NULL)
+		put = ring_producer_sequence(endpoint->output.producer);
+	return put > over ? put - over : 0;
 }
 
 /* Before the memory goes: the records in it, and what it counted. */
@@ -206,6 +234,28 @@ keep_what_counts(struct links_endpoint *endpoint)
 	output->former.dead += outcome.dead;
 }
 
+/*
+ * Its name for the journal, in the notes of our side: drawn when the memory is
+ * new, or is that of a Weir that had no journal.
+ */
+static int
+name_memory(struct links_endpoint *endpoint)
+{
+	_Atomic uint64_t *name = ring_link_notes(endpoint->link);
+	uint64_t random;
+
+	/* relaxed: our own memory, the life before is dead */
+	endpoint->source =
+	    (uint32_t)atomic_load_explicit(name, memory_order_relaxed);
+	if (endpoint->source != 0)
+		return 0;
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	endpoint->source = sources_name(endpoint->id, random);
+	atomic_store_explicit(name, endpoint->source, memory_order_relaxed);
+	return 0;
+}
+
 /* Map both sides; the descriptors are in the endpoint already. */
 static int
 attach(
@@ -225,7 +275,20 @@ attach(
 	}
 	ring_trace_set_every(ring_link_trace(endpoint->link),
 	    endpoint->links->broker->conf->trace_every);
-	return 0;
+	return name_memory(endpoint);
+}
+
+/*
+ * What output `i` knows of a program's lanes.  They never lead to the program
+ * itself: what its own output has there is the feed's (links_feed.h).
+ */
+static struct ring_forward *
+forward_from(
+    const struct links *links, uint32_t i, const struct links_endpoint *source)
+{
+	if (links->endpoints[i] == NULL || i == source->id)
+		return NULL;
+	return links->endpoints[i]->output.forward;
 }
 
 void
@@ -235,9 +298,7 @@ links_memory_forget_forwarded(struct links_endpoint *endpoint)
 	struct ring_forward *forward;
 
 	for (uint32_t i = 0; i < RING_LINKS; i++) {
-		forward = links->endpoints[i] == NULL
-		    ? NULL
-		    : links->endpoints[i]->output.forward;
+		forward = forward_from(links, i, endpoint);
 		if (forward != NULL)
 			ring_forward_forget(forward, endpoint->id);
 	}
@@ -252,9 +313,7 @@ links_memory_forget_fresh(struct links_endpoint *endpoint)
 	if (endpoint->link == NULL)
 		return;
 	for (uint32_t i = 0; i < RING_LINKS; i++) {
-		forward = links->endpoints[i] == NULL
-		    ? NULL
-		    : links->endpoints[i]->output.forward;
+		forward = forward_from(links, i, endpoint);
 		for (uint32_t lane = 0; forward != NULL && lane < RING_LANES;
 		     lane++) {
 			if (ring_link_is_fresh(endpoint->link, lane))
@@ -359,6 +418,8 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 		goto fail;
 	endpoint->output.accepted +=
 	    ring_producer_sequence(endpoint->output.producer);
+	if (endpoint->feed != NULL)
+		links_salvage_find(endpoint);
 	if (stored->identity.link != endpoint->id ||
 	    strcmp(stored->identity.run_dir, endpoint->identity.run_dir) != 0 ||
 	    !links_lanes_same_shape(&stored->out, &wanted) ||

@@ -4,6 +4,7 @@
  * links_private - what the files of the links thread share; see links.h.
  *
  *	links.c           life, the turn, sleep and wake
+ *	links_drain.c     the end
  *	links_tend.c      rings that have grown
  *	links_control.c   the control socket
  *	links_words.c     what is said there to an endpoint
@@ -13,10 +14,15 @@
  *	links_output.c    the lane to an endpoint
  *	links_ingress.c   records from endpoints
  *	links_incoming.c  one record, checked
+ *	links_pending.c   records that wait for the journal
+ *	links_journal.c   records into the journal, and what comes back
+ *	links_feed.c      a bridge as a cursor in the journal
+ *	links_feed_ring.c ... and where it stands in its ring
  *	links_credit.c    space and credit given back to endpoints
  *	links_salvage.c   records of links that were given up
  *	links_connection.c  one connection to the socket
- *	links_egress.c    messages from workers, overflow, episodes
+ *	links_egress.c    messages from workers, overflow
+ *	links_episodes.c  what is told of it once a second
  *	links_auth.c      credentials from httpd
  *	links_socket.c    where the control socket comes from
  *	links_store.c     memory that outlives the broker
@@ -34,6 +40,7 @@
 #include "broker/counters.h"
 #include "broker/links.h"
 #include "broker/links_endpoint.h"
+#include "broker/links_journal.h"
 #include "common/service/fdstore.h"
 
 struct links_control;
@@ -55,6 +62,8 @@ struct links {
 	/* By link id: 0 is httpd (NULL without), 1.. are the bridges. */
 	struct links_endpoint *endpoints[RING_LINKS];
 	uint32_t endpoint_count; /* the greatest id + 1 */
+
+	struct links_journal journal;
 
 	struct bridge_port **ports; /* one for each worker */
 	unsigned port_count;

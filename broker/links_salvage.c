@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "broker/links_egress.h"
+#include "broker/links_feed.h"
 #include "broker/links_private.h"
 #include "common/base/log.h"
 #include "common/shm/memfd.h"
@@ -22,12 +24,15 @@ struct links_salvage {
 	void *side, *lane;
 	size_t lane_length;
 	uint64_t count;
+	bool has_feed; /* what is the journal's is in the journal */
 	bool is_newer; /* than what the output was adopted with */
 };
 
 static void
 salvage_free(struct links_salvage *salvage)
 {
+	if (salvage == NULL)
+		return;
 	ring_consumer_free(salvage->consumer);
 	if (salvage->lane != NULL)
 		munmap(salvage->lane, salvage->lane_length);
@@ -72,51 +77,131 @@ read_from(struct links_salvage *salvage, const struct links_output *output)
 	return salvage->consumer == NULL ? -errno : 0;
 }
 
+/*
+ * Walk over all that is in the ring, which is our own memory.  Only what came
+ * without the journal is counted here; the rest is in *out_ring.
+ */
 static void
-count(struct links_salvage *salvage, uint64_t last_sequence)
+walk(struct links_endpoint *endpoint, struct links_salvage *salvage,
+    bool notes_heads, struct links_feed_ring *out_ring)
 {
-	struct ring_record record;
+	const uint64_t last = ring_producer_sequence(endpoint->output.producer);
+	struct links_feed_ring ring = { 0 };
+	struct ring_record record = { 0 };
 	const void *payload;
+	uint64_t word;
 
-	if (ring_peek(salvage->consumer, &record, &payload) == 1)
-		salvage->count = last_sequence - record.sequence + 1;
+	while (record.sequence < last &&
+	    ring_peek(salvage->consumer, &record, &payload) == 1) {
+		word = ring_next(salvage->consumer);
+		if (record.correlation == 0 || endpoint->feed == NULL) {
+			salvage->count++;
+			continue;
+		}
+		ring.count++;
+		ring.bytes += links_egress_weight(record.length);
+		if (ring.first == 0)
+			ring.first = record.correlation;
+		if (notes_heads)
+			links_feed_note_head(
+			    endpoint, RING_POSITION(word), record.correlation);
+	}
+	*out_ring = ring;
+}
+
+/* The ring of the endpoint, to be read from its tail.  NULL with errno. */
+static struct links_salvage *
+salvage_new(struct links_endpoint *endpoint)
+{
+	struct links_salvage *salvage;
+	int err;
+
+	salvage =
+	    aligned_alloc(_Alignof(struct links_salvage), sizeof(*salvage));
+	if (salvage == NULL)
+		return NULL;
+	memset(salvage, 0, sizeof(*salvage));
+	salvage->has_feed = endpoint->feed != NULL;
+	err = map(salvage, endpoint);
+	if (err == 0)
+		err = read_from(salvage, &endpoint->output);
+	if (err == 0)
+		return salvage;
+	salvage_free(salvage);
+	errno = -err;
+	return NULL;
+}
+
+/* 0 or -errno; begins at the tail again. */
+static int
+look(struct links_endpoint *endpoint, struct links_salvage *salvage,
+    struct links_feed_ring *out_ring)
+{
+	walk(endpoint, salvage, false, out_ring);
+	ring_consumer_free(salvage->consumer);
+	salvage->consumer = NULL;
+	return read_from(salvage, &endpoint->output);
+}
+
+static void
+keep(struct links_endpoint *endpoint, struct links_salvage *salvage)
+{
+	salvage->next = endpoint->salvage;
+	endpoint->salvage = salvage;
+	log_info("records_kept", "link=%s records=%llu",
+	    log_quote(endpoint->identity.name),
+	    (unsigned long long)salvage->count);
 }
 
 int
 links_salvage_keep(struct links_endpoint *endpoint)
 {
 	struct links_output *output = &endpoint->output;
+	struct links_feed_ring ring = { 0 };
 	struct links_salvage *salvage;
-	int err;
+	int err = 0;
 
 	if (endpoint->role != RING_ROLE_BRIDGE || output->producer == NULL)
 		return 0;
-	ring_commit(output->producer, endpoint->links->now_ns);
-	if (ring_producer_used_bytes(output->producer) == 0)
+	links_output_commit(output, endpoint->links->now_ns);
+	links_feed_committed(endpoint);
+	if (ring_producer_used_bytes(output->producer) == 0) {
+		links_feed_ring_lost(endpoint, &ring);
 		return 0;
-	salvage =
-	    aligned_alloc(_Alignof(struct links_salvage), sizeof(*salvage));
+	}
+	salvage = salvage_new(endpoint);
 	if (salvage == NULL)
-		return -ENOMEM;
-	memset(salvage, 0, sizeof(*salvage));
-	err = map(salvage, endpoint);
-	if (err == 0)
-		err = read_from(salvage, output);
-	if (err != 0) {
+		err = -errno;
+	else
+		err = look(endpoint, salvage, &ring);
+	if (err != 0)
+		ring = links_feed_ring_unknown(endpoint);
+	links_feed_ring_lost(endpoint, &ring);
+	if (err == 0 && salvage->count > 0)
+		keep(endpoint, salvage);
+	else
 		salvage_free(salvage);
-		return err;
-	}
-	count(salvage, ring_producer_sequence(output->producer));
-	if (salvage->count == 0) {
-		salvage_free(salvage);
-		return 0;
-	}
-	salvage->next = endpoint->salvage;
-	endpoint->salvage = salvage;
-	log_info("records_kept", "link=%s records=%llu",
-	    log_quote(endpoint->identity.name),
-	    (unsigned long long)salvage->count);
-	return 0;
+	return endpoint->feed == NULL ? err : 0;
+}
+
+void
+links_salvage_find(struct links_endpoint *endpoint)
+{
+	struct links_salvage *salvage = salvage_new(endpoint);
+	struct links_feed_ring ring = { 0 };
+
+	if (salvage != NULL)
+		walk(endpoint, salvage, true, &ring);
+	links_feed_ring_found(endpoint, &ring);
+	salvage_free(salvage);
+}
+
+/* The feed puts it again. */
+static bool
+is_the_journals(
+    const struct links_salvage *salvage, const struct ring_record *record)
+{
+	return salvage->has_feed && record->correlation != 0;
 }
 
 /* An older ring came back, and has what was handed over once before. */
@@ -153,6 +238,10 @@ move_one(struct links_output *output, struct links_salvage *salvage)
 
 	if (ring_peek(salvage->consumer, &record, &payload) != 1) {
 		salvage->count = 0;
+		return true;
+	}
+	if (is_the_journals(salvage, &record)) {
+		ring_next(salvage->consumer);
 		return true;
 	}
 	if (!is_there_already(output, salvage, &record)) {
@@ -208,6 +297,7 @@ links_salvage_can_move(struct links_endpoint *endpoint)
 	if (salvage == NULL)
 		return false;
 	return ring_peek(salvage->consumer, &record, &payload) != 1 ||
+	    is_the_journals(salvage, &record) ||
 	    is_there_already(&endpoint->output, salvage, &record) ||
 	    links_output_has_room(&endpoint->output, record.length, salvage);
 }

@@ -27,6 +27,12 @@ struct links_salvage;
 int links_salvage_keep(struct links_endpoint *endpoint);
 
 /*
+ * The output is that of a former life: tell its feed what is in it.  (With a
+ * journal; what is the journal's is put again by the feed and not kept here.)
+ */
+void links_salvage_find(struct links_endpoint *endpoint);
+
+/*
  * The output is now older memory that came back: what is kept follows what is
  * in it, but for what it says it has already.
  */

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/backlog.h"
 #include "broker/commit.h"
+#include "broker/links_feed.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
 #include "broker/store/store.h"
@@ -168,19 +170,38 @@ link_object(const struct links_endpoint *endpoint)
 	return object;
 }
 
+/* In the ring, kept of former rings, and in the journal. */
+static uint64_t
+queued(const struct links_endpoint *endpoint)
+{
+	return links_endpoint_in_ring(endpoint) +
+	    links_salvage_count(endpoint) + links_feed_waiting(endpoint);
+}
+
+/* What waits in the journal, of all that is queued. */
+static void
+set_backlog(json_t *object, const struct links_endpoint *endpoint)
+{
+	const struct backlogs *backlogs = endpoint->links->broker->backlogs;
+	const unsigned bridge = (unsigned)endpoint->bridge_number;
+
+	set(object, "backlog", number(backlog_limit(backlogs, bridge)));
+	set(object, "backlog_bytes", number(backlog_bytes(backlogs, bridge)));
+	set(object, "backlog_messages", number(links_feed_waiting(endpoint)));
+	set(object, "backlog_full",
+	    json_boolean(backlog_full(backlogs) >> bridge & 1));
+}
+
 static json_t *
 bridge(const struct links_endpoint *endpoint)
 {
 	const struct links_output *output = &endpoint->output;
 	struct ring_outcome outcome = links_endpoint_outcome(endpoint);
 	json_t *object = link_object(endpoint);
-	uint64_t in_ring = 0, used = 0, settled;
+	uint64_t used = 0;
 
-	if (output->producer != NULL) {
-		in_ring = ring_producer_sequence(output->producer);
+	if (output->producer != NULL)
 		used = ring_producer_used_bytes(output->producer);
-	}
-	settled = outcome.delivered + outcome.dropped + outcome.dead;
 
 	set(object, "url", json_string(endpoint->bridge->url));
 	set(object, "overflow",
@@ -193,15 +214,15 @@ bridge(const struct links_endpoint *endpoint)
 	set(object, "accepted", number(output->accepted));
 	set(object, "delivered",
 	    number(output->former.delivered + outcome.delivered));
-	set(object, "queued",
-	    number((in_ring > settled ? in_ring - settled : 0) +
-		links_salvage_count(endpoint)));
+	set(object, "queued", number(queued(endpoint)));
 	set(object, "dropped",
 	    number(output->former.dropped + outcome.dropped + output->dropped));
 	set(object, "dead", number(output->former.dead + outcome.dead));
 
 	set(object, "refused", number(output->refused));
 	set(object, "too_large", number(output->too_large));
+	if (endpoint->feed != NULL)
+		set_backlog(object, endpoint);
 	return object;
 }
 

@@ -35,7 +35,16 @@ libbroker_a_SOURCES = \
 	%D%/checkpoint.h \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/commit.c \
 	%D%/commit.h \
+	%D%/commit_append.c \
+	%D%/commit_item.c \
+	%D%/commit_keeper.c \
+	%D%/commit_line.c \
+	%D%/commit_news.c \
+	%D%/commit_port.c \
+	%D%/commit_private.h \
+	%D%/commit_reader.c \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \
@@ -60,22 +69,32 @@ libbroker_a_SOURCES = \
 	%D%/links_control.h \
 	%D%/links_credit.c \
 	%D%/links_credit.h \
+	%D%/links_drain.c \
+	%D%/links_drain.h \
 	%D%/links_egress.c \
 	%D%/links_egress.h \
 	%D%/links_endpoint.c \
 	%D%/links_endpoint.h \
+	%D%/links_episodes.c \
+	%D%/links_feed.c \
+	%D%/links_feed.h \
+	%D%/links_feed_ring.c \
 	%D%/links_handback.c \
 	%D%/links_handback.h \
 	%D%/links_incoming.c \
 	%D%/links_incoming.h \
 	%D%/links_ingress.c \
 	%D%/links_ingress.h \
+	%D%/links_journal.c \
+	%D%/links_journal.h \
 	%D%/links_lanes.c \
 	%D%/links_lanes.h \
 	%D%/links_memory.c \
 	%D%/links_memory.h \
 	%D%/links_output.c \
 	%D%/links_output.h \
+	%D%/links_pending.c \
+	%D%/links_pending.h \
 	%D%/links_private.h \
 	%D%/links_salvage.c \
 	%D%/links_salvage.h \
@@ -128,6 +147,8 @@ libbroker_a_SOURCES = \
 	%D%/topic_aliases.c \
 	%D%/will.c \
 	%D%/will.h \
+	%D%/waker.c \
+	%D%/waker.h \
 	%D%/worker.c \
 	%D%/worker.h \
 	%D%/worker_commit.c \

@@ -91,11 +91,14 @@ message_payload(const struct message *message)
 	    message->payload_length);
 }
 
+/* Of an empty one. */
+#define MESSAGE_LEAST_WEIGHT 128u
+
 /* Bytes it is counted with in windows and queues. */
 static inline size_t
 message_weight(const struct message *message)
 {
-	return 128 + (size_t)message->topic_length +
+	return MESSAGE_LEAST_WEIGHT + (size_t)message->topic_length +
 	    message->properties_length + message->payload_length;
 }
 

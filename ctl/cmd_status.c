@@ -11,11 +11,10 @@
 #include "common/base/exit.h"
 #include "common/ring/ring_control.h"
 #include "common/ring/ring_inspect.h"
+#include "ctl/ask.h"
 #include "ctl/ctl.h"
 #include "ctl/processes.h"
 #include "ctl/table.h"
-
-#define ASK_TIMEOUT_MS 2000
 
 struct settings {
 	const char *conf_path;
@@ -37,25 +36,6 @@ const struct options cmd_status_options = {
 	.rows = rows,
 	.count = ARRAY_LENGTH(rows),
 };
-
-/* The broker's answer, or NULL and why in *out_err. */
-static json_t *
-ask_broker(const struct conf *conf, int *out_err)
-{
-	json_error_t error;
-	json_t *answer = NULL;
-	char *text;
-
-	*out_err =
-	    ring_control_ask(conf->run_dir, "status", ASK_TIMEOUT_MS, &text);
-	if (*out_err != 0)
-		return NULL;
-	answer = json_loads(text, 0, &error);
-	free(text);
-	if (answer == NULL)
-		*out_err = -EBADMSG;
-	return answer;
-}
 
 /* The terms of the formula, for both kinds of output. */
 struct term {
@@ -125,25 +105,6 @@ processes_to_json(const struct processes *processes)
 	return array;
 }
 
-static const char *
-why_no_answer(int err)
-{
-	switch (err) {
-	case -ENOENT:
-	case -ECONNREFUSED:
-		return "no broker runs here";
-	case -ETIMEDOUT:
-		return "the broker does not answer: it is stopped or hangs";
-	case -EACCES:
-	case -EPERM:
-		return "not allowed: run as root or as the broker's user";
-	case -EBADMSG:
-		return "the answer makes no sense: another version?";
-	default:
-		return strerror(-err);
-	}
-}
-
 static int64_t
 number(const json_t *object, const char *key)
 {
@@ -166,6 +127,20 @@ print_broker(const json_t *status)
 	    number(status, "worker_count"));
 }
 
+/* "12M/256M", of what is queued; "–" without a journal. */
+static const char *
+backlog_text(const json_t *bridge, char text[64])
+{
+	char used[32], limit[32];
+
+	if (json_object_get(bridge, "backlog") == NULL)
+		return "–";
+	snprintf(text, 64, "%s/%s",
+	    table_bytes((uint64_t)number(bridge, "backlog_bytes"), used),
+	    table_bytes((uint64_t)number(bridge, "backlog"), limit));
+	return text;
+}
+
 static int
 print_bridges(const json_t *bridges)
 {
@@ -175,13 +150,14 @@ print_bridges(const json_t *bridges)
 		{ "ACCEPTED", true },
 		{ "DELIVERED", true },
 		{ "QUEUED", true },
+		{ "BACKLOG", true },
 		{ "DROPPED", true },
 		{ "DEAD", true },
 		{ NULL, false },
 	};
 	static const char *const counted[] = { "accepted", "delivered",
 		"queued", "dropped", "dead" };
-	char text[5][24];
+	char text[5][24], backlog[64];
 	const json_t *bridge;
 	const char *state;
 	struct table *table;
@@ -203,7 +179,7 @@ print_bridges(const json_t *bridges)
 		    (const char *const[]){
 			json_string_value(json_object_get(bridge, "name")),
 			state == NULL ? "–" : state, text[0], text[1], text[2],
-			text[3], text[4] });
+			backlog_text(bridge, backlog), text[3], text[4] });
 		if (err != 0)
 			break;
 	}
@@ -252,7 +228,7 @@ show_json(json_t *status, int why, const struct bound *bound,
 	json_object_set_new(all, "answers", json_boolean(status != NULL));
 	if (status == NULL)
 		json_object_set_new(
-		    all, "reason", json_string(why_no_answer(why)));
+		    all, "reason", json_string(ask_why_not(why)));
 	json_object_set_new(
 	    all, "memory", memory_to_json(bound, processes->resident_bytes));
 	json_object_set_new(all, "processes", processes_to_json(processes));
@@ -297,7 +273,7 @@ show(const struct conf *conf, bool as_json)
 		    strerror(-err));
 		return EXIT_FAILED;
 	}
-	status = ask_broker(conf, &why);
+	status = ask_broker(conf->run_dir, "status", &why);
 	compute_bound(conf, status, &bound);
 	if (as_json) {
 		show_json(status, why, &bound, &processes);
@@ -312,7 +288,7 @@ show(const struct conf *conf, bool as_json)
 		fprintf(stderr,
 		    "weirctl: %s (%s/%s). `weirctl rings` works "
 		    "all the same.\n",
-		    why_no_answer(why), conf->run_dir, RING_CONTROL_SOCKET);
+		    ask_why_not(why), conf->run_dir, RING_CONTROL_SOCKET);
 	json_decref(status);
 	processes_free(&processes);
 	return status != NULL ? EXIT_OK : EXIT_UNAVAILABLE;

@@ -170,13 +170,23 @@ sentence_to_json(const struct why_trouble *trouble, uint64_t now_ns)
 }
 
 static json_t *
+backlog_to_json(const struct why_backlog *backlog)
+{
+	if (backlog->limit == 0)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o}", "messages",
+	    number(backlog->messages), "bytes", number(backlog->bytes), "limit",
+	    number(backlog->limit));
+}
+
+static json_t *
 trouble_to_json(const struct why_trouble *trouble, uint64_t now_ns)
 {
 	const struct ring_party *party = trouble->party;
 	char program[80];
 
 	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o,"
-			 " s:o, s:o, s:o, s:o, s:o}",
+			 " s:o, s:o, s:o, s:o, s:o, s:o}",
 	    "subject", trouble->subject, "kind", why_kind_name(trouble->kind),
 	    "sentence", sentence_to_json(trouble, now_ns), "process",
 	    why_program(party, program), "pid", number(party->pid),
@@ -188,7 +198,8 @@ trouble_to_json(const struct why_trouble *trouble, uint64_t now_ns)
 	    held_to_json(&trouble->publishers), "receipts",
 	    number(trouble->receipts), "grow_failures",
 	    number(trouble->lane == NULL ? 0 : trouble->lane->grow_failures),
-	    "next", advice_to_json(trouble));
+	    "backlog", backlog_to_json(&trouble->backlog), "next",
+	    advice_to_json(trouble));
 }
 
 static int

@@ -3,10 +3,13 @@
 bin_PROGRAMS += ctl/weirctl
 
 ctl_weirctl_SOURCES = \
+	%D%/ask.c \
+	%D%/ask.h \
 	%D%/child_exec.c \
 	%D%/child_exec.h \
 	%D%/client_options.c \
 	%D%/client_options.h \
+	%D%/cmd_doctor.c \
 	%D%/cmd_dump.c \
 	%D%/cmd_pub.c \
 	%D%/cmd_replay.c \
@@ -18,12 +21,17 @@ ctl_weirctl_SOURCES = \
 	%D%/cmd_trace.c \
 	%D%/cmd_why.c \
 	%D%/ctl.h \
+	%D%/doctor.c \
+	%D%/doctor.h \
+	%D%/doctor_look.c \
 	%D%/dump_diagnosis.c \
 	%D%/dump_diagnosis.h \
 	%D%/dump_record.c \
 	%D%/dump_record.h \
 	%D%/escape.c \
 	%D%/escape.h \
+	%D%/journal_backup.c \
+	%D%/journal_backup.h \
 	%D%/journal_json.c \
 	%D%/journal_json.h \
 	%D%/journal_json_read.c \

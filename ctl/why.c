@@ -15,6 +15,9 @@
  */
 #define SLEEPER_NS (2 * CLOCK_SECOND_NS)
 
+/* The journal is given this long: a disk may be busy with others, too. */
+#define JOURNAL_NS CLOCK_SECOND_NS
+
 /* At most so many troubles: one a party, two a lane. */
 #define TROUBLES_OF(views) (2 * (views)->count + (views)->parties + 1)
 
@@ -37,6 +40,7 @@ why_kind_name(enum why_kind kind)
 		[WHY_RECEIPTS] = "receipts",
 		[WHY_LOST_WAKE] = "lost_wake",
 		[WHY_NO_MEMORY] = "no_memory",
+		[WHY_JOURNAL] = "journal",
 		[WHY_UNKNOWN] = "unknown",
 	};
 
@@ -160,9 +164,11 @@ add_waiting(const struct search *search, struct why_trouble *trouble)
 				    why_board_committed(party->board);
 		}
 		if (party->role == RING_ROLE_BROKER && bridge != NULL &&
-		    party->link == it->link)
+		    party->link == it->link) {
 			why_board_publishers(
 			    party->board, &trouble->publishers);
+			why_board_backlog(party->board, &trouble->backlog);
+		}
 	}
 }
 
@@ -375,6 +381,13 @@ is_held_by_receipts(const struct search *search, const struct ring_view *view)
 	return false;
 }
 
+static bool
+waits_for_journal(const struct why_journal *journal, uint64_t now_ns)
+{
+	return journal->records != 0 && now_ns > journal->since_ns &&
+	    now_ns - journal->since_ns >= JOURNAL_NS;
+}
+
 /* A lane into the broker, or the lane of receipts out of it. */
 static void
 look_at_other_lane(const struct search *search, const struct ring_view *view)
@@ -391,7 +404,10 @@ look_at_other_lane(const struct search *search, const struct ring_view *view)
 	    (is_held_further_on(search, view) ||
 		is_held_by_receipts(search, view)))
 		return;
-	if (producer_overslept(view)) {
+	why_board_journal(view->consumer->board, &trouble.journal);
+	if (waits_for_journal(&trouble.journal, search->now_ns)) {
+		trouble.kind = WHY_JOURNAL;
+	} else if (producer_overslept(view)) {
 		trouble.kind = WHY_LOST_WAKE;
 		trouble.party = view->producer;
 	} else if (consumer_overslept(view)) {

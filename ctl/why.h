@@ -33,6 +33,7 @@ enum why_kind {
 	WHY_RECEIPTS,      /* httpd does not take them */
 	WHY_LOST_WAKE,     /* something can move and everybody sleeps */
 	WHY_NO_MEMORY,     /* the lane could not grow */
+	WHY_JOURNAL,       /* the disk does not take what waits for it */
 	WHY_UNKNOWN,       /* nothing moves, and none of the above */
 };
 
@@ -47,6 +48,8 @@ struct why_trouble {
 	struct why_remote remote;       /* of a bridge */
 	struct why_held clients;        /* held by httpd */
 	struct why_held publishers;     /* held by the broker */
+	struct why_backlog backlog;     /* of a bridge, in the journal */
+	struct why_journal journal;     /* what waits for it */
 	uint64_t receipts; /* that httpd waits for, when it is the broker */
 
 	/* What stands still with it; the first may be `lane` itself. */

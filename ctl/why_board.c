@@ -202,3 +202,33 @@ why_board_publishers(const char *board, struct why_held *out_held)
 	why_held_finish(&held);
 	*out_held = held;
 }
+
+void
+why_board_backlog(const char *board, struct why_backlog *out_backlog)
+{
+	struct cursor at = { .next = board };
+	struct why_backlog backlog;
+
+	*out_backlog = (struct why_backlog){ 0 };
+	while (next_line(&at)) {
+		if (strcmp(at.key, "backlog") == 0 &&
+		    sscanf(at.value, "%" SCNu64 " %" SCNu64 " %" SCNu64,
+			&backlog.messages, &backlog.bytes, &backlog.limit) == 3)
+			*out_backlog = backlog;
+	}
+}
+
+void
+why_board_journal(const char *board, struct why_journal *out_journal)
+{
+	struct cursor at = { .next = board };
+	struct why_journal journal;
+
+	*out_journal = (struct why_journal){ 0 };
+	while (next_line(&at)) {
+		if (strcmp(at.key, "journal") == 0 &&
+		    sscanf(at.value, "%" SCNu64 " %" SCNu64, &journal.records,
+			&journal.since_ns) == 2)
+			*out_journal = journal;
+	}
+}

@@ -36,6 +36,20 @@ struct why_held {
 	bool has_more;
 };
 
+/* The broker's side of a bridge's link: what waits in the journal. */
+struct why_backlog {
+	uint64_t messages, bytes, limit; /* limit 0: there is no journal */
+};
+
+/* The broker's side of any link: what waits for the journal. */
+struct why_journal {
+	uint64_t records;
+	uint64_t since_ns; /* nothing was written, CLOCK_MONOTONIC */
+};
+
+void why_board_backlog(const char *board, struct why_backlog *out_backlog);
+void why_board_journal(const char *board, struct why_journal *out_journal);
+
 void why_board_remote(const char *board, struct why_remote *out_remote);
 
 /* httpd's: those held in lanes whose set has `bridge` (NULL: in any). */

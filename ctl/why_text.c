@@ -220,6 +220,19 @@ print_no_memory(const struct why_trouble *trouble, FILE *out)
 	    table_bytes(lane->max_capacity, most));
 }
 
+static void
+print_journal(const struct why_trouble *trouble, uint64_t now_ns, FILE *out)
+{
+	const struct why_journal *journal = &trouble->journal;
+	char time[32];
+
+	fprintf(out,
+	    "the disk has taken nothing for %s; %" PRIu64
+	    " record%s wait%s for the journal",
+	    span(since(journal->since_ns, now_ns), time), journal->records,
+	    plural(journal->records), journal->records == 1 ? "s" : "");
+}
+
 /* ---- what waits -----------------------------------------------------------
  */
 
@@ -240,6 +253,20 @@ print_lanes(const struct why_trouble *trouble, FILE *out)
 	if (trouble->lanes_left_out != 0)
 		fprintf(out, " and more in %zu other lanes",
 		    trouble->lanes_left_out);
+}
+
+static void
+print_backlog(const struct why_backlog *backlog, FILE *out)
+{
+	char bytes[32], limit[32];
+
+	if (backlog->messages == 0)
+		return;
+	fprintf(out, "; %" PRIu64 " message%s (%s of %s) wait%s in the journal",
+	    backlog->messages, plural(backlog->messages),
+	    table_bytes(backlog->bytes, bytes),
+	    table_bytes(backlog->limit, limit),
+	    backlog->messages == 1 ? "s" : "");
 }
 
 static void
@@ -273,7 +300,8 @@ print_waiting(const struct why_trouble *trouble, FILE *out)
 		fprintf(out, "; httpd waits for %" PRIu64 " receipt%s",
 		    trouble->receipts, plural(trouble->receipts));
 	if (trouble->lane_count == 0 && clients->clients == 0 &&
-	    publishers->clients == 0 && trouble->receipts == 0)
+	    publishers->clients == 0 && trouble->receipts == 0 &&
+	    trouble->backlog.messages == 0)
 		fputs("; nothing waits for it yet", out);
 }
 
@@ -320,6 +348,9 @@ print_reason(const struct why_trouble *trouble, uint64_t now_ns, FILE *out)
 	case WHY_NO_MEMORY:
 		print_no_memory(trouble, out);
 		return;
+	case WHY_JOURNAL:
+		print_journal(trouble, now_ns, out);
+		return;
 	case WHY_UNKNOWN:
 		print_unknown(trouble, out);
 		return;
@@ -333,6 +364,7 @@ why_print_sentence(
 	print_subject(trouble, out);
 	print_reason(trouble, now_ns, out);
 	print_lanes(trouble, out);
+	print_backlog(&trouble->backlog, out);
 	if (trouble->kind != WHY_NO_MEMORY)
 		print_waiting(trouble, out);
 }
@@ -444,8 +476,8 @@ advise_remote(
 		    where);
 	set(&advice[1], "weirctl rings --watch", "shows when it moves again");
 	set(&advice[2], "man weir.conf",
-	    "`overflow` and `ring.max_capacity` of bridge %s say what "
-	    "happens to publishers until then",
+	    "`overflow`, `backlog` and `ring.max_capacity` of bridge %s say "
+	    "what happens to publishers until then",
 	    trouble->party->name);
 	return 3;
 }
@@ -486,6 +518,13 @@ why_advise(
 		    "shows what is left; free some, or lower `max_capacity`: "
 		    "the ring tries again by itself");
 		return 1;
+	case WHY_JOURNAL:
+		set(&advice[0], "weirctl doctor",
+		    "measures how fast the disk is; it may be ill, or busy "
+		    "with others");
+		set(&advice[1], "weirctl store stat",
+		    "shows what the journal takes of it");
+		return 2;
 	case WHY_RECEIPTS:
 	case WHY_UNKNOWN:
 		set(&advice[0], "top",

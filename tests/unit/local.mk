@@ -1,8 +1,8 @@
 # tests/unit/ - one program a module; link order is the reverse of the layers.
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
-EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/store_any.h \
-	%D%/store_box.h
+EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/links_journal_box.h \
+	%D%/store_any.h %D%/store_box.h
 
 if HAVE_CHECK
 unit_tests = \
@@ -16,7 +16,11 @@ unit_tests = \
 	test_bridge_table \
 	test_checkpoint_file \
 	test_clock \
+	test_commit \
+	test_commit_failing \
+	test_commit_threads \
 	test_conf \
+	test_doctor \
 	test_drop_episode \
 	test_crc32c \
 	test_dump_diagnosis \
@@ -38,12 +42,14 @@ unit_tests = \
 	test_http_response \
 	test_inflight \
 	test_ingest \
+	test_journal_backup \
 	test_journal_json \
 	test_journal_state \
 	test_journey \
 	test_lane \
 	test_links \
 	test_links_handover \
+	test_links_journal \
 	test_links_lanes \
 	test_links_turns \
 	test_log \
@@ -96,6 +102,7 @@ unit_tests = \
 	test_top_model \
 	test_topic \
 	test_utf8 \
+	test_waker \
 	test_why \
 	test_wire \
 	test_worker_commit
@@ -142,9 +149,27 @@ test_clock_SOURCES  = %D%/test_clock.c
 test_clock_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_clock_LDADD    = libbase.a $(CHECK_LIBS)
 
+test_commit_SOURCES  = %D%/test_commit.c %D%/commit_box.h \
+	%D%/fake_store.h
+test_commit_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_commit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_commit_failing_SOURCES  = %D%/test_commit_failing.c %D%/commit_box.h \
+	%D%/fake_store.h
+test_commit_failing_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_commit_failing_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_commit_threads_SOURCES  = %D%/test_commit_threads.c %D%/fake_store.h
+test_commit_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_commit_threads_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
 test_conf_SOURCES  = %D%/test_conf.c
 test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_conf_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
+
+test_doctor_SOURCES  = %D%/test_doctor.c ctl/doctor.c ctl/table.c
+test_doctor_CPPFLAGS = $(UNIT_CPPFLAGS) $(SMARTCOLS_CFLAGS)
+test_doctor_LDADD    = libbase.a $(SMARTCOLS_LIBS) $(CHECK_LIBS)
 
 test_drop_episode_SOURCES  = %D%/test_drop_episode.c
 test_drop_episode_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -233,6 +258,10 @@ test_ingest_SOURCES  = %D%/test_ingest.c
 test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
+test_journal_backup_SOURCES  = %D%/test_journal_backup.c ctl/journal_backup.c
+test_journal_backup_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_journal_backup_LDADD    = libbase.a $(CHECK_LIBS)
+
 test_journal_json_SOURCES  = %D%/test_journal_json.c \
 	ctl/journal_json.c ctl/journal_json_read.c
 test_journal_json_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
@@ -259,6 +288,10 @@ test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_links_handover_SOURCES  = %D%/test_links_handover.c
 test_links_handover_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_handover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_links_journal_SOURCES  = %D%/test_links_journal.c
+test_links_journal_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_links_journal_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_links_lanes_SOURCES  = %D%/test_links_lanes.c
 test_links_lanes_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -487,6 +520,10 @@ test_topic_LDADD    = libmsg.a libbase.a $(CHECK_LIBS)
 test_utf8_SOURCES  = %D%/test_utf8.c
 test_utf8_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_utf8_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_waker_SOURCES  = %D%/test_waker.c
+test_waker_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_waker_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_why_SOURCES  = %D%/test_why.c ctl/table.c ctl/why.c ctl/why_board.c \
 	ctl/why_text.c

@@ -166,7 +166,7 @@ static inline void
 box_restart(void)
 {
 	store_close(box.store);
-	store_sim_kill(box.sim);
+	store_sim_cut(box.sim, STORE_SIM_KILL);
 	ck_assert_int_eq(box_try_open(false), 0);
 }
 

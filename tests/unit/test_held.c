@@ -19,8 +19,11 @@ text_for(const struct held_clients *clients, unsigned bridge)
 {
 	static char text[BOARD_MAX + 1];
 	struct board board = { 0 };
+	struct board_text lines;
 
-	held_write(clients, bridge, &board);
+	board_text_init(&lines);
+	held_write(clients, bridge, &lines);
+	board_text_post(&lines, &board);
 	text[board_read(&board, text)] = '\0';
 	return text;
 }

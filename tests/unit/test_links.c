@@ -53,6 +53,16 @@ route_local(struct broker *broker, struct worker *worker,
 	return subscribers;
 }
 
+int
+route_collect(struct broker *to, struct worker *from, struct message *message,
+    const struct session *publisher, struct commit_item *item,
+    uint64_t *out_retain_serial)
+{
+	(void)item;
+	*out_retain_serial = 0;
+	return (int)route_local(to, from, message, publisher);
+}
+
 void
 route_flush(struct broker *broker, struct worker *worker)
 {

@@ -252,6 +252,50 @@ START_TEST(a_remote_that_is_away_says_since_when_and_why)
 }
 END_TEST
 
+START_TEST(what_waits_in_the_journal_is_told_with_its_bridge)
+{
+	const struct why_trouble *trouble;
+
+	block(TO_CLOUD, 2);
+	view[TO_CLOUD].remote_up = false;
+	strcpy(party[BROKER_OF_CLOUD].board,
+	    "publishers 1 plc7\nbacklog 300 3072 65536\n");
+	trouble = find("cloud", 1);
+	ck_assert_uint_eq(trouble->backlog.messages, 300);
+	ck_assert_ptr_nonnull(strstr(sentence(trouble),
+	    "; 300 messages (3K of 64K) wait in the journal; the broker "
+	    "holds 1 publisher (plc7) for it"));
+	strcpy(party[BROKER_OF_CLOUD].board, "backlog 0 0 65536\n");
+	trouble = find("cloud", 1);
+	ck_assert_ptr_null(strstr(sentence(trouble), "journal"));
+}
+END_TEST
+
+START_TEST(a_disk_that_hangs_blocks_what_waits_for_it)
+{
+	const struct why_trouble *trouble;
+
+	block(FROM_HTTPD, 2);
+	party[BROKER_OF_HTTPD].is_asleep = true;
+	snprintf(party[BROKER_OF_HTTPD].board,
+	    sizeof(party[BROKER_OF_HTTPD].board), "journal 17 %llu\n",
+	    (unsigned long long)(NOW - 9 * SECOND));
+	trouble = find(NULL, 1);
+	ck_assert_int_eq(trouble->kind, WHY_JOURNAL);
+	ck_assert_str_eq(why_kind_name(trouble->kind), "journal");
+	ck_assert_ptr_nonnull(strstr(sentence(trouble),
+	    "the disk has taken nothing for 9 s; 17 records wait for the "
+	    "journal"));
+	ck_assert_str_eq(command(trouble), "weirctl doctor");
+
+	/* It was busy just now. */
+	snprintf(party[BROKER_OF_HTTPD].board,
+	    sizeof(party[BROKER_OF_HTTPD].board), "journal 17 %llu\n",
+	    (unsigned long long)(NOW - SECOND / 2));
+	ck_assert_int_eq(find(NULL, 1)->kind, WHY_LOST_WAKE);
+}
+END_TEST
+
 START_TEST(a_remote_may_ask_for_a_pause)
 {
 	const struct why_trouble *trouble;
@@ -512,8 +556,9 @@ END_TEST
 
 START_TEST(boards_may_be_garbage)
 {
-	static const char *const boards[] = { "held", "held cloud",
-		"held cloud x y z\n", "publishers\n\n\n", "error\n", "\n",
+	static const char *const boards[] = { "backlog", "backlog 1 2",
+		"journal x 1", "held", "held cloud", "held cloud x y z\n",
+		"publishers\n\n\n", "error\n", "\n",
 		"held cloud 18446744073709551616 -1 ,,,\n", "remote \n" };
 
 	block(TO_CLOUD, 1);
@@ -597,6 +642,8 @@ main(void)
 	tcase_add_test(tc, a_stalled_remote_is_followed_to_its_publishers);
 	tcase_add_test(tc, a_remote_that_does_not_read_stalls_too);
 	tcase_add_test(tc, a_remote_that_is_away_says_since_when_and_why);
+	tcase_add_test(tc, what_waits_in_the_journal_is_told_with_its_bridge);
+	tcase_add_test(tc, a_disk_that_hangs_blocks_what_waits_for_it);
 	tcase_add_test(tc, a_remote_may_ask_for_a_pause);
 	tcase_add_test(tc, dead_stopped_hung_and_absent_bridges_are_told_apart);
 	tcase_add_test(tc, a_bridge_that_ended_is_missed_only_when_needed);
