@@ -135,7 +135,7 @@ may_append(struct store *store, uint64_t bytes, bool makes_room)
 		return -EAGAIN;
 
 	pthread_mutex_lock(&store->lock);
-	available = store_available(store);
+	available = store->available;
 	if (store->active != NULL && !store->is_broken)
 		left = store->active->size - store->active->end;
 	if (store->error != 0 && store->error != -ENOSPC)

@@ -99,7 +99,8 @@ store_checkpoint_begin(
 	pthread_mutex_lock(&store->lock);
 	checkpoint->head = (struct checkpoint_head){
 		.generation = store->checkpoint_generation + 1,
-		.sequence = store_committed(store),
+		.sequence =
+		    atomic_load_explicit(&store->durable, memory_order_relaxed),
 		.tag = store->tag,
 		.next_cursor = store->cursors.next,
 		.wall_ns = store->io->wall_ns(store->io->context),
@@ -187,6 +188,22 @@ put_cursor(struct store_checkpoint *checkpoint, uint64_t number)
 	    STORE_CHECKPOINT_CURSOR, slice_of(checkpoint->scratch, bytes));
 }
 
+/*
+ * What is in this may be newer than all that a power cut leaves of the
+ * journal.  Sequences go on above it: else a floor would swallow new messages.
+ */
+static int
+put_upto(struct store_checkpoint *checkpoint)
+{
+	uint8_t body[CURSOR_FIXED], *at;
+
+	at = store_bytes_put_u8(body, STORE_CHECKPOINT_CURSOR_VERSION);
+	at = store_bytes_put_u64(at, 0);
+	store_bytes_put_u64(at, store_committed(checkpoint->store));
+	return checkpoint_writer_put(checkpoint->writer,
+	    STORE_CHECKPOINT_CURSOR, slice_of(body, sizeof(body)));
+}
+
 static int
 put_cursors(struct store_checkpoint *checkpoint)
 {
@@ -201,7 +218,7 @@ put_cursors(struct store_checkpoint *checkpoint)
 	for (size_t i = 0; err == 0 && i < count; i++)
 		err = put_cursor(checkpoint, numbers[i]);
 	free(numbers);
-	return err;
+	return err == 0 ? put_upto(checkpoint) : err;
 }
 
 /* Returns the generation that is of no use any more; 0: none. */

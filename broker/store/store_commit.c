@@ -54,6 +54,14 @@ give_up_file(struct store *store)
 	pthread_mutex_unlock(&store->lock);
 }
 
+static void
+set_durable(struct store *store, uint64_t sequence)
+{
+	store->end.durable = sequence;
+	/* For checkpoints; it says nothing about other memory: relaxed. */
+	atomic_store_explicit(&store->durable, sequence, memory_order_relaxed);
+}
+
 static int
 sync_active(struct store *store)
 {
@@ -67,7 +75,7 @@ sync_active(struct store *store)
 		return err;
 	}
 	store->is_unsynced = false;
-	store->end.durable = store_committed(store);
+	set_durable(store, store_committed(store));
 	return 0;
 }
 
@@ -128,7 +136,7 @@ publish(struct store *store, struct segment *segment, uint64_t offset)
 	store->end.end = segment->end;
 	store->end.last = batch->last_sequence;
 	if (!store->spec.is_synced || !store->is_unsynced)
-		store->end.durable = batch->last_sequence;
+		set_durable(store, batch->last_sequence);
 	batch->effect_count = 0;
 	batch->used = 0;
 }

@@ -450,6 +450,12 @@ cursors_restore(struct store_cursors *cursors, uint64_t number, uint64_t floor,
 	size_t passed;
 	int err;
 
+	if (floor > cursors->highest)
+		cursors->highest = floor;
+	if (over_count > 0 && over[over_count - 1] > cursors->highest)
+		cursors->highest = over[over_count - 1];
+	if (number == 0)
+		return 0;
 	err = cursors_reserve_open(cursors, number);
 	if (err != 0)
 		return err;

@@ -59,6 +59,7 @@ struct store_cursors {
 	size_t open;   /* of them, not pending */
 	uint64_t next; /* larger than any number seen */
 	uint64_t queued;
+	uint64_t highest; /* sequence that a checkpoint knew of */
 };
 
 /* Accepts a zeroed one. */
@@ -103,7 +104,8 @@ void cursors_done(struct store_cursors *cursors, const struct store_done *done,
 
 /*
  * From a checkpoint, which gives each cursor once.  The over set is copied
- * and must be sorted; what is in it up to the floor is left out.
+ * and must be sorted; what is in it up to the floor is left out.  Number 0 is
+ * no cursor: its floor is what was committed when the checkpoint was ended.
  */
 int cursors_restore(struct store_cursors *cursors, uint64_t number,
     uint64_t floor, const uint64_t *over, size_t over_count);

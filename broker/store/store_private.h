@@ -82,6 +82,7 @@ struct store {
 	uint64_t tag;              /* [const] */
 
 	_Atomic uint64_t committed;
+	_Atomic uint64_t durable; /* of it, what a power cut leaves */
 	_Atomic int state;
 
 	/* [writer] */
@@ -105,6 +106,7 @@ struct store {
 	unsigned spare_serial;
 	uint64_t listed;     /* first sequence of the newest in the manifest */
 	uint64_t free_bytes; /* of the disk, when last asked */
+	uint64_t available;  /* store_available(), when last refreshed */
 
 	/* Of the checkpoints. */
 	uint64_t checkpoint_generation;  /* the highest there ever was */

@@ -523,11 +523,17 @@ scan_all(struct recovery *recovery)
 	last = scan.last;
 	if (store->checkpoint_sequence > last)
 		last = store->checkpoint_sequence;
-	/* Above whatever lies about, or is the name of a file. */
+	/*
+	 * Above whatever lies about, is the name of a file, or is known to a
+	 * checkpoint: that may be newer than what a power cut has left.
+	 */
 	store->next_sequence = (scan.seen > last ? scan.seen : last) + 1;
+	if (store->cursors.highest >= store->next_sequence)
+		store->next_sequence = store->cursors.highest + 1;
 	if (store->end.first >= store->next_sequence)
 		store->next_sequence = store->end.first + 1;
 	atomic_store_explicit(&store->committed, last, memory_order_release);
+	atomic_store_explicit(&store->durable, last, memory_order_relaxed);
 	return result;
 }
 

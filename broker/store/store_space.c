@@ -75,7 +75,7 @@ has_room(const struct store *store)
 
 	if (active != NULL)
 		left = active->size - active->end;
-	return store_available(store) >= (left > STORE_PAGE ? 1 : 2);
+	return store->available >= (left > STORE_PAGE ? 1 : 2);
 }
 
 void
@@ -83,6 +83,7 @@ store_refresh_state(struct store *store)
 {
 	int state = 0;
 
+	store->available = store_available(store);
 	if (store->error != 0)
 		state = store->error == -ENOSPC ? -ENOSPC : -EIO;
 	else if (!has_room(store))

@@ -94,6 +94,7 @@ unit_tests = \
 	test_store_model \
 	test_store_power \
 	test_store_sim \
+	test_store_sync \
 	test_stream \
 	test_sub_format \
 	test_subscription_tree \
@@ -482,6 +483,10 @@ test_store_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_store_checkpoint_SOURCES  = %D%/test_store_checkpoint.c $(STORE_SIM)
 test_store_checkpoint_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_checkpoint_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_sync_SOURCES  = %D%/test_store_sync.c $(STORE_SIM)
+test_store_sync_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_sync_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_record_SOURCES  = %D%/test_store_record.c
 test_store_record_CPPFLAGS = $(UNIT_CPPFLAGS)
