@@ -88,6 +88,7 @@ unit_tests = \
 	test_stats \
 	test_store \
 	test_store_checkpoint \
+	test_store_cursors \
 	test_store_record \
 	test_store_faults \
 	test_store_flip \
@@ -95,6 +96,7 @@ unit_tests = \
 	test_store_power \
 	test_store_sim \
 	test_store_sync \
+	test_store_threads \
 	test_stream \
 	test_sub_format \
 	test_subscription_tree \
@@ -483,6 +485,14 @@ test_store_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_store_checkpoint_SOURCES  = %D%/test_store_checkpoint.c $(STORE_SIM)
 test_store_checkpoint_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_checkpoint_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_cursors_SOURCES  = %D%/test_store_cursors.c $(STORE_SIM)
+test_store_cursors_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_cursors_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_threads_SOURCES  = %D%/test_store_threads.c $(STORE_SIM)
+test_store_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_threads_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_sync_SOURCES  = %D%/test_store_sync.c $(STORE_SIM)
 test_store_sync_CPPFLAGS = $(UNIT_CPPFLAGS)
