@@ -70,7 +70,7 @@ struct links_lane {
 	struct ring_outcome outcome;
 	uint64_t done_word;      /* position word */
 	uint64_t done_sequence;  /* of the last one; 0: none */
-	uint64_t known_sequence; /* up to here a former life took them */
+	uint64_t known_sequence; /* the last one that a former life took */
 };
 
 /* An answer that waits for room. */

@@ -291,7 +291,9 @@ take_known(struct links_incoming *in)
 static bool
 take_message(struct links_incoming *in)
 {
-	if (in->record.sequence <= in->lane->known_sequence) {
+	if (in->record.sequence <= in->lane->known_sequence &&
+	    sources_has(&in->links->journal.known, in->endpoint->source,
+		in->lane->geometry.lane, in->record.sequence)) {
 		take_known(in);
 		return true;
 	}

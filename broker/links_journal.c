@@ -407,17 +407,26 @@ links_commit_member(struct links *links, struct commit_member *out_member)
 void
 links_journal_init(struct links *links)
 {
-	if (links->broker->recovered != NULL)
-		links->journal.known = links->broker->recovered->sources;
+	struct recovered *recovered = links->broker->recovered;
+
+	if (recovered == NULL)
+		return;
+	links->journal.known = recovered->sources;
+	recovered->sources = (struct sources){ 0 };
 }
 
 void
 links_journal_know_lane(
     struct links_endpoint *endpoint, struct links_lane *lane)
 {
-	lane->known_sequence = sources_last(&endpoint->links->journal.known,
-	    endpoint->source, lane->geometry.lane);
-	lane->done_sequence = lane->known_sequence;
+	const struct source_lane *known =
+	    sources_lane(&endpoint->links->journal.known, endpoint->source,
+		lane->geometry.lane);
+
+	if (known == NULL)
+		return;
+	lane->known_sequence = known->last;
+	lane->done_sequence = known->all;
 }
 
 /* Any thread: what was withdrawn made room that somebody waits for. */
@@ -441,6 +450,7 @@ links_journal_start(struct links *links)
 void
 links_journal_fini(struct links *links)
 {
+	sources_fini(&links->journal.known);
 	free(links->journal.sent);
 }
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * sources - how far each lane to the broker is in the journal.
+ * sources - which records of the lanes to the broker are in the journal.
  *
  * A record of a lane is taken once, though the broker may die after it was
  * committed and before the lane was told so: a message in the journal names
- * its source (link, lane, sequence), and the next life takes what is behind.
+ * its source (link, lane, sequence), and the next life takes the others.
+ *
+ * Others may lie among them: what was refused, what could not be written for
+ * want of memory, what nobody had to have kept.  So it is known of each of the
+ * last SOURCES_WINDOW sequences of a lane; what is older has been answered.
  *
  * Sequences are of a link's memory, and memory that is made anew counts from
  * 1 again.  So what the journal has as `link` is a source name: the number of
@@ -19,15 +23,25 @@
 #ifndef WEIR_BROKER_SOURCES_H
 #define WEIR_BROKER_SOURCES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "broker/store/store_record.h"
 #include "common/ring/ring_layout.h"
 
+/* More than can be on their way from one lane (conf_commit_window()). */
+#define SOURCES_WINDOW 65536u
+
+struct source_lane {
+	uint64_t all;   /* all up to it */
+	uint64_t last;  /* none behind it */
+	uint64_t *bits; /* [sequence % SOURCES_WINDOW] of those between */
+};
+
 /* Zeroed: nothing is known. */
 struct sources {
 	uint32_t name[RING_LINKS]; /* 0: none */
-	uint64_t sequence[RING_LINKS][RING_LANES];
+	struct source_lane lane[RING_LINKS][RING_LANES];
 };
 
 /* The name of new memory of `link`; never 0, nor MESSAGE_FROM_MQTT. */
@@ -41,13 +55,22 @@ sources_link(uint32_t name)
 }
 
 /*
- * The journal has it, or a checkpoint says so (STORE_SOURCE).  What is of no
- * lane is passed over.
+ * The journal has a message of this source; what is of no lane is passed
+ * over.  Returns 0 or -ENOMEM.
  */
-void sources_note(struct sources *sources, const struct store_source *source);
+int sources_note(struct sources *sources, const struct store_source *source);
 
-/* The last sequence of that lane that is in the journal; 0: none. */
-uint64_t sources_last(
+/* STORE_SOURCE: all up to this one were answered. */
+void sources_cover(struct sources *sources, const struct store_source *source);
+
+/* Was that record taken? */
+bool sources_has(const struct sources *sources, uint32_t name, uint32_t lane,
+    uint64_t sequence);
+
+/* What is known of a lane; NULL of one of other memory. */
+const struct source_lane *sources_lane(
     const struct sources *sources, uint32_t name, uint32_t lane);
+
+void sources_fini(struct sources *sources);
 
 #endif

@@ -66,8 +66,8 @@ struct store_damage {
 };
 
 /*
- * What recovery tells.  All functions are set; those that return int end
- * store_open() with what they return if it is not 0.  Order: everything of
+ * What recovery tells.  All functions but one are set; those that return int
+ * end store_open() with what they return if it is not 0.  Order: everything of
  * the checkpoint, then the records behind it in their order.
  */
 struct store_sink {
@@ -79,6 +79,14 @@ struct store_sink {
 
 	/* A MESSAGE behind the checkpoint. */
 	int (*message)(void *context, uint64_t sequence,
+	    const struct store_message *message);
+
+	/*
+	 * One that the checkpoint covers and that is still there, before those
+	 * behind it.  What it changed is in the checkpoint; where it came from
+	 * may not be, of the last ones.  NULL: nobody asks.
+	 */
+	int (*covered)(void *context, uint64_t sequence,
 	    const struct store_message *message);
 
 	int (*done)(void *context, const struct store_done *done);

@@ -127,6 +127,19 @@ parse_message(struct store_scan *scan, struct slice body,
 }
 
 static int
+tell_message(struct store_scan *scan, uint64_t sequence,
+    const struct store_message *message)
+{
+	const struct store_sink *sink = scan->sink;
+
+	if (sequence > scan->checkpoint)
+		return sink->message(sink->context, sequence, message);
+	return sink->covered == NULL
+	    ? 0
+	    : sink->covered(sink->context, sequence, message);
+}
+
+static int
 take_message(struct store_scan *scan, struct segment *segment,
     const struct segment_record *record)
 {
@@ -150,10 +163,7 @@ take_message(struct store_scan *scan, struct segment *segment,
 		cursors_deliver(cursors, cursor, segment, record->sequence,
 		    record->body.len);
 	}
-	if (record->sequence <= scan->checkpoint)
-		return 0;
-	return scan->sink->message(
-	    scan->sink->context, record->sequence, &message);
+	return tell_message(scan, record->sequence, &message);
 }
 
 static int

@@ -60,7 +60,6 @@ static struct {
 	char name[RING_NAME_MAX];
 } cursors[CURSORS_MAX];
 static unsigned cursor_count;
-static struct sources saved_sources;
 
 /* ---- of one life ----------------------------------------------------------
  */
@@ -239,11 +238,6 @@ save(const struct commit_item *item)
 	struct saved_message *saved;
 	const struct message *message = item->message;
 	const struct slice topic = message_topic(message);
-	const struct store_source source = {
-		message->link,
-		message->lane,
-		message->sequence,
-	};
 
 	ck_assert_uint_lt(journal_last, JOURNAL_MAX);
 	ck_assert_uint_lt(topic.len, sizeof(saved->topic));
@@ -262,7 +256,6 @@ save(const struct commit_item *item)
 	};
 	for (unsigned i = 0; i < item->way_count; i++)
 		saved->cursors[saved->cursor_count++] = item->ways[i].cursor;
-	sources_note(&saved_sources, &source);
 }
 
 static void
@@ -401,6 +394,20 @@ recover_bridge(unsigned number)
 }
 
 static void
+recover_sources(void)
+{
+	for (uint64_t at = 1; at <= journal_last; at++) {
+		const struct store_source source = {
+			journal[at].parts.link,
+			journal[at].parts.lane,
+			journal[at].parts.sequence,
+		};
+
+		ck_assert_int_eq(sources_note(&recovered.sources, &source), 0);
+	}
+}
+
+static void
 equip_with_journal(void)
 {
 	drop_line();
@@ -413,7 +420,7 @@ equip_with_journal(void)
 	}
 	for (unsigned i = 0; i < conf.bridge_count; i++)
 		recover_bridge(i);
-	recovered.sources = saved_sources;
+	recover_sources();
 	broker.store = &paper_store;
 	broker.recovered = &recovered;
 	broker.commit = &paper_commit;
@@ -447,7 +454,6 @@ set_up_journal(void)
 	collect = NULL;
 	journal_last = 0;
 	cursor_count = 0;
-	saved_sources = (struct sources){ 0 };
 	set_up();
 	join();
 }

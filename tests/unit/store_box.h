@@ -34,6 +34,8 @@ static struct {
 	uint64_t sequences[BOX_TOLD]; /* of `kinds` */
 	char bodies[BOX_TOLD][16];    /* of `kinds`, cut */
 	uint64_t message_sequences[BOX_TOLD];
+	size_t covered;
+	uint64_t covered_last;
 	char damaged_file[STORE_NAME_MAX];
 	char kept_as[STORE_NAME_MAX];
 	char what[64];
@@ -61,6 +63,19 @@ box_told_message(
 	(void)message;
 	ck_assert_uint_lt(box.messages, BOX_TOLD);
 	box.message_sequences[box.messages++] = sequence;
+	return 0;
+}
+
+static int
+box_told_covered(
+    void *context, uint64_t sequence, const struct store_message *message)
+{
+	(void)context;
+	(void)message;
+	ck_assert_uint_gt(sequence, box.covered_last);
+	ck_assert_uint_eq(box.messages, 0);
+	box.covered++;
+	box.covered_last = sequence;
 	return 0;
 }
 
@@ -119,6 +134,7 @@ box_damaged(void *context, const struct store_damage *damage)
 static const struct store_sink box_sink = {
 	.state = box_state,
 	.message = box_told_message,
+	.covered = box_told_covered,
 	.done = box_told_done,
 	.opened = box_told_opened,
 	.closed = box_told_closed,
@@ -139,6 +155,7 @@ box_try_open(bool is_read_only)
 
 	box.states = box.messages = box.damages = box.tails = 0;
 	box.opened = box.closed = box.dones = 0;
+	box.covered = box.covered_last = 0;
 	box.damaged_file[0] = box.kept_as[0] = box.what[0] = '\0';
 	box.store = NULL;
 	return store_open(&spec, &box_sink, &box.store);

@@ -526,6 +526,29 @@ START_TEST(what_was_committed_and_not_answered_is_not_taken_twice)
 }
 END_TEST
 
+/* One could not be written, those behind it were, and it dies then. */
+START_TEST(what_failed_among_others_is_taken_by_the_next_life)
+{
+	begin();
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(publish(&httpd, 1, "cloud/x", 10 + i), 0);
+	run();
+	ck_assert_uint_eq(line_count, 3);
+	message_put(line[0]->message);
+	free(line[0]);
+	line[0] = line[1];
+	line[1] = line[2];
+	line_count = 2;
+	commit_all(false);
+	restart();
+	run_all();
+	ck_assert_uint_eq(receipts(0), 3);
+	ck_assert_uint_eq(journal_last, 3);
+	ck_assert_uint_eq(journal[3].payload_length, 10);
+	tear_down_journal();
+}
+END_TEST
+
 START_TEST(what_was_not_committed_is_taken_by_the_next_life)
 {
 	uint64_t last = 0;
@@ -688,7 +711,6 @@ START_TEST(another_journal_does_not_know_what_a_kept_ring_has)
 	ck_assert_uint_eq(take_all(&last), 20);
 	journal_last = 0;
 	cursor_count = 0;
-	saved_sources = (struct sources){ 0 };
 	restart();
 	publish_all(1, "cloud/x", 100, 3);
 	last = 0;
@@ -890,6 +912,7 @@ add_deaths(TCase *tc)
 {
 	tcase_add_test(
 	    tc, what_was_committed_and_not_answered_is_not_taken_twice);
+	tcase_add_test(tc, what_failed_among_others_is_taken_by_the_next_life);
 	tcase_add_test(tc, what_was_not_committed_is_taken_by_the_next_life);
 	tcase_add_test(tc, new_memory_is_not_taken_for_old);
 	tcase_add_loop_test(tc, a_ring_that_is_kept_is_gone_on_with, 0, 21);

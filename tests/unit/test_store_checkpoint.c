@@ -41,6 +41,26 @@ START_TEST(a_store_starts_from_its_checkpoint)
 }
 END_TEST
 
+/* Where they came from may not be in the checkpoint, of the last ones. */
+START_TEST(messages_that_are_covered_are_told_apart)
+{
+	uint64_t covered, behind;
+
+	box_open(1);
+	box_open_cursor(7);
+	box_to(7);
+	covered = box_to(7);
+	box_checkpoint("snapshot");
+	behind = box_to(7);
+	box_restart();
+	ck_assert_uint_eq(box.covered, 2);
+	ck_assert_uint_eq(box.covered_last, covered);
+	ck_assert_uint_eq(box.messages, 1);
+	ck_assert_uint_eq(box.message_sequences[0], behind);
+	box_close();
+}
+END_TEST
+
 START_TEST(cursors_come_back_with_what_is_over)
 {
 	uint64_t s[6];
@@ -574,6 +594,7 @@ main(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_test(tc, a_store_starts_from_its_checkpoint);
+	tcase_add_test(tc, messages_that_are_covered_are_told_apart);
 	tcase_add_test(tc, cursors_come_back_with_what_is_over);
 	tcase_add_test(tc, no_cursor_is_given_out_twice);
 	tcase_add_test(tc, the_last_two_are_kept);
