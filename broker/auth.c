@@ -334,6 +334,17 @@ auth_identity_name(const struct auth *auth, uint64_t identity)
 	return account == NULL ? NULL : account->name;
 }
 
+uint64_t
+auth_identity_of(const struct auth *auth, struct slice name)
+{
+	const struct auth_account *account;
+
+	if (name.len == 0)
+		return AUTH_ANONYMOUS;
+	account = auth_accounts_find(&auth->accounts, name);
+	return account == NULL ? 0 : account->identity;
+}
+
 bool
 auth_has_accounts(const struct auth *auth)
 {

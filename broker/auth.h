@@ -70,6 +70,9 @@ bool auth_identity_is_valid(const struct auth *auth, uint64_t identity);
 /* Its account's name, "" for anonymous, NULL for an unknown handle. */
 const char *auth_identity_name(const struct auth *auth, uint64_t identity);
 
+/* The identity of the account of that name ("": anonymous); 0: none. */
+uint64_t auth_identity_of(const struct auth *auth, struct slice name);
+
 bool auth_has_accounts(const struct auth *auth);
 
 #endif

@@ -9,8 +9,10 @@
 #include <sys/random.h>
 
 #include "broker/counters.h"
+#include "broker/journal.h"
 #include "broker/links.h"
 #include "broker/rcu.h"
+#include "broker/recover.h"
 #include "broker/retain.h"
 #include "broker/route.h"
 #include "broker/subscription_tree.h"
@@ -163,12 +165,13 @@ open_all_mail(struct broker *broker)
 static void
 free_workers(struct broker *broker)
 {
-	struct message_pools *messages[64] = { 0 };
-	struct router *routers[64] = { 0 };
+	struct message_pools *messages[BROKER_MAX_WORKERS] = { 0 };
+	struct router *routers[BROKER_MAX_WORKERS] = { 0 };
 	struct worker *worker;
 	unsigned i;
 
-	BUG_ON(broker->worker_count > 64);
+	BUG_ON(broker->worker_count > BROKER_MAX_WORKERS);
+	journal_detach(broker);
 	for (i = 0; i < broker->worker_count; i++)
 		if (broker->workers[i] != NULL)
 			worker_end_sessions(broker->workers[i]);
@@ -185,6 +188,7 @@ free_workers(struct broker *broker)
 	}
 	retained_free(broker->retained);
 	router_free(broker->links_router);
+	journal_close(broker);
 	for (i = 0; i < broker->worker_count; i++) {
 		router_free(routers[i]);
 		message_pools_free(messages[i]);
@@ -206,6 +210,7 @@ broker_free(struct broker *broker)
 	if (broker->workers != NULL)
 		for (unsigned i = 0; i < broker->worker_count; i++)
 			worker_join(broker->workers[i]);
+	journal_stop(broker);
 	loop_timer_stop(&life->links_timer);
 	auth_free(broker->auth);
 	if (broker->workers != NULL)
@@ -236,9 +241,9 @@ make_tables(struct broker *broker)
 	broker->workers = calloc(broker->worker_count, sizeof(struct worker *));
 	life_of(broker)->ended =
 	    calloc(broker->worker_count, sizeof(struct ended_mail));
-	/* One block of counters a worker, and one for the links thread. */
+	/* A block of counters a worker, one for links, one for the journal. */
 	return stats_create("weir-broker", counter_rows, COUNT_ROWS,
-		   broker->worker_count + 1, &broker->stats) == 0 &&
+		   broker->worker_count + 2, &broker->stats) == 0 &&
 	    broker->bridges != NULL && broker->subscriptions != NULL &&
 	    broker->retained != NULL && broker->links_mailbox != NULL &&
 	    broker->workers != NULL && life_of(broker)->ended != NULL;
@@ -320,11 +325,29 @@ start(struct broker *broker)
 	code = make_workers(broker);
 	if (code != EXIT_OK)
 		return code;
+	code = journal_open(broker);
+	if (code != EXIT_OK)
+		return code;
 	log_listeners(broker);
 	broker->links = links_new(broker);
 	if (broker->links == NULL)
 		return EXIT_OSERR;
-	return start_threads(broker);
+	code = journal_start(broker);
+	if (code == EXIT_OK)
+		code = start_threads(broker);
+	recovered_free(broker->recovered);
+	broker->recovered = NULL;
+	return code;
+}
+
+/* Two numbers that nobody can guess. */
+static bool
+draw(struct broker *broker)
+{
+	return getrandom(broker->instance, sizeof(broker->instance), 0) ==
+	    sizeof(broker->instance) &&
+	    getrandom(&broker->client_seed, sizeof(broker->client_seed), 0) ==
+	    sizeof(broker->client_seed);
 }
 
 int
@@ -347,8 +370,7 @@ broker_new(struct service *service, struct broker **out_broker)
 	atomic_init(&broker->next_cursor, 1); /* 0: nobody */
 	loop_timer_init(&life->links_timer, broker->loop, on_links_timer, life);
 	rcu_thread_start();
-	if (getrandom(broker->instance, sizeof(broker->instance), 0) !=
-	    sizeof(broker->instance)) {
+	if (!draw(broker)) {
 		log_error("broker_failed", "error=%s",
 		    log_quote("the kernel gives no random bytes"));
 		code = EXIT_OSERR;

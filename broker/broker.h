@@ -8,11 +8,13 @@
  *	main = links	signals, control socket, all rings (links.c)
  *	worker 0..n-1	MQTT connections and sessions (worker.c)
  *	auth		password hashing (auth.c)
+ *	commit, keeper, reader	the journal's (commit.h)
  *	call_rcu	liburcu's, frees what readers may still see
  *
  * Start: configuration, auth, bridge table, tree, workers (each binds its
- * listeners), links, READY.  Stop: listeners closed, workers drain and end,
- * links drain and end.
+ * listeners), what the journal has, links, the journal's threads, READY.
+ * Stop: listeners closed, workers drain and end, links drain and end, the
+ * journal writes a last checkpoint.
  */
 
 #ifndef WEIR_BROKER_BROKER_H
@@ -30,9 +32,12 @@
 
 /* As many as conf_keys.def allows. */
 #define BROKER_MAX_LISTENERS 64
+#define BROKER_MAX_WORKERS 64
 
 struct backlogs;
+struct checkpoint_desk;
 struct commit;
+struct journal;
 struct links;
 struct loop;
 struct recovered;
@@ -58,13 +63,19 @@ struct broker {
 	struct stats *stats;           /* counters, one block a thread */
 	size_t max_packet_size;        /* bytes, accepted from clients */
 	uint8_t instance[16];          /* random, of this start */
+	uint64_t client_seed;          /* see worker_of_client() */
 	uint64_t started_ns;
 	struct router *links_router; /* the links thread's, see route.h */
 
-	/* The journal; all NULL with durability = "none". */
+	/*
+	 * The journal; all NULL without one.  What was recovered is there when
+	 * the links are made, the commit when they are started.
+	 */
+	struct journal *journal; /* see journal.h */
 	struct store *store;
 	struct commit *commit;
 	struct backlogs *backlogs;
+	struct checkpoint_desk *checkpoints;
 	struct recovered *recovered;  /* until the links have started */
 	_Atomic uint64_t next_cursor; /* see broker_new_cursor() */
 

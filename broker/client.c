@@ -134,6 +134,8 @@ leave_session(struct client *client, bool send_will)
 
 	parked_drop(client);
 	connect_check_abandon(client);
+	arrival_abandon(client);
+	settle_forget_client(client);
 	client->session = NULL;
 	if (session != NULL)
 		session_leave(session, send_will);

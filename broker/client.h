@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 #include "broker/alarms.h"
+#include "broker/settle.h"
 #include "broker/worker.h"
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
@@ -72,6 +73,7 @@ enum packet_verdict {
 };
 
 struct commit_letter;
+struct arrival;
 struct connect_check;
 
 /* PUBLISH packets as they came, behind one that found no room. */
@@ -102,6 +104,8 @@ struct client {
 	uint64_t identity;
 	uint64_t held_for; /* the bridges of the PUBLISH tried last */
 	struct connect_check *check;
+	struct arrival *arrival;  /* its CONNECT waits for the journal */
+	struct settle_line waits; /* its answers that do */
 	struct parked *parked;
 	struct topic_aliases *aliases;
 	uint32_t max_packet; /* that it accepts */
@@ -193,6 +197,9 @@ enum packet_verdict on_auth(
 
 /* on_connect.c: forget the check under way. */
 void connect_check_abandon(struct client *client);
+
+/* admit.c: it goes before its CONNECT was answered. */
+void arrival_abandon(struct client *client);
 
 /* on_publish.c: publish what is parked.  True if nothing is left. */
 bool publish_parked(struct client *client);

@@ -15,6 +15,8 @@ libbroker_a_CPPFLAGS = $(BROKER_CPPFLAGS)
 libbroker_a_SOURCES = \
 	%D%/ack_queue.c \
 	%D%/acks.c \
+	%D%/admit.c \
+	%D%/admit.h \
 	%D%/alarms.c \
 	%D%/alarms.h \
 	%D%/auth.c \
@@ -32,6 +34,7 @@ libbroker_a_SOURCES = \
 	%D%/bridge_table.h \
 	%D%/broker.c \
 	%D%/broker.h \
+	%D%/checkpoint.c \
 	%D%/checkpoint.h \
 	%D%/client.c \
 	%D%/client.h \
@@ -59,6 +62,8 @@ libbroker_a_SOURCES = \
 	%D%/handover.h \
 	%D%/held.c \
 	%D%/held.h \
+	%D%/journal.c \
+	%D%/journal.h \
 	%D%/links.c \
 	%D%/links.h \
 	%D%/links_auth.c \
@@ -124,7 +129,10 @@ libbroker_a_SOURCES = \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/rcu.h \
+	%D%/recover.c \
 	%D%/recover.h \
+	%D%/recover_state.c \
+	%D%/recover_state.h \
 	%D%/retain.c \
 	%D%/retain.h \
 	%D%/retain_job.c \
@@ -135,6 +143,12 @@ libbroker_a_SOURCES = \
 	%D%/session.h \
 	%D%/session_queue.c \
 	%D%/session_queue.h \
+	%D%/session_records.c \
+	%D%/session_records.h \
+	%D%/session_walk.c \
+	%D%/session_walk.h \
+	%D%/settle.c \
+	%D%/settle.h \
 	%D%/sources.c \
 	%D%/sources.h \
 	%D%/subscription_group.c \
@@ -145,6 +159,7 @@ libbroker_a_SOURCES = \
 	%D%/subscription_tree.c \
 	%D%/subscription_tree.h \
 	%D%/topic_aliases.c \
+	%D%/wall_clock.h \
 	%D%/will.c \
 	%D%/will.h \
 	%D%/waker.c \

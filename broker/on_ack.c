@@ -8,6 +8,7 @@
 #include "broker/client.h"
 #include "broker/commit.h"
 #include "broker/deliver.h"
+#include "broker/session_records.h"
 #include "common/base/clock.h"
 
 /* The window opened: what waits may go. */
@@ -152,7 +153,12 @@ change_expiry(struct client *client, uint32_t seconds)
 		return false;
 	if (seconds != UINT32_MAX)
 		wanted = seconds * CLOCK_SECOND_NS;
-	return session_keep(session, wanted < max ? wanted : max);
+	if (!session_keep(session, wanted < max ? wanted : max))
+		return false;
+	/* Without memory for the record the expiry before holds. */
+	if (session->is_durable)
+		session_records_change(client->worker, session);
+	return true;
 }
 
 enum packet_verdict

@@ -4,15 +4,43 @@
  * on_subscribe - SUBSCRIBE and UNSUBSCRIBE.
  *
  * Retained messages are sent after the SUBACK, by retain_job.
+ *
+ * What a durable session subscribes to works at once and is acknowledged when
+ * the journal has it.  If it does not get it, what was new is taken back.  A
+ * session that has asked for more meanwhile is closed instead: it may be about
+ * the same filters.  What memory and journal then disagree on, a checkpoint
+ * puts right.
  */
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/client.h"
+#include "broker/commit.h"
 #include "broker/retain_job.h"
 #include "broker/route.h"
+#include "broker/session_records.h"
+#include "common/base/bug.h"
 #include "common/msg/topic.h"
+
+/* What became of one line of a SUBSCRIBE. */
+struct grant {
+	uint8_t code;
+	bool is_new;
+	bool sends_retained;
+};
+
+/* A SUBSCRIBE or UNSUBSCRIBE that waits for the journal. */
+struct asking {
+	struct settle_wait wait;
+	uint16_t packet_id;
+	size_t count;
+	struct grant *grants; /* SUBSCRIBE: of its lines */
+	uint8_t *codes;       /* the answer */
+	struct slice packet;  /* its body, to be read again */
+	uint8_t bytes[];
+};
 
 /*
  * Removed entries wait for a grace period: if too many do, so does who makes
@@ -46,32 +74,66 @@ options_of(const struct client *client, const struct mqtt_subscribe *subscribe,
 	return options;
 }
 
-/* Returns the code for the SUBACK. */
 static enum mqtt_reason
+refuse_line(struct client *client, const char *error)
+{
+	const struct session *session = client->session;
+
+	worker_count(client->worker, COUNT_subscribes_refused);
+	log_info("subscription_refused", "client=%s error=\"%s\"",
+	    log_quote_n(session->id, session->id_length), error);
+	return MQTT_QUOTA_EXCEEDED;
+}
+
+/* False: no memory for the record. */
+static bool
+journal_line(struct client *client, struct slice filter,
+    const struct subscription_options *options, uint64_t *ticket)
+{
+	uint64_t sent;
+
+	if (!client->session->is_durable)
+		return true;
+	sent = session_records_subscribe(
+	    client->worker, client->session, filter, options);
+	if (sent != 0)
+		*ticket = sent;
+	return sent != 0;
+}
+
+/* *ticket is that of the record, and stays as it is without one. */
+static struct grant
 grant(struct client *client, const struct mqtt_subscription *asked,
-    const struct subscription_options *options, bool *out_send_retained)
+    const struct subscription_options *options, uint64_t *ticket)
 {
 	struct worker *worker = client->worker;
+	struct subscriber *subscriber = &client->session->subscriber;
+	struct subscription_tree *tree = worker->broker->subscriptions;
+	struct grant grant = { .code = options->qos };
 	bool existed = false;
 	int err;
 
-	*out_send_retained = false;
-	err = subscription_tree_add(worker->broker->subscriptions,
-	    asked->filter, &client->session->subscriber, options, &existed);
+	err = subscription_tree_add(
+	    tree, asked->filter, subscriber, options, &existed);
 	if (err != 0) {
-		worker_count(worker, COUNT_subscribes_refused);
-		log_info("subscription_refused", "client=%s error=\"%s\"",
-		    log_quote_n(
-			client->session->id, client->session->id_length),
+		grant.code = (uint8_t)refuse_line(client,
 		    err == -E2BIG ? "more than 200 levels" : "no memory");
-		return MQTT_QUOTA_EXCEEDED;
+		return grant;
+	}
+	grant.is_new = !existed;
+	if (!journal_line(client, asked->filter, options, ticket)) {
+		if (grant.is_new)
+			subscription_tree_remove(
+			    tree, asked->filter, subscriber);
+		grant.code = (uint8_t)refuse_line(client, "no memory");
+		return grant;
 	}
 	worker_count(worker, COUNT_subscribes);
 	/* [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
-	*out_send_retained = !topic_is_shared(asked->filter) &&
+	grant.sends_retained = !topic_is_shared(asked->filter) &&
 	    (asked->retain_handling == 0 ||
 		(asked->retain_handling == 1 && !existed));
-	return (enum mqtt_reason)options->qos;
+	return grant;
 }
 
 static bool
@@ -101,14 +163,14 @@ send_suback(struct client *client, enum mqtt_packet_type type,
 /* Second pass, behind the SUBACK. */
 static void
 start_retained(struct client *client, const struct mqtt_subscribe *subscribe,
-    const bool *send_retained)
+    const struct grant *grants)
 {
 	struct wire walk = wire_read(subscribe->filters);
 	struct mqtt_subscription asked;
 	struct subscription_options options;
 
 	for (size_t i = 0; mqtt_subscribe_next(&walk, &asked); i++) {
-		if (!send_retained[i])
+		if (!grants[i].sends_retained)
 			continue;
 		options = options_of(client, subscribe, &asked);
 		if (retain_job_start(client->session, asked.filter, &options) !=
@@ -119,108 +181,273 @@ start_retained(struct client *client, const struct mqtt_subscribe *subscribe,
 		worker_pump_session(client->worker, client->session);
 }
 
-/* [MQTT-3.8.3-4]: the decoder does not know what is shared. */
-static bool
-is_allowed(const struct mqtt_subscription *asked)
+static enum packet_verdict
+answer_subscribe(struct client *client, const struct mqtt_subscribe *subscribe,
+    const struct grant *grants, uint8_t *codes)
 {
-	return !asked->no_local || !topic_is_shared(asked->filter);
+	for (size_t i = 0; i < subscribe->count; i++)
+		codes[i] = grants[i].code;
+	/* [MQTT-3.8.4-1] [MQTT-3.8.4-6] */
+	if (!send_suback(client, MQTT_SUBACK, subscribe->packet_id,
+		slice_of(codes, subscribe->count)))
+		return PACKET_OVER;
+	start_retained(client, subscribe, grants);
+	return PACKET_DONE;
 }
 
+/* ---- waiting for the journal -------------------------------------------- */
+
+/* NULL without memory; the client is then over. */
+static struct asking *
+asking_new(struct client *client, const struct mqtt_frame *frame, size_t count)
+{
+	const size_t grants_size = count * sizeof(struct grant);
+	struct asking *asking;
+
+	asking =
+	    calloc(1, sizeof(*asking) + grants_size + count + frame->body.len);
+	if (asking == NULL) {
+		client_close(client, true);
+		return NULL;
+	}
+	asking->count = count;
+	asking->grants = (struct grant *)(void *)asking->bytes;
+	asking->codes = asking->bytes + grants_size;
+	memcpy(asking->codes + count, frame->body.data, frame->body.len);
+	asking->packet = slice_of(asking->codes + count, frame->body.len);
+	return asking;
+}
+
+static void
+read_again(const struct client *client, const struct asking *asking,
+    struct mqtt_subscribe *out_subscribe)
+{
+	const struct mqtt_frame frame = {
+		.type = MQTT_SUBSCRIBE,
+		.flags = 2, /* [MQTT-3.8.1-1] */
+		.body = asking->packet,
+	};
+
+	BUG_ON(mqtt_decode_subscribe(&frame, client->version, out_subscribe) !=
+	    MQTT_SUCCESS);
+}
+
+static void
+take_back(struct client *client, const struct mqtt_subscribe *subscribe,
+    struct grant *grants, enum mqtt_reason reason)
+{
+	struct wire walk = wire_read(subscribe->filters);
+	struct mqtt_subscription asked;
+
+	for (size_t i = 0; mqtt_subscribe_next(&walk, &asked); i++) {
+		if (grants[i].code > 2)
+			continue;
+		if (grants[i].is_new)
+			subscription_tree_remove(
+			    client->worker->broker->subscriptions, asked.filter,
+			    &client->session->subscriber);
+		worker_count(client->worker, COUNT_subscribes_refused);
+		grants[i] = (struct grant){ .code = (uint8_t)reason };
+	}
+}
+
+static void
+on_subscribe_settled(struct settle_wait *wait, enum mqtt_reason reason)
+{
+	struct asking *asking = CONTAINER_OF(wait, struct asking, wait);
+	struct client *client = wait->client;
+	struct mqtt_subscribe subscribe;
+
+	if (client != NULL && reason != MQTT_SUCCESS &&
+	    client->waits.first != NULL) {
+		client_disconnect(client, reason);
+	} else if (client != NULL) {
+		read_again(client, asking, &subscribe);
+		if (reason != MQTT_SUCCESS)
+			take_back(client, &subscribe, asking->grants, reason);
+		answer_subscribe(
+		    client, &subscribe, asking->grants, asking->codes);
+	}
+	free(asking);
+}
+
+static void
+on_unsubscribe_settled(struct settle_wait *wait, enum mqtt_reason reason)
+{
+	struct asking *asking = CONTAINER_OF(wait, struct asking, wait);
+	struct client *client = wait->client;
+
+	/* [MQTT-3.10.4-4] [MQTT-3.10.4-5] */
+	if (client != NULL && reason == MQTT_SUCCESS)
+		send_suback(client, MQTT_UNSUBACK, asking->packet_id,
+		    slice_of(asking->codes, asking->count));
+	else if (client != NULL)
+		client_disconnect(client, reason);
+	free(asking);
+}
+
+/* The disk cannot keep a promise now: none is given. */
+static bool
+journal_refuses(const struct client *client, enum mqtt_reason *out_reason)
+{
+	struct commit_port *port = client->worker->commit;
+
+	if (!client->session->is_durable ||
+	    commit_offer(port, 0) != COMMIT_REFUSES)
+		return false;
+	*out_reason = commit_refusal(port);
+	return true;
+}
+
+/* ---- SUBSCRIBE ----------------------------------------------------------- */
+
+/* [MQTT-3.8.3-4]: the decoder does not know what is shared. */
+static bool
+is_allowed(const struct mqtt_subscribe *subscribe)
+{
+	struct wire walk = wire_read(subscribe->filters);
+	struct mqtt_subscription asked;
+
+	while (mqtt_subscribe_next(&walk, &asked))
+		if (asked.no_local && topic_is_shared(asked.filter))
+			return false;
+	return true;
+}
+
+/* Takes `asking`. */
 static enum packet_verdict
 subscribe_all(struct client *client, const struct mqtt_subscribe *subscribe,
-    uint8_t *codes, bool *send_retained)
+    struct asking *asking)
 {
 	struct wire walk = wire_read(subscribe->filters);
 	struct subscription_options options;
 	struct mqtt_subscription asked;
-	size_t i;
+	enum packet_verdict verdict;
+	enum mqtt_reason reason = MQTT_SUCCESS;
 
-	while (mqtt_subscribe_next(&walk, &asked)) {
-		if (!is_allowed(&asked)) {
-			client_fail(client, MQTT_PROTOCOL_ERROR,
-			    "No Local on a shared subscription");
-			return PACKET_OVER;
+	if (journal_refuses(client, &reason)) {
+		worker_count(client->worker, COUNT_subscribes_refused);
+		for (size_t i = 0; i < subscribe->count; i++)
+			asking->grants[i].code = (uint8_t)reason;
+	} else {
+		for (size_t i = 0; mqtt_subscribe_next(&walk, &asked); i++) {
+			options = options_of(client, subscribe, &asked);
+			asking->grants[i] = grant(
+			    client, &asked, &options, &asking->wait.ticket);
 		}
 	}
-	walk = wire_read(subscribe->filters);
-	for (i = 0; mqtt_subscribe_next(&walk, &asked); i++) {
-		options = options_of(client, subscribe, &asked);
-		codes[i] =
-		    (uint8_t)grant(client, &asked, &options, &send_retained[i]);
+	if (asking->wait.ticket != 0) {
+		asking->wait.settled = on_subscribe_settled;
+		settle_await(client->worker, client, &asking->wait);
+		return PACKET_DONE;
 	}
-	/* [MQTT-3.8.4-1] [MQTT-3.8.4-6] */
-	if (!send_suback(
-		client, MQTT_SUBACK, subscribe->packet_id, slice_of(codes, i)))
-		return PACKET_OVER;
-	start_retained(client, subscribe, send_retained);
-	return PACKET_DONE;
+	verdict =
+	    answer_subscribe(client, subscribe, asking->grants, asking->codes);
+	free(asking);
+	return verdict;
 }
 
 enum packet_verdict
 on_subscribe(struct client *client, const struct mqtt_frame *frame)
 {
 	struct mqtt_subscribe subscribe;
-	enum packet_verdict verdict;
+	struct asking *asking;
 	enum mqtt_reason reason;
-	bool *send_retained;
-	uint8_t *codes;
 
 	reason = mqtt_decode_subscribe(frame, client->version, &subscribe);
 	if (reason != MQTT_SUCCESS) {
 		client_fail(client, reason, "SUBSCRIBE");
 		return PACKET_OVER;
 	}
-	bound_backlog(client->worker);
-	codes = malloc(subscribe.count);
-	send_retained = calloc(subscribe.count, sizeof(*send_retained));
-	if (codes == NULL || send_retained == NULL) {
-		client_close(client, true);
-		verdict = PACKET_OVER;
-	} else {
-		verdict =
-		    subscribe_all(client, &subscribe, codes, send_retained);
+	if (!is_allowed(&subscribe)) {
+		client_fail(client, MQTT_PROTOCOL_ERROR,
+		    "No Local on a shared subscription");
+		return PACKET_OVER;
 	}
-	free(codes);
-	free(send_retained);
-	return verdict;
+	bound_backlog(client->worker);
+	asking = asking_new(client, frame, subscribe.count);
+	if (asking == NULL)
+		return PACKET_OVER;
+	return subscribe_all(client, &subscribe, asking);
+}
+
+/* ---- UNSUBSCRIBE --------------------------------------------------------- */
+
+/* False: no memory for the record; *ticket as in grant(). */
+static bool
+unsubscribe(struct client *client, struct slice filter, uint8_t *out_code,
+    uint64_t *ticket)
+{
+	struct worker *worker = client->worker;
+	struct session *session = client->session;
+	uint64_t sent;
+
+	retain_job_stop(session, filter);
+	if (subscription_tree_remove(worker->broker->subscriptions, filter,
+		&session->subscriber) != 0) {
+		*out_code = MQTT_NO_SUBSCRIPTION_EXISTED;
+		return true;
+	}
+	*out_code = MQTT_SUCCESS;
+	if (!session->is_durable)
+		return true;
+	sent = session_records_unsubscribe(worker, session, filter);
+	if (sent != 0)
+		*ticket = sent;
+	return sent != 0;
+}
+
+/* Takes `asking`. */
+static enum packet_verdict
+unsubscribe_all(
+    struct client *client, struct slice filters, struct asking *asking)
+{
+	struct wire walk = wire_read(filters);
+	struct slice filter;
+	bool sent;
+
+	for (size_t i = 0; mqtt_unsubscribe_next(&walk, &filter); i++) {
+		if (!unsubscribe(client, filter, &asking->codes[i],
+			&asking->wait.ticket)) {
+			/* The old UNSUBACK cannot say that it did not work. */
+			free(asking);
+			client_close(client, true);
+			return PACKET_OVER;
+		}
+	}
+	if (asking->wait.ticket != 0) {
+		asking->wait.settled = on_unsubscribe_settled;
+		settle_await(client->worker, client, &asking->wait);
+		return PACKET_DONE;
+	}
+	/* [MQTT-3.10.4-4] [MQTT-3.10.4-5] */
+	sent = send_suback(client, MQTT_UNSUBACK, asking->packet_id,
+	    slice_of(asking->codes, asking->count));
+	free(asking);
+	return sent ? PACKET_DONE : PACKET_OVER;
 }
 
 enum packet_verdict
 on_unsubscribe(struct client *client, const struct mqtt_frame *frame)
 {
-	struct worker *worker = client->worker;
-	struct session *session = client->session;
-	struct mqtt_unsubscribe unsubscribe;
-	struct slice filter;
+	struct mqtt_unsubscribe packet;
+	struct asking *asking;
 	enum mqtt_reason reason;
-	struct wire walk;
-	uint8_t *codes;
-	size_t count = 0;
-	bool sent;
 
-	reason = mqtt_decode_unsubscribe(frame, client->version, &unsubscribe);
+	reason = mqtt_decode_unsubscribe(frame, client->version, &packet);
 	if (reason != MQTT_SUCCESS) {
 		client_fail(client, reason, "UNSUBSCRIBE");
 		return PACKET_OVER;
 	}
-	bound_backlog(worker);
-	codes = malloc(unsubscribe.count);
-	if (codes == NULL) {
-		client_close(client, true);
+	/* The old UNSUBACK cannot say no, the end of the connection can. */
+	if (journal_refuses(client, &reason)) {
+		client_disconnect(client, reason);
 		return PACKET_OVER;
 	}
-	walk = wire_read(unsubscribe.filters);
-	while (mqtt_unsubscribe_next(&walk, &filter)) {
-		codes[count++] =
-		    subscription_tree_remove(worker->broker->subscriptions,
-			filter, &session->subscriber) == 0
-		    ? MQTT_SUCCESS
-		    : MQTT_NO_SUBSCRIPTION_EXISTED;
-		retain_job_stop(session, filter);
-	}
-	/* [MQTT-3.10.4-4] [MQTT-3.10.4-5] */
-	sent = send_suback(client, MQTT_UNSUBACK, unsubscribe.packet_id,
-	    slice_of(codes, count));
-	free(codes);
-	return sent ? PACKET_DONE : PACKET_OVER;
+	bound_backlog(client->worker);
+	asking = asking_new(client, frame, packet.count);
+	if (asking == NULL)
+		return PACKET_OVER;
+	asking->packet_id = packet.packet_id;
+	return unsubscribe_all(client, packet.filters, asking);
 }

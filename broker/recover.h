@@ -3,11 +3,16 @@
 /*
  * recover - the broker as the journal left it.
  *
- * Before any thread runs: opens the store in state_dir/journal and makes the
- * sessions, subscriptions, retained messages, unfinished QoS 2 identifiers,
- * wills that are due, and the bridges' cursors.  Messages that wait stay in
- * the journal; sessions and bridges read them when they have somebody to send
- * them to (feed.h).
+ * Before any thread runs: opens the store and makes the sessions,
+ * subscriptions, retained messages, unfinished QoS 2 identifiers, wills that
+ * are due, and the bridges' cursors.  Messages that wait stay in the journal;
+ * sessions and bridges read them when they have somebody to send them to
+ * (feed.h).
+ *
+ * A session is there if its cursor is open; one that was connected left now.
+ * It belongs to the account whose name it has: accounts are not in the
+ * journal, for they live in the configuration and nothing else changes them.
+ * Sessions of an account that is there no more end.
  *
  * Progress goes to the log and to systemd's status; what was damaged is said
  * in the log with what it cost.
@@ -16,6 +21,8 @@
 #ifndef WEIR_BROKER_RECOVER_H
 #define WEIR_BROKER_RECOVER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "broker/sources.h"
@@ -33,15 +40,19 @@ struct recovered_bridge {
 
 struct recovered {
 	struct recovered_bridge bridges[64];
+	uint64_t *closing; /* cursors that nobody has, to be closed */
+	size_t closing_count;
+	bool is_changed;        /* so a checkpoint is due */
 	struct sources sources; /* of messages and STORE_SOURCE records */
 };
 
 /*
- * broker->store and broker->recovered are set.  EXIT_OK, or an exit code
- * after logging what is wrong.
+ * broker->store, recovered and checkpoints are set; workers, tables and auth
+ * are there.  EXIT_OK, or an exit code after logging what is wrong.
  */
-int recover_broker(struct broker *broker);
+int recover_broker(struct broker *broker, const struct store_spec *spec);
 
+/* Accepts NULL. */
 void recovered_free(struct recovered *recovered);
 
 #endif

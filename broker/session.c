@@ -10,8 +10,10 @@
 #include "broker/counters.h"
 #include "broker/retain_job.h"
 #include "broker/session_queue.h"
+#include "broker/session_records.h"
 #include "broker/will.h"
 #include "common/base/bug.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/mqtt/protocol.h"
 
@@ -442,6 +444,22 @@ after(uint64_t now_ns, uint64_t interval_ns)
 						    : now_ns + interval_ns;
 }
 
+/* Of what is not durable the journal knows the will, or nothing. */
+static void
+journal_leave(struct session *session, bool send_will)
+{
+	struct will *will = session->will;
+	const bool has_will = will != NULL && will_cursor(will) != 0;
+
+	if (session->home->commit == NULL ||
+	    (!session->is_durable && !has_will))
+		return;
+	session->left_ns = clock_wall_ns();
+	if (has_will)
+		will_set_owner(will, session->cursor, session->left_ns);
+	session_records_leave(session, has_will && send_will);
+}
+
 void
 session_leave(struct session *session, bool send_will)
 {
@@ -459,6 +477,7 @@ session_leave(struct session *session, bool send_will)
 	if (session->is_durable)
 		session_queue_rest(session);
 
+	journal_leave(session, send_will);
 	if (!send_will) {
 		will_free(session->will);
 		session->will = NULL;

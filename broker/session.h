@@ -101,13 +101,15 @@ struct session {
 	struct sessions *home;         /* [const] */
 	struct session *next_in_table; /* private to session.c */
 	struct session *next_by_cursor;
-	uint64_t cursor;        /* [const] its number for good, not 0 */
-	bool is_durable;        /* [const] the journal keeps it */
-	struct client *client;  /* NULL: offline */
-	struct alarm alarm;     /* the next of expiry and will */
-	uint64_t identity;      /* whose it is; see auth.h */
+	uint64_t cursor;         /* [const] its number for good, not 0 */
+	bool is_durable;         /* [const] the journal keeps it */
+	struct client *client;   /* NULL: offline */
+	struct client *arriving; /* its CONNECT waits for the journal */
+	struct alarm alarm;      /* the next of expiry and will */
+	uint64_t identity;       /* whose it is; see auth.h */
 	uint64_t expiry_ns;     /* interval, or SESSION_NEVER; session_keep() */
 	uint64_t expires_at_ns; /* while offline */
+	uint64_t left_ns;       /* with a journal: when, by the wall clock */
 	struct will *will;
 	uint64_t will_at_ns; /* while offline */
 	struct outbox outbox;

@@ -8,6 +8,8 @@
 
 #include "broker/publish.h"
 #include "broker/route.h"
+#include "broker/session_records.h"
+#include "broker/store/store_record.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
 
@@ -15,6 +17,8 @@ struct will {
 	struct will *next;
 	uint64_t delay_ns;
 	uint64_t expiry_ns; /* after its publication; UINT64_MAX: never */
+	uint64_t cursor;    /* under which the journal has it; 0: it has not */
+	uint64_t left_ns;   /* when its connection ended, by the wall clock */
 	struct message_parts parts;
 	uint8_t bytes[];
 };
@@ -42,34 +46,88 @@ read_properties(struct will *will, const struct mqtt_properties *properties)
 		    properties->message_expiry_interval_s * CLOCK_SECOND_NS;
 }
 
+/* Zeroed, with room behind it for what of it has a length. */
+static struct will *
+make(const struct message_parts *parts)
+{
+	struct will *will;
+	uint8_t *at;
+
+	will = calloc(1,
+	    sizeof(*will) + parts->topic.len + parts->properties.len +
+		parts->payload.len);
+	if (will == NULL)
+		return NULL;
+	at = will->bytes;
+	will->expiry_ns = UINT64_MAX;
+	will->parts = *parts;
+	will->parts.link = MESSAGE_FROM_MQTT;
+	will->parts.topic = keep(&at, parts->topic);
+	will->parts.payload = keep(&at, parts->payload);
+	/* Last: whoever has no bytes for them yet writes them here. */
+	will->parts.properties = parts->properties.data == NULL
+	    ? slice_of(at, parts->properties.len)
+	    : keep(&at, parts->properties);
+	return will;
+}
+
 struct will *
 will_new(const struct mqtt_connect *connect, uint64_t identity)
 {
 	const bool v5 = connect->version == MQTT_5;
 	const size_t properties_size =
 	    v5 ? connect->will_properties.forwardable_size : 0;
+	const struct message_parts parts = {
+		.topic = connect->will_topic,
+		.payload = connect->will_payload,
+		.properties = slice_of(NULL, properties_size),
+		.qos = connect->will_qos,
+		.retain = connect->will_retain,
+		.identity = identity,
+	};
 	struct will *will;
-	uint8_t *at;
 
-	will = calloc(1,
-	    sizeof(*will) + connect->will_topic.len + properties_size +
-		connect->will_payload.len);
+	will = make(&parts);
+	if (will == NULL || !v5)
+		return will;
+	read_properties(will, &connect->will_properties);
+	mqtt_properties_copy_forwardable(&connect->will_properties,
+	    will->bytes + parts.topic.len + parts.payload.len);
+	return will;
+}
+
+struct will *
+will_restore(const struct store_session *session, uint64_t identity)
+{
+	const struct message_parts parts = {
+		.topic = session->will_topic,
+		.payload = session->will_payload,
+		.properties = session->will_properties,
+		.qos = session->will_qos,
+		.retain = session->will_retain,
+		.identity = identity,
+	};
+	struct will *will;
+
+	will = make(&parts);
 	if (will == NULL)
 		return NULL;
-	at = will->bytes;
-	will->expiry_ns = UINT64_MAX;
-	will->parts.topic = keep(&at, connect->will_topic);
-	will->parts.payload = keep(&at, connect->will_payload);
-	if (v5) {
-		read_properties(will, &connect->will_properties);
-		mqtt_properties_copy_forwardable(&connect->will_properties, at);
-		will->parts.properties = slice_of(at, properties_size);
-	}
-	will->parts.qos = connect->will_qos;
-	will->parts.retain = connect->will_retain;
-	will->parts.link = MESSAGE_FROM_MQTT;
-	will->parts.identity = identity;
+	will->delay_ns = session->will_delay_ns;
+	will->expiry_ns = session->will_expiry_ns;
 	return will;
+}
+
+void
+will_describe(const struct will *will, struct store_session *session)
+{
+	session->has_will = true;
+	session->will_delay_ns = will->delay_ns;
+	session->will_expiry_ns = will->expiry_ns;
+	session->will_qos = will->parts.qos;
+	session->will_retain = will->parts.retain;
+	session->will_topic = will->parts.topic;
+	session->will_properties = will->parts.properties;
+	session->will_payload = will->parts.payload;
 }
 
 void
@@ -82,6 +140,31 @@ uint64_t
 will_delay_ns(const struct will *will)
 {
 	return will->delay_ns;
+}
+
+uint64_t
+will_identity(const struct will *will)
+{
+	return will->parts.identity;
+}
+
+void
+will_set_owner(struct will *will, uint64_t cursor, uint64_t left_ns)
+{
+	will->cursor = cursor;
+	will->left_ns = left_ns;
+}
+
+uint64_t
+will_cursor(const struct will *will)
+{
+	return will->cursor;
+}
+
+uint64_t
+will_left_ns(const struct will *will)
+{
+	return will->left_ns;
 }
 
 static struct message *
@@ -199,13 +282,20 @@ try_to_publish(struct worker *worker, struct will *will)
 void
 will_publish(struct worker *worker, struct will *will)
 {
-	struct will_queue *queue = &worker->waiting_wills;
-
-	if (worker->is_over || queue->count >= WILL_MAX_WAITING) {
+	if (worker->is_over ||
+	    worker->waiting_wills.count >= WILL_MAX_WAITING) {
 		worker_count(worker, COUNT_wills_dropped);
 		will_free(will);
 		return;
 	}
+	will_publish_restored(worker, will);
+}
+
+void
+will_publish_restored(struct worker *worker, struct will *will)
+{
+	struct will_queue *queue = &worker->waiting_wills;
+
 	will->next = NULL;
 	if (queue->last != NULL)
 		queue->last->next = will;
@@ -214,6 +304,12 @@ will_publish(struct worker *worker, struct will *will)
 	queue->last = will;
 	if (queue->count++ == 0)
 		worker->wills_wait = false;
+}
+
+struct will *
+will_next_waiting(const struct worker *worker, const struct will *will)
+{
+	return will == NULL ? worker->waiting_wills.first : will->next;
 }
 
 static struct will *
@@ -233,8 +329,10 @@ will_retry(struct worker *worker)
 {
 	struct will_queue *queue = &worker->waiting_wills;
 
-	while (queue->count != 0 && try_to_publish(worker, queue->first))
+	while (queue->count != 0 && try_to_publish(worker, queue->first)) {
+		session_records_will_over(worker, queue->first);
 		will_free(remove_first(queue));
+	}
 	worker->wills_wait = queue->count != 0;
 }
 

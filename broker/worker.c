@@ -48,13 +48,11 @@ struct drain_mail {
 unsigned
 worker_of_client(const struct broker *broker, struct slice id)
 {
-	uint64_t seed;
-
 	if (broker->worker_count == 1)
 		return 0;
-	memcpy(&seed, broker->instance, sizeof(seed));
 	/* Not the bits that the sessions' table uses. */
-	return (unsigned)((slice_hash(id, seed) >> 32) % broker->worker_count);
+	return (unsigned)((slice_hash(id, broker->client_seed) >> 32) %
+	    broker->worker_count);
 }
 
 uint64_t
@@ -516,6 +514,7 @@ worker_end_sessions(struct worker *worker)
 	while ((client = worker->clients.first) != NULL)
 		client_close(client, false);
 	free_graveyard(worker);
+	settle_fini(worker);
 	for (; worker->pumped != NULL;
 	     worker->pumped = worker->pumped->next_pumped)
 		worker->pumped->is_pumped = false;

@@ -28,6 +28,7 @@
 #include "broker/held.h"
 #include "broker/publish.h"
 #include "broker/session.h"
+#include "broker/settle.h"
 #include "broker/will.h"
 #include "common/net/listener.h"
 #include "common/net/loop.h"
@@ -87,9 +88,11 @@ struct worker {
 	struct session *acking;     /* with acknowledgements that wait */
 	struct will_queue waiting_wills;
 	struct publish_claims claims;
-	struct message *delivered; /* see worker_commit.c */
-	uint64_t dice;             /* for identifiers; see worker_random() */
-	bool wills_wait;           /* for room, not for the end of the turn */
+	struct message *delivered;   /* see worker_commit.c */
+	struct settle_line settling; /* answers that wait for the journal */
+	uint64_t settled_badly;      /* letters of what was not committed */
+	uint64_t dice;               /* for identifiers; see worker_random() */
+	bool wills_wait;             /* for room, not for the end of the turn */
 	bool draining;
 	bool is_over; /* the loop is done: nothing is routed any more */
 	bool is_running;

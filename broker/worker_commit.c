@@ -68,6 +68,7 @@ on_settled(void *context, const struct commit_letter *letter)
 	publish_settled(worker, letter);
 	if (letter->reason != MQTT_SUCCESS)
 		acks_fail(worker, letter);
+	settle_letter(worker, letter);
 	worker_bridges_moved(worker);
 }
 

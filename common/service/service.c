@@ -368,18 +368,39 @@ service_ready(struct service *service, const char *status)
 	}
 }
 
+static void
+tell_status(const char *format, va_list args)
+{
+	char text[256];
+
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	sd_notifyf(0, "STATUS=%s", text);
+}
+
 void
 service_status(struct service *service, const char *format, ...)
 {
-	char text[256];
 	va_list args;
 
 	(void)service;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	tell_status(format, args);
 	va_end(args);
-	text[strcspn(text, "\n")] = '\0';
-	sd_notifyf(0, "STATUS=%s", text);
+}
+
+void
+service_starting(
+    struct service *service, uint64_t more_ns, const char *format, ...)
+{
+	va_list args;
+
+	(void)service;
+	va_start(args, format);
+	tell_status(format, args);
+	va_end(args);
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu",
+	    (unsigned long long)(more_ns / CLOCK_US_NS));
 }
 
 int

@@ -106,6 +106,13 @@ void service_ready(struct service *service, const char *status);
 void service_status(struct service *service, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * While the start takes long: a line for systemctl status, and `more_ns` more
+ * until systemd gives it up.
+ */
+void service_starting(struct service *service, uint64_t more_ns,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* Turn until service_stop() or a signal's drain is over; an exit code. */
 int service_run(struct service *service);
 

@@ -468,6 +468,11 @@ class Weir:
         with open(self.log, errors="replace") as f:
             return text in f.read()
 
+    def lines(self, event):
+        """The log's lines of an event."""
+        with open(self.log, errors="replace") as f:
+            return [line for line in f if "event=" + event + " " in line]
+
     def check_log(self):
         for word in ("Sanitizer", "runtime error:", "event=bug"):
             expect(not self.logged(word), "the log has: " + word)
@@ -657,6 +662,7 @@ class Mqtt:
         connect=True,
         host="127.0.0.1",
         properties=b"",
+        will_properties=b"",
     ):
         self.version = version
         self.sock = socket.create_connection((host, port), timeout)
@@ -669,7 +675,14 @@ class Mqtt:
         try:
             self.send(
                 self.connect_packet(
-                    client_id, clean, keepalive, username, password, will, properties
+                    client_id,
+                    clean,
+                    keepalive,
+                    username,
+                    password,
+                    will,
+                    properties,
+                    will_properties,
                 )
             )
             kind, _, body = self.read(timeout)
@@ -681,7 +694,15 @@ class Mqtt:
             raise
 
     def connect_packet(
-        self, client_id, clean, keepalive, username, password, will, properties
+        self,
+        client_id,
+        clean,
+        keepalive,
+        username,
+        password,
+        will,
+        properties,
+        will_properties=b"",
     ):
         flags = 2 if clean else 0
         v5 = self.version == 5
@@ -689,7 +710,8 @@ class Mqtt:
         if will is not None:
             topic, payload, qos, retain = will
             flags |= 4 | qos << 3 | (0x20 if retain else 0)
-            tail_bytes += b"\0" if v5 else b""
+            if v5:
+                tail_bytes += mqtt_length(len(will_properties)) + will_properties
             tail_bytes += mqtt_string(topic) + mqtt_string(payload)
         if username is not None:
             flags |= 0x80

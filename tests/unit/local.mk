@@ -66,6 +66,7 @@ unit_tests = \
 	test_property_words \
 	test_publish_json \
 	test_record \
+	test_recover \
 	test_remote_mqtt \
 	test_replay_file \
 	test_report \
@@ -469,6 +470,10 @@ test_store_model_LDADD    = $(STORE_TWIN_LIBS)
 test_store_power_SOURCES  = %D%/test_store_power.c $(STORE_TWIN)
 test_store_power_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_power_LDADD    = $(STORE_TWIN_LIBS)
+
+test_recover_SOURCES  = %D%/test_recover.c $(STORE_SIM)
+test_recover_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_recover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_store_sim_SOURCES  = %D%/test_store_sim.c $(STORE_SIM)
 test_store_sim_CPPFLAGS = $(UNIT_CPPFLAGS)
