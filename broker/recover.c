@@ -44,7 +44,18 @@ on_message(
 {
 	struct recovery *recovery = context;
 
-	return recovery_state_message(recovery->state, sequence, message);
+	(void)sequence;
+	return recovery_state_message(recovery->state, message);
+}
+
+static int
+on_covered(
+    void *context, uint64_t sequence, const struct store_message *message)
+{
+	struct recovery *recovery = context;
+
+	(void)sequence;
+	return recovery_state_covered(recovery->state, message);
 }
 
 /* The store keeps count of these itself. */
@@ -170,6 +181,7 @@ run(struct recovery *recovery, const struct store_spec *spec)
 		.context = recovery,
 		.state = on_state,
 		.message = on_message,
+		.covered = on_covered,
 		.done = on_done,
 		.opened = on_opened,
 		.closed = on_closed,
@@ -223,6 +235,7 @@ recovered_free(struct recovered *recovered)
 {
 	if (recovered == NULL)
 		return;
+	sources_fini(&recovered->sources);
 	free(recovered->closing);
 	free(recovered);
 }

@@ -432,7 +432,7 @@ on_source(struct recovery_state *state, struct slice body)
 
 	err = store_source_parse(body, &record);
 	if (err == 0)
-		sources_note(&state->recovered->sources, &record);
+		sources_cover(&state->recovered->sources, &record);
 	return err;
 }
 
@@ -488,18 +488,24 @@ recovery_state_record(struct recovery_state *state, uint8_t kind,
 }
 
 int
-recovery_state_message(struct recovery_state *state, uint64_t sequence,
-    const struct store_message *message)
+recovery_state_covered(
+    struct recovery_state *state, const struct store_message *message)
+{
+	return sources_note(&state->recovered->sources, &message->source);
+}
+
+int
+recovery_state_message(
+    struct recovery_state *state, const struct store_message *message)
 {
 	struct entry *entry = NULL;
-	int err = 0;
+	int err;
 
-	(void)sequence;
 	state->recovered->is_changed = true;
-	sources_note(&state->recovered->sources, &message->source);
+	err = recovery_state_covered(state, message);
 	if (message->publisher != 0 && message->packet_id != 0)
 		entry = find(state, message->publisher);
-	if (entry != NULL && entry->session != NULL)
+	if (err == 0 && entry != NULL && entry->session != NULL)
 		err = packet_ids_add(
 		    &entry->session->received, message->packet_id);
 	if (err == 0 && message->retain &&
