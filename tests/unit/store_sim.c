@@ -231,8 +231,7 @@ sim_sync(void *context, int file)
 		return leave(sim, err);
 	synced = opened(sim, file, false);
 	if (err != 0) {
-		sim_file_lose(synced, STORE_SIM_LOSE_SOME,
-		    store_sim_dice(&sim->dice, 2) == 0, &sim->dice);
+		sim_file_fail(synced, &sim->dice);
 		return leave(sim, err);
 	}
 	if (changed(sim) != 0)

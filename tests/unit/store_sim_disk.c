@@ -194,24 +194,38 @@ keep_prefix(struct sim_file *file, bool at_any_byte, uint64_t *dice)
 	apply_part(&file->durable, torn, 0, length);
 }
 
-void
-sim_file_lose(struct sim_file *file, enum store_sim_loss loss, bool forgets,
-    uint64_t *dice)
+static void
+keep_some(struct sim_file *file, uint64_t *dice)
 {
 	enum manner manner = (enum manner)store_sim_dice(dice, MANNERS);
 
-	if (loss == STORE_SIM_LOSE_NONE)
-		sim_file_sync(file);
-	else if (loss == STORE_SIM_LOSE_ALL || file->change_count == 0)
-		;
-	else if (manner == KEEPS_A_SUBSET)
+	if (manner == KEEPS_A_SUBSET)
 		keep_subset(file, dice);
 	else if (manner == KEEPS_SECTORS)
 		keep_sectors(file, dice);
 	else
 		keep_prefix(file, manner == KEEPS_SOME_BYTES, dice);
 	forget_changes(file);
-	if (forgets)
+}
+
+void
+sim_file_lose(struct sim_file *file, enum store_sim_loss loss, uint64_t *dice)
+{
+	if (loss == STORE_SIM_LOSE_NONE)
+		sim_file_sync(file);
+	else if (loss == STORE_SIM_LOSE_SOME && file->change_count != 0)
+		keep_some(file, dice);
+	forget_changes(file);
+	copy_content(&file->cached, &file->durable);
+}
+
+void
+sim_file_fail(struct sim_file *file, uint64_t *dice)
+{
+	if (file->change_count != 0)
+		keep_some(file, dice);
+	resize(&file->durable, file->cached.size);
+	if (store_sim_dice(dice, 2) == 0)
 		copy_content(&file->cached, &file->durable);
 }
 
@@ -377,7 +391,7 @@ sim_disk_lose(struct sim_disk *disk, enum store_sim_loss loss, uint64_t *dice)
 {
 	lose_names(disk, loss, dice);
 	for (size_t i = 0; i < disk->file_count; i++)
-		sim_file_lose(disk->files[i], loss, true, dice);
+		sim_file_lose(disk->files[i], loss, dice);
 	sim_disk_collect(disk);
 }
 

@@ -71,12 +71,16 @@ void sim_file_resize(struct sim_file *file, uint64_t size);
 /* All changes are durable. */
 void sim_file_sync(struct sim_file *file);
 
+/* Keep of the changes what `loss` says; that is what is read then. */
+void sim_file_lose(
+    struct sim_file *file, enum store_sim_loss loss, uint64_t *dice);
+
 /*
- * Keep of the changes what `loss` says.  `forgets`: what is cached is then
- * what is durable; else it stays as it was written.
+ * A sync failed: some are durable, and no other will be.  What is read then
+ * is what was written, or what is durable.  The size is in the file system's
+ * log and stays.
  */
-void sim_file_lose(struct sim_file *file, enum store_sim_loss loss,
-    bool forgets, uint64_t *dice);
+void sim_file_fail(struct sim_file *file, uint64_t *dice);
 
 struct sim_file *sim_disk_find(const struct sim_disk *disk, const char *name);
 struct sim_file *sim_disk_make(struct sim_disk *disk, const char *name);
