@@ -28,6 +28,7 @@ struct segment {
 	uint64_t first_sequence; /* [const] its name */
 	uint64_t last_sequence;  /* committed; first - 1: none */
 	uint64_t end;            /* offset behind what is committed */
+	uint64_t durable;        /* synced up to here, if not active */
 	uint64_t size;           /* of the file */
 	uint64_t merged_last;    /* 0: it is not a merged one */
 

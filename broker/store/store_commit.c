@@ -233,8 +233,10 @@ static void
 switch_to(struct store *store, struct segment *segment, int file)
 {
 	pthread_mutex_lock(&store->lock);
-	if (store->active != NULL)
+	if (store->active != NULL) {
 		store->active->is_active = false;
+		store->active->durable = store->end.durable;
+	}
 	store->active = segment;
 	segment->is_active = true;
 	store_insert_segment(store, segment);

@@ -7,6 +7,10 @@
  * one that was taken away because nothing in it was needed.  Therefore the
  * list without it is written first.  What is newer than all in the list is
  * known by the headers.
+ *
+ * It also says where each ends: else that is said by the header of the next,
+ * which may be one that was taken away.  What a failed commit has left behind
+ * the end would be found again.
  */
 
 #include <errno.h>
@@ -19,7 +23,7 @@
 #define MANIFEST_TEMPORARY "segments.tmp"
 #define MANIFEST_MAGIC UINT64_C(0x3154534c52495357) /* "WSIRLST1" */
 
-/* On disk, little-endian; then `count` first sequences of 64 bits. */
+/* On disk, little-endian; then `count` times the entry. */
 struct manifest_header {
 	uint64_t magic;
 	uint32_t version;
@@ -28,6 +32,7 @@ struct manifest_header {
 };
 
 _Static_assert(sizeof(struct manifest_header) == 24, "packed");
+_Static_assert(sizeof(struct store_manifest_entry) == 32, "packed");
 
 static uint32_t
 crc_of(const uint8_t *bytes, size_t length)
@@ -40,30 +45,47 @@ crc_of(const uint8_t *bytes, size_t length)
 	    bytes + sizeof(header), length - sizeof(header));
 }
 
+/* As on disk. */
+static struct store_manifest_entry
+entry_of(const struct segment *segment)
+{
+	struct store_manifest_entry entry = {
+		.first = htole64(segment->first_sequence),
+	};
+
+	if (segment->is_active)
+		return entry;
+	entry.end = htole64(segment->end);
+	entry.last = htole64(segment->last_sequence);
+	entry.durable = htole64(segment->durable);
+	return entry;
+}
+
 /* The whole file, on the heap. */
 static uint8_t *
 encode(struct store *store, const struct segment *without, size_t *out_length)
 {
 	struct manifest_header header = { .magic = htole64(MANIFEST_MAGIC),
 		.version = htole32(STORE_VERSION) };
-	uint64_t count = 0, first;
+	struct store_manifest_entry entry;
+	uint64_t count = 0;
 	uint8_t *bytes;
 	size_t length;
 
 	pthread_mutex_lock(&store->lock);
-	bytes = malloc(sizeof(header) + store->segment_count * sizeof(first));
+	bytes = malloc(sizeof(header) + store->segment_count * sizeof(entry));
 	for (size_t i = 0; i < store->segment_count && bytes != NULL; i++) {
 		if (store->segments[i] == without)
 			continue;
-		first = htole64(store->segments[i]->first_sequence);
-		memcpy(bytes + sizeof(header) + count++ * sizeof(first), &first,
-		    sizeof(first));
+		entry = entry_of(store->segments[i]);
+		memcpy(bytes + sizeof(header) + count++ * sizeof(entry), &entry,
+		    sizeof(entry));
 	}
 	pthread_mutex_unlock(&store->lock);
 	if (bytes == NULL)
 		return NULL;
 
-	length = sizeof(header) + count * sizeof(first);
+	length = sizeof(header) + count * sizeof(entry);
 	header.count = htole64(count);
 	memcpy(bytes, &header, sizeof(header));
 	header.crc = htole32(crc_of(bytes, length));
@@ -103,8 +125,8 @@ store_manifest_write(struct store *store, const struct segment *without)
 static int
 decode(const uint8_t *bytes, size_t length, struct store_manifest *out)
 {
+	struct store_manifest_entry *entries;
 	struct manifest_header header;
-	uint64_t *firsts;
 
 	if (length < sizeof(header))
 		return -EBADMSG;
@@ -115,17 +137,21 @@ decode(const uint8_t *bytes, size_t length, struct store_manifest *out)
 	if (le32toh(header.version) != STORE_VERSION)
 		return -ENOTSUP;
 	if (le64toh(header.count) !=
-	    (length - sizeof(header)) / sizeof(*firsts))
+	    (length - sizeof(header)) / sizeof(*entries))
 		return -EBADMSG;
 
-	firsts = malloc(length);
-	if (firsts == NULL)
+	entries = malloc(length);
+	if (entries == NULL)
 		return -ENOMEM;
-	memcpy(firsts, bytes + sizeof(header), length - sizeof(header));
 	out->count = le64toh(header.count);
-	for (size_t i = 0; i < out->count; i++)
-		firsts[i] = le64toh(firsts[i]);
-	out->firsts = firsts;
+	memcpy(entries, bytes + sizeof(header), out->count * sizeof(*entries));
+	for (size_t i = 0; i < out->count; i++) {
+		entries[i].first = le64toh(entries[i].first);
+		entries[i].end = le64toh(entries[i].end);
+		entries[i].last = le64toh(entries[i].last);
+		entries[i].durable = le64toh(entries[i].durable);
+	}
+	out->entries = entries;
 	return 0;
 }
 

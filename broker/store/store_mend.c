@@ -20,26 +20,28 @@
 /* Copies of one file, at most: a disk that flips bits must not be filled. */
 #define COPIES 8u
 
+/* From a file into another, or the same, at the same place; and sync. */
 static int
-copy_bytes(const struct store_io *io, int from, int to, uint64_t size)
+copy_bytes(const struct store_io *io, int from, int to, uint64_t offset,
+    uint64_t bytes)
 {
-	uint64_t offset = 0;
-	int64_t n = 1;
-	void *block;
+	void *block = malloc(COPY_BYTES);
+	size_t part;
+	int64_t n;
 	int err = 0;
 
-	block = malloc(COPY_BYTES);
 	if (block == NULL)
 		return -ENOMEM;
-	while (offset < size && n > 0 && err == 0) {
-		n = io->read(io->context, from, block, COPY_BYTES, offset);
-		if (n > 0)
-			err = io->write(
-			    io->context, to, block, (size_t)n, offset);
-		if (n < 0)
+	while (bytes > 0 && err == 0) {
+		part = bytes < COPY_BYTES ? bytes : COPY_BYTES;
+		n = io->read(io->context, from, block, part, offset);
+		if (n <= 0) {
 			err = (int)n;
-		else
-			offset += (uint64_t)n;
+			break;
+		}
+		err = io->write(io->context, to, block, (size_t)n, offset);
+		offset += (uint64_t)n;
+		bytes -= (uint64_t)n;
 	}
 	free(block);
 	return err != 0 ? err : io->sync(io->context, to);
@@ -72,7 +74,7 @@ store_keep_aside(
 	if (from < 0)
 		return false;
 	to = create_copy(io, name, out_name);
-	err = to < 0 ? to : copy_bytes(io, from, to, size);
+	err = to < 0 ? to : copy_bytes(io, from, to, 0, size);
 	io->close(io->context, from);
 	if (to >= 0)
 		io->close(io->context, to);
@@ -81,6 +83,21 @@ store_keep_aside(
 	if (err != 0 && to >= 0)
 		io->remove(io->context, out_name);
 	return err == 0;
+}
+
+int
+store_write_again(
+    struct store *store, const char *name, uint64_t offset, uint64_t bytes)
+{
+	const struct store_io *io = store->io;
+	int err, file;
+
+	file = io->open(io->context, name, STORE_OPEN_WRITE);
+	if (file < 0)
+		return file;
+	err = copy_bytes(io, file, file, offset, bytes);
+	io->close(io->context, file);
+	return err;
 }
 
 /* Zeros into the file, and the CRC of them behind `crc`. */

@@ -238,6 +238,7 @@ struct store_scan {
 	/* Of the segment at hand. */
 	bool has_tried_to_keep;
 	char kept_as[STORE_NAME_MAX]; /* "": it was not put aside */
+	uint64_t unsure; /* from here on it may not have been synced */
 };
 
 int store_scan_init(struct store_scan *scan, struct store *store,
@@ -271,6 +272,14 @@ bool store_keep_aside(
 int store_fill_gap(struct store *store, const char *name, uint64_t offset,
     uint64_t bytes, uint64_t sequence);
 
+/*
+ * Write these bytes of the file again, as they are read, and sync it.  A page
+ * that a failed sync has dropped is clean, and lost with the next cut of the
+ * power, however often it is synced.  0 or -errno.
+ */
+int store_write_again(
+    struct store *store, const char *name, uint64_t offset, uint64_t bytes);
+
 /* Seal and write it; 0 or -errno. */
 int store_write_header(struct store *store, const char *name,
     const struct store_segment_header *header);
@@ -279,8 +288,15 @@ int store_write_header(struct store *store, const char *name,
 
 #define STORE_MANIFEST_NAME "segments"
 
+struct store_manifest_entry {
+	uint64_t first;   /* sequence */
+	uint64_t end;     /* as in store_bounds; 0: it was appended to */
+	uint64_t last;    /* sequence in it */
+	uint64_t durable; /* as in store_bounds */
+};
+
 struct store_manifest {
-	uint64_t *firsts; /* on the heap */
+	struct store_manifest_entry *entries; /* on the heap */
 	size_t count;
 };
 

@@ -307,7 +307,7 @@ tell_all_missing(struct recovery *recovery)
 	uint64_t newest = 0;
 
 	for (size_t i = 0; i < manifest->count; i++) {
-		newest = manifest->firsts[i];
+		newest = manifest->entries[i].first;
 		if (!is_present(recovery, newest))
 			tell_missing(
 			    recovery, newest, next_first(recovery, newest) - 1);
@@ -332,12 +332,27 @@ tell_all_missing(struct recovery *recovery)
 /* ---- what they say ---------------------------------------------------------
  */
 
+/* NULL: the list has no end of this segment. */
+static const struct store_manifest_entry *
+find_listed(const struct recovery *recovery, uint64_t first_sequence)
+{
+	const struct store_manifest *manifest = &recovery->manifest;
+
+	for (size_t i = 0; i < manifest->count; i++)
+		if (manifest->entries[i].first == first_sequence &&
+		    manifest->entries[i].end != 0)
+			return &manifest->entries[i];
+	return NULL;
+}
+
 static void
 set_bounds(
     const struct recovery *recovery, size_t i, struct store_bounds *out_bounds)
 {
 	const struct found_segment *found = &recovery->found[i];
 	const struct found_segment *next = found + 1;
+	const struct store_manifest_entry *listed =
+	    find_listed(recovery, found->first_sequence);
 	struct store_bounds bounds = { .name = found->name,
 		.size = found->size,
 		.end = found->size,
@@ -355,6 +370,10 @@ set_bounds(
 		bounds.end = next->header.before_end;
 		bounds.last = next->header.before_last;
 		bounds.durable = next->header.before_durable;
+	} else if (listed != NULL) {
+		bounds.end = listed->end;
+		bounds.last = listed->last;
+		bounds.durable = listed->durable;
 	} else {
 		bounds.last = next->first_sequence - 1;
 		bounds.durable = bounds.last;
@@ -460,6 +479,8 @@ scan_one(struct recovery *recovery, struct store_scan *scan, size_t i)
 	err = store_scan_segment(scan, segment, found->file, &bounds);
 	if (err != 0)
 		return err;
+	segment->durable =
+	    bounds.is_last ? segment->last_sequence : bounds.durable;
 	tell_short(scan, found, &bounds);
 	if (!found->has_header)
 		mend_header(recovery, scan, found);
@@ -490,6 +511,24 @@ sync_all(struct recovery *recovery)
 	return err;
 }
 
+/*
+ * Even so: a sync that failed in the life before has left pages that are read
+ * here, need no sync, and are not on the disk.
+ */
+static int
+renew_tail(const struct recovery *recovery, const struct store_scan *scan)
+{
+	struct store *store = recovery->store;
+	char name[STORE_NAME_MAX];
+
+	if (store->spec.is_read_only || !store->spec.is_synced ||
+	    recovery->count == 0 || scan->unsure >= store->end.end)
+		return 0;
+	segment_name(store->end.first, name);
+	return store_write_again(
+	    store, name, scan->unsure, store->end.end - scan->unsure);
+}
+
 static uint64_t
 file_bytes(const struct recovery *recovery)
 {
@@ -515,6 +554,8 @@ scan_all(struct recovery *recovery)
 	scan.total_bytes = recovery->checkpoint_bytes + file_bytes(recovery);
 	for (size_t i = 0; i < recovery->count && result == 0; i++)
 		result = scan_one(recovery, &scan, i);
+	if (result == 0)
+		result = renew_tail(recovery, &scan);
 	store_scan_fini(&scan);
 	if (result == 0 && scan.last < store->checkpoint_sequence)
 		tell_missing(
@@ -568,7 +609,7 @@ store_recover(struct store *store, const struct store_sink *sink)
 		if (recovery.found[i].file >= 0)
 			store->io->close(
 			    store->io->context, recovery.found[i].file);
-	free(recovery.manifest.firsts);
+	free(recovery.manifest.entries);
 	free(recovery.found);
 	free(recovery.others);
 	return result;

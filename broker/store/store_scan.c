@@ -42,6 +42,7 @@ store_scan_fini(struct store_scan *scan)
 void
 store_scan_begin(struct store_scan *scan)
 {
+	scan->unsure = STORE_PAGE;
 	scan->has_tried_to_keep = false;
 	scan->kept_as[0] = '\0';
 }
@@ -249,6 +250,19 @@ take_kind(struct store_scan *scan, struct segment *segment,
 	    scan->sink->context, record->kind, record->sequence, record->body);
 }
 
+/* What was committed before it may have been synced since. */
+static void
+note_batch(struct store_scan *scan, const struct segment_record *record)
+{
+	struct store_batch_body body;
+
+	if (record->body.len != sizeof(body))
+		return;
+	memcpy(&body, record->body.data, sizeof(body));
+	if (le64toh(body.durable) >= scan->last)
+		scan->unsure = record->offset;
+}
+
 /* A body that is intact, and still says nothing to us, costs only itself. */
 static int
 take(struct store_scan *scan, struct segment *segment,
@@ -256,6 +270,8 @@ take(struct store_scan *scan, struct segment *segment,
 {
 	int err;
 
+	if (record->kind == STORE_BATCH)
+		note_batch(scan, record);
 	if (record->kind == STORE_BATCH || record->kind == STORE_FILL)
 		return 0;
 	scan->last = record->sequence;
