@@ -218,8 +218,15 @@ write_segment(struct store *store, struct store_spare *spare, const char *name)
 	    io->write(io->context, spare->file, store->batch.buffer, length, 0);
 	if (err == 0 && store->spec.is_synced)
 		err = timed_sync(store, spare->file);
-	if (err == 0)
-		err = io->rename(io->context, spare->name, name);
+	if (err != 0)
+		return err;
+
+	/*
+	 * From here on it may be found again whatever is done about it: what
+	 * is committed next must be where its header does not cut it.
+	 */
+	store->is_broken = true;
+	err = io->rename(io->context, spare->name, name);
 	if (err != 0)
 		return err;
 	memcpy(spare->name, name, STORE_NAME_MAX);
