@@ -187,6 +187,8 @@ def wills(tap):
         remote = stack.enter_context(weir.Mosquitto())
         run = stack.enter_context(
             suite(
+                # All sessions end with the broker, and so do delays.
+                durability="none",
                 bridges=[
                     {
                         "name": "cloud",
