@@ -97,13 +97,24 @@ struct session_queue {
 };
 
 struct session {
+	/* What a delivery looks at is together: there may be 100,000 of us. */
 	struct subscriber subscriber;
-	struct sessions *home;         /* [const] */
+	struct sessions *home;   /* [const] */
+	struct client *client;   /* NULL: offline */
+	struct outgoing *resend; /* in flight: from here on to be sent again */
+	bool is_durable;         /* [const] the journal keeps it */
+	bool ended;
+	bool is_journalled; /* it has published through the journal */
+	bool is_kept;       /* beyond its connection: counted in home->kept */
+	bool is_pumped;
+	bool is_acking;
+	uint16_t id_length;
+	struct outbox outbox;
+
+	struct drop_episode drops;
 	struct session *next_in_table; /* private to session.c */
 	struct session *next_by_cursor;
 	uint64_t cursor;         /* [const] its number for good, not 0 */
-	bool is_durable;         /* [const] the journal keeps it */
-	struct client *client;   /* NULL: offline */
 	struct client *arriving; /* its CONNECT waits for the journal */
 	struct alarm alarm;      /* the next of expiry and will */
 	uint64_t identity;       /* whose it is; see auth.h */
@@ -111,23 +122,14 @@ struct session {
 	uint64_t expires_at_ns; /* while offline */
 	uint64_t left_ns;       /* with a journal: when, by the wall clock */
 	struct will *will;
-	uint64_t will_at_ns; /* while offline */
-	struct outbox outbox;
-	struct session_queue queue;
-	struct outgoing *resend; /* in flight: from here on to be sent again */
+	uint64_t will_at_ns;        /* while offline */
 	struct packet_ids received; /* QoS 2, up to PUBREL */
 	struct ack_queue acks;
-	struct retained_job *jobs; /* see retain_job.h */
-	struct drop_episode drops;
+	struct retained_job *jobs;   /* see retain_job.h */
 	uint64_t jobs_ticket;        /* the jobs rest until it is settled */
 	struct session *next_pumped; /* see worker.h */
 	struct session *next_acking;
-	bool is_journalled; /* it has published through the journal */
-	bool is_pumped;
-	bool is_acking;
-	bool is_kept; /* beyond its connection: counted in home->kept */
-	bool ended;
-	uint16_t id_length;
+	struct session_queue queue;
 	union {
 		struct rcu_head rcu; /* once it has ended, and then */
 		struct mail mail;    /* its last one */
