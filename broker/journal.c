@@ -103,7 +103,7 @@ make_commit(struct broker *broker)
 		.store = broker->store,
 		.members = members,
 		.member_count = broker->worker_count + 1,
-		.window_bytes = broker->conf->worker_window,
+		.window_bytes = conf_commit_window(broker->conf),
 		/* Behind those of the workers and of links. */
 		.counters =
 		    stats_block(broker->stats, broker->worker_count + 1),

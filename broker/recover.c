@@ -23,7 +23,6 @@ struct recovery {
 	struct recovery_state *state;
 	uint64_t began_ns;
 	uint64_t told_ns;
-	uint64_t bytes;
 	unsigned torn, damaged;
 };
 
@@ -91,7 +90,6 @@ on_progress(void *context, uint64_t done, uint64_t total)
 	const unsigned percent =
 	    total == 0 ? 100 : (unsigned)(done * 100 / total);
 
-	recovery->bytes = done;
 	if (now_ns - recovery->told_ns < TELL_NS)
 		return;
 	recovery->told_ns = now_ns;
@@ -151,13 +149,15 @@ tell_recovered(
     const struct recovery *recovery, const struct recovery_counts *counts)
 {
 	const uint64_t ns = clock_now_ns() - recovery->began_ns;
+	struct store_stat stat;
 
+	store_stat(recovery->broker->store, &stat);
 	log_info("recovered",
 	    "sessions=%zu subscriptions=%zu retained=%zu queued=%" PRIu64
 	    " wills=%zu bridges=%zu bytes=%" PRIu64 " torn=%u damaged=%u "
 	    "ms=%" PRIu64,
 	    counts->sessions, counts->subscriptions, counts->retained,
-	    counts->queued, counts->wills, counts->bridges, recovery->bytes,
+	    counts->queued, counts->wills, counts->bridges, stat.bytes,
 	    recovery->torn, recovery->damaged, ns / CLOCK_MS_NS);
 }
 

@@ -16,6 +16,9 @@
 
 #define FIRST_BUCKETS 1024
 
+/* Of the tree of subscriptions, in levels. */
+#define FIRST_ROOM 1024
+
 /* What the records say of a cursor. */
 struct entry {
 	struct entry *next; /* in its bucket */
@@ -40,6 +43,8 @@ struct recovery_state {
 	uint64_t serial; /* retained: the checkpoint knows all up to it */
 	uint64_t ahead_ns;
 	uint64_t last_cursor;
+	size_t subscribed; /* records */
+	size_t room;       /* that the tree of subscriptions has */
 	struct recovery_counts counts;
 };
 
@@ -268,6 +273,16 @@ recovery_state_closed(struct recovery_state *state, uint64_t cursor)
 	return 0;
 }
 
+static void
+make_room(struct recovery_state *state)
+{
+	if (++state->subscribed < state->room)
+		return;
+	/* A power of two, as the table wants it. */
+	state->room = state->room == 0 ? FIRST_ROOM : state->room * 4;
+	subscription_tree_make_room(state->broker->subscriptions, state->room);
+}
+
 static int
 on_subscribe(struct recovery_state *state, struct slice body, bool is_wanted)
 {
@@ -293,6 +308,7 @@ on_subscribe(struct recovery_state *state, struct slice body, bool is_wanted)
 		.retain_as_published = record.retain_as_published,
 		.identifier = record.identifier,
 	};
+	make_room(state);
 	err = subscription_tree_add(tree, record.filter,
 	    &entry->session->subscriber, &options, &existed);
 	return err == -E2BIG ? -EBADMSG : err;

@@ -456,6 +456,12 @@ subscription_tree_remove(struct subscription_tree *tree, struct slice filter,
 }
 
 void
+subscription_tree_make_room(struct subscription_tree *tree, size_t levels)
+{
+	cds_lfht_resize(tree->nodes, levels);
+}
+
+void
 subscription_tree_remove_all(
     struct subscription_tree *tree, struct subscriber *subscriber)
 {

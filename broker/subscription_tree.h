@@ -87,6 +87,13 @@ int subscription_tree_add(struct subscription_tree *tree, struct slice filter,
 int subscription_tree_remove(struct subscription_tree *tree,
     struct slice filter, struct subscriber *subscriber);
 
+/*
+ * Room for so many levels of filters, at once: by itself it grows on a thread
+ * of liburcu, which comes late when a recovery adds all that there is.
+ * Outside of rcu_enter().
+ */
+void subscription_tree_make_room(struct subscription_tree *tree, size_t levels);
+
 void subscription_tree_remove_all(
     struct subscription_tree *tree, struct subscriber *subscriber);
 

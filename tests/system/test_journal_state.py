@@ -49,6 +49,16 @@ def waiting(client):
     return messages
 
 
+def gather(client, count):
+    """So many messages, acknowledged; what was sent before is left out."""
+    messages = []
+    while len(messages) < count:
+        message = client.receive()
+        if not message.dup:
+            messages.append(message)
+    return messages
+
+
 def subscribe(client, *filters, qos=1):
     """One SUBSCRIBE; its codes and what came before the SUBACK."""
     body = struct.pack(">H", client.new_id()) + b"\0" * (client.version == 5)
@@ -323,6 +333,245 @@ def expiries(tap):
             weir.expect(not is_present(run, "ended", **keep), "ended is there")
 
 
+def delayed_over_restart(tap):
+    """At SIGTERM a delayed will of a session that is kept is kept too."""
+    keep = {"version": 5, "properties": expiry(600)}
+    with suite(workers=1) as run:
+        watcher = run.mqtt("watcher", clean=False)
+        subscribe(watcher, "w/#")
+        leave(watcher)
+        run.mqtt(
+            "away",
+            will=("w/away", "w", 1, False),
+            will_properties=b"\x18" + struct.pack(">I", 3),
+            **keep
+        ).cut()
+        began = time.monotonic()
+        restart(run)
+        with tap.case("a will that waits at SIGTERM comes after the restart"):
+            watcher = run.mqtt("watcher", clean=False)
+            got = watcher.receive().topic
+            weir.expect(got == "w/away", got)
+            weir.expect(time.monotonic() - began > 2.9, "too early")
+
+
+def killed_again_and_again(tap):
+    """Each start begins with a checkpoint, beside clients that come and go."""
+    with suite(workers=2) as run:
+        client = run.mqtt("setter", version=5)
+        wide = run.mqtt("wide", clean=False)
+        for first in range(0, 6000, 500):
+            subscribe(wide, *["wide/%d" % i for i in range(first, first + 500)])
+        for number in range(300):
+            client.publish("kept/%d" % number, "%d" % number, 1, retain=True)
+        confirmed = {}
+        stopping = threading.Event()
+
+        def work(number):
+            """Subscribe to one more each time; note what was acknowledged."""
+            name = "worker-%d" % number
+            count = confirmed.setdefault(name, 0)
+            while not stopping.is_set():
+                try:
+                    client = run.mqtt(name, clean=False, timeout=2)
+                    if count:
+                        weir.expect(client.session_present, name + " is gone")
+                    for _ in range(20):
+                        subscribe(client, "%s/%d" % (name, count))
+                        count += 1
+                        confirmed[name] = count
+                    client.cut()
+                except (OSError, EOFError):
+                    pass
+                except AssertionError as error:
+                    if "is gone" in str(error):
+                        lost.append(str(error))
+                        return
+
+        lost = []
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        for _ in range(6):
+            before = sum(confirmed.values())
+            weir.wait_for(
+                "they are under way", lambda: sum(confirmed.values()) > before + 200
+            )
+            kill_broker(run)
+        stopping.set()
+        for thread in threads:
+            thread.join()
+        kill_all(run)
+        with tap.case("killed six times under load: no session is lost"):
+            weir.expect(lost == [], lost)
+        with tap.case("killed six times under load: no subscription is lost"):
+            publisher = run.mqtt("publisher")
+            for name, count in sorted(confirmed.items()):
+                weir.expect(count > 0, name + " did nothing")
+                client = run.mqtt(name, clean=False)
+                weir.expect(client.session_present, name + " is gone")
+                for number in range(count):
+                    publisher.publish("%s/%d" % (name, number), "x", 1)
+                got = {m.topic for m in gather(client, count)}
+                want = {"%s/%d" % (name, number) for number in range(count)}
+                weir.expect(got == want, "%s misses %r" % (name, want - got))
+            wide = run.mqtt("wide", clean=False)
+            for number in (0, 2500, 5999):
+                publisher.publish("wide/%d" % number, "x", 1)
+            got = [m.topic for m in gather(wide, 3)]
+            weir.expect(got == ["wide/0", "wide/2500", "wide/5999"], got)
+        with tap.case("killed six times under load: no retained message is lost"):
+            client = run.mqtt("asker")
+            messages = subscribe(client, "kept/+")[1]
+            while len(messages) < 300:
+                messages.append(client.receive())
+            weir.expect(
+                all(m.topic == "kept/" + m.payload.decode() for m in messages),
+                "another payload",
+            )
+
+
+def many(tap):
+    with suite() as run:
+        wide = run.mqtt("wide", clean=False)
+        for first in range(0, 100000, 1000):
+            codes = subscribe(
+                wide, *["m/%d/+" % i for i in range(first, first + 1000)]
+            )[0]
+            weir.expect(codes == b"\1" * 1000, "a subscription was refused")
+        for end in (kill_all, restart, kill_all):
+            end(run)
+            line = run.lines("recovered")[-1]
+            tap.note(line[line.index("sessions=") :])
+            with tap.case("100,000 subscriptions are there after " + end.__name__):
+                weir.expect(" subscriptions=100000 " in line, line)
+                publisher = run.mqtt("publisher")
+                wide = run.mqtt("wide", clean=False)
+                for number in (0, 50000, 99999):
+                    publisher.publish("m/%d/x" % number, "x", 1)
+                got = [m.topic for m in gather(wide, 3)]
+                weir.expect(got == ["m/0/x", "m/50000/x", "m/99999/x"], got)
+                leave(wide)
+
+
+def start_another(run, state_dir, **more):
+    """A broker of its own, but for state_dir: its exit status and its log."""
+    with weir.Box() as box:
+        run_dir = os.path.join(box.dir, "run")
+        os.mkdir(run_dir)
+        settings = dict(
+            run.settings,
+            state_dir=state_dir,
+            run_dir=run_dir,
+            listeners=[{"bind": "127.0.0.1:%d" % weir.free_port()}],
+        )
+        config = os.path.join(box.dir, "weir.conf")
+        with open(config, "w") as f:
+            f.write(weir.libconfig(settings))
+        for path in (box.dir, run_dir, config):
+            if "user" in more:
+                os.chown(path, more["user"], -1)
+        log = os.path.join(box.dir, "log")
+        with open(log, "wb") as f:
+            child = box.spawn([weir.program("weir-broker"), "-c", config], f, **more)
+        status = child.wait(timeout=20)
+        with open(log, errors="replace") as f:
+            return status, f.read()
+
+
+def unusable(tap):
+    with suite() as run:
+        state_dir = run.settings["state_dir"]
+        with tap.case("a second broker on the same state_dir says so and ends"):
+            status, log = start_another(run, state_dir)
+            weir.expect(status == 71, "exit %d" % status)
+            weir.expect("another weir-broker has it" in log, log)
+            run.mqtt("first").ping()
+        with tap.case("a journal that is no folder is said, and the broker ends"):
+            other = os.path.join(run.box.dir, "other")
+            os.mkdir(other)
+            open(os.path.join(other, "journal"), "w").close()
+            status, log = start_another(run, other)
+            weir.expect(status == 71, "exit %d" % status)
+            weir.expect("state_dir must be a folder" in log, log)
+        with tap.case("a journal that is another's is said, and the broker ends"):
+            if os.getuid() != 0:
+                raise weir.Skip("only root may become somebody else")
+            os.chmod(run.box.dir, 0o755)
+            other = os.path.join(run.box.dir, "others")
+            os.mkdir(other)
+            os.chown(other, 65534, -1)
+            os.mkdir(os.path.join(other, "journal"), 0o700)
+            status, log = start_another(run, other, user=65534)
+            weir.expect(status == 71, "exit %d" % status)
+            weir.expect("must be able to write there" in log, log)
+
+
+def full(tap):
+    """The journal's own limit: what needs it is refused, the rest goes on."""
+    keep = {"version": 5, "properties": expiry(600)}
+    with suite(
+        workers=1,
+        max_packet_size="16KiB",
+        max_queued_bytes="64MiB",
+        journal={"max_size": "1MiB", "segment_size": "128KiB"},
+    ) as run:
+        reader = run.mqtt("reader", clean=False)
+        subscribe(reader, "q/#")
+        leave(reader)
+        there = run.mqtt("there", **keep)
+        subscribe(there, "before")
+        old = run.mqtt("old", clean=False)
+        subscribe(old, "before")
+        publisher = run.mqtt("publisher", version=5)
+        taken = 0
+        while True:
+            publisher.send(
+                weir.publish_packet("q/1", b"x" * 8000, 1, taken + 1, version=5)
+            )
+            answer = publisher.expect(weir.PUBACK)
+            if len(answer) > 2 and answer[2] == 0x97:
+                break
+            taken += 1
+            weir.expect(taken < 1000, "it is never full")
+        tap.note("full after %d messages of 8,000 bytes" % taken)
+        with tap.case("full: SUBSCRIBE of a kept session is refused"):
+            weir.expect(subscribe(there, "x", "y")[0] == b"\x97\x97", "another code")
+            weir.expect(subscribe(old, "x")[0] == b"\x80", "another code")
+            run.mqtt("other").publish("x", "x", 0)
+            weir.expect(waiting(there) == [], "it is subscribed")
+        with tap.case("full: CONNECT with a session to keep is refused"):
+            weir.expect(run.mqtt("new", **keep).return_code == 0x97, "another code")
+            weir.expect(run.mqtt("new4", clean=False).return_code == 3, "another")
+        with tap.case("full: UNSUBSCRIBE of a kept session ends the connection"):
+            packet_id = struct.pack(">H", old.new_id())
+            old.send(
+                weir.packet(
+                    weir.UNSUBSCRIBE, 2, packet_id + weir.mqtt_string("before")
+                )
+            )
+            weir.expect(old.is_closed(), "it stays open")
+        with tap.case("full: who keeps nothing goes on"):
+            passing = run.mqtt("passing", will=("w", "w", 0, False))
+            weir.expect(passing.return_code == 0, "refused")
+            weir.expect(subscribe(passing, "p")[0] == b"\1", "refused")
+            run.mqtt("other").publish("p", "x", 0)
+            weir.expect(passing.receive().payload == b"x", "another")
+        with tap.case("when its messages are read there is room again"):
+            # Nobody gets in with a session to keep; who was there may be back
+            # when room was made by others: here, by one that gives up.
+            weir.expect(run.mqtt("reader", clean=True).return_code == 0, "refused")
+
+            def fits():
+                client = run.mqtt("new", **keep)
+                code = client.return_code
+                client.close()
+                return code == 0
+
+            weir.wait_for("a session is let in", fits)
+            weir.expect(subscribe(there, "x")[0] == b"\1", "refused")
+
+
 def main():
     tap = weir.Tap()
     for what, end in ENDS:
@@ -330,8 +579,13 @@ def main():
         retained(tap, what, end)
         wills(tap, what, end)
     retained_last(tap)
+    killed_again_and_again(tap)
     delayed_will(tap)
+    delayed_over_restart(tap)
     expiries(tap)
+    many(tap)
+    unusable(tap)
+    full(tap)
     tap.done()
 
 

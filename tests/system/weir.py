@@ -240,6 +240,12 @@ class Box:
         self.children.append(child)
         return child
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
     def end(self):
         """Kill what is left; return what that was."""
         left = {}
