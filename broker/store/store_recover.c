@@ -225,12 +225,41 @@ drop_void(struct recovery *recovery)
 	}
 }
 
+/*
+ * The list was written without it, and then its file was to go: nothing in it
+ * was needed.  A merged one is listed only later.
+ */
+static bool
+was_taken_away(const struct store_manifest *manifest,
+    const struct found_segment *found)
+{
+	uint64_t newest = 0;
+
+	if (!found->has_header || found->header.merged_last != 0)
+		return false;
+	for (size_t i = 0; i < manifest->count; i++) {
+		if (manifest->entries[i].first == found->first_sequence)
+			return false;
+		newest = manifest->entries[i].first;
+	}
+	return found->first_sequence < newest;
+}
+
+static void
+drop_taken_away(struct recovery *recovery)
+{
+	for (size_t i = recovery->count; i-- > 0;)
+		if (was_taken_away(&recovery->manifest, &recovery->found[i]))
+			drop_found(recovery, i);
+}
+
 static void
 tidy(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	const struct store_io *io = store->io;
 
+	drop_taken_away(recovery);
 	drop_void(recovery);
 	for (size_t i = 0; i < recovery->other_count; i++)
 		if (!store_adopt_spare(store, recovery->others[i]) &&
