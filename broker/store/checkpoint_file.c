@@ -274,6 +274,15 @@ flawed(struct input *in, uint64_t offset, const char *what)
 	return -EBADMSG;
 }
 
+static int
+unreadable(struct input *in, uint64_t offset, const char *what, int err)
+{
+	int result = flawed(in, offset, what);
+
+	in->flaw->err = err;
+	return result;
+}
+
 /* Make room for `length` bytes from in->begin on. */
 static int
 make_room(struct input *in, size_t length)
@@ -315,7 +324,10 @@ take(struct input *in, size_t length, const uint8_t **out_bytes)
 			return err;
 		got = in->io->read(in->io->context, in->file,
 		    in->buffer + in->end, in->capacity - in->end, offset);
-		if (got < 0 || in->end + (size_t)got < length)
+		if (got < 0)
+			return unreadable(
+			    in, offset, "it cannot be read", (int)got);
+		if (in->end + (size_t)got < length)
 			return flawed(in, offset, "it cannot be read");
 		in->end += (size_t)got;
 	}
@@ -446,7 +458,7 @@ read_all(struct input *in, struct checkpoint_head *out_head)
 
 	size = in->io->size(in->io->context, in->file);
 	if (size < 0)
-		return flawed(in, 0, "it cannot be read");
+		return unreadable(in, 0, "it cannot be read", (int)size);
 	in->size = (uint64_t)size;
 	in->capacity = BLOCK_BYTES;
 	in->buffer = malloc(in->capacity);
@@ -470,7 +482,7 @@ checkpoint_file_read(const struct store_io *io, const char *name,
 	if (in.file == -ENOMEM)
 		return -ENOMEM;
 	if (in.file < 0)
-		err = flawed(&in, 0, "it cannot be opened");
+		err = unreadable(&in, 0, "it cannot be opened", in.file);
 	else
 		err = read_all(&in, &head);
 	if (in.file >= 0)

@@ -85,6 +85,7 @@ struct checkpoint_flaw {
 	uint64_t offset;
 	uint64_t size; /* of the file, as far as it is known */
 	const char *what;
+	int err; /* the disk did not give it: it may the next time; or 0 */
 };
 
 struct checkpoint_each {

@@ -6,6 +6,9 @@
  * All that are there are checked before any is used.  One that is damaged is
  * put aside under another name and told; the store starts from the newest
  * that is not.  Without any, all that is known is in the segments.
+ *
+ * One that the disk does not give may be whole, and stays.  If there is no
+ * other, the store does not start: it would start without what is in it.
  */
 
 #include <errno.h>
@@ -142,7 +145,7 @@ tell_damage(struct load *load, const struct found_checkpoint *found)
 	};
 
 	checkpoint_file_name(found->generation, name);
-	if (put_aside(load->store, name, aside))
+	if (found->flaw.err == 0 && put_aside(load->store, name, aside))
 		damage.kept_as = aside;
 	load->sink->damaged(load->sink->context, &damage);
 }
@@ -221,15 +224,17 @@ static int
 check_all(struct load *load, bool any_tag)
 {
 	struct found_checkpoint *found;
-	int err = 0;
+	int err = 0, unread = 0;
 
 	for (; err == 0 && load->checked < load->count &&
 	     load->sound_count < KEPT;
 	     load->checked++) {
 		found = &load->found[load->checked];
 		err = check(load, found, any_tag);
+		if (found->flaw.err != 0)
+			unread = found->flaw.err;
 	}
-	return err;
+	return err == 0 && load->sound_count == 0 ? unread : err;
 }
 
 /* Now that no file is known to be of a newer version. */
