@@ -258,8 +258,7 @@ journal_takes(struct links_incoming *in)
 	case COMMIT_REFUSES:
 		if (refuse(in, MQTT_IMPLEMENTATION_SPECIFIC_ERROR))
 			return false;
-		links_ingress_wait_for_memory(in);
-		return false;
+		/* fall through */
 	case COMMIT_STALLS:
 		links_ingress_wait_for_memory(in);
 		return false;

@@ -41,7 +41,6 @@ libbroker_a_SOURCES = \
 	%D%/commit.c \
 	%D%/commit.h \
 	%D%/commit_append.c \
-	%D%/commit_gather.c \
 	%D%/commit_item.c \
 	%D%/commit_keeper.c \
 	%D%/commit_line.c \

@@ -1,11 +1,11 @@
 # tests/system/ - the real processes, driven from outside by ./run-tests.
 
 EXTRA_DIST += \
+	%D%/test_backlog.py \
 	%D%/test_bad_config.py \
 	%D%/test_bridge.py \
 	%D%/test_broker_killed.py \
 	%D%/test_deliveries.py \
-	%D%/test_disk_full.py \
 	%D%/test_dump_trace.py \
 	%D%/test_flood.py \
 	%D%/test_growth.py \
