@@ -1,9 +1,11 @@
 # bench/ - the benchmarks.  `make bench` builds them and runs bench/run.
 
-EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log bench/fill-journal
+EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log bench/fill-journal \
+	bench/line
 noinst_PROGRAMS += bench/ring
 EXTRA_DIST += %D%/run %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
-CLEANFILES += bench/load bench/load-http bench/bare-log bench/fill-journal
+CLEANFILES += bench/load bench/load-http bench/bare-log bench/fill-journal \
+	bench/line
 
 bench_ring_SOURCES = %D%/ring.c %D%/ring_cases.c %D%/ring_cases.h \
 	%D%/ring_pair.c %D%/ring_pair.h
@@ -14,6 +16,10 @@ bench_bare_log_LDADD   = libmqtt.a libmsg.a libbase.a
 
 bench_fill_journal_SOURCES = %D%/fill_journal.c
 bench_fill_journal_LDADD   = libstore.a libmsg.a libstats.a libshm.a libbase.a
+
+bench_line_SOURCES  = %D%/line.c
+bench_line_CPPFLAGS = $(BROKER_CPPFLAGS)
+bench_line_LDADD    = $(BROKER_LIBS)
 
 bench_load_SOURCES = %D%/load.c %D%/cpu_time.c %D%/cpu_time.h
 bench_load_LDADD   = libmqtt.a libmsg.a libbase.a

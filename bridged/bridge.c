@@ -482,6 +482,8 @@ parts_init(struct bridge *bridge)
 		    &bridge->receive_rules, bridge->kind, bridge->remote,
 		    &bridge->session.notes, bridge->counters, open_lane,
 		    bridge);
+	bridge->ingest.awaits_journal =
+	    conf_has_journal(service_conf(bridge->service));
 	if (err == 0)
 		link_set_lanes(bridge->link, bridge->ingest.lanes);
 	return err;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bridged/counters.h"
+#include "bridged/ingest_private.h"
 #include "common/mqtt/trail.h"
 #include "common/msg/record.h"
 #include "common/msg/topic.h"
@@ -18,26 +19,6 @@
 #define WINDOW_MOST 256
 
 _Static_assert(WINDOW_MOST <= NOTES_SLOTS, "all of them can be noted");
-
-enum item_state {
-	ITEM_WAITS,    /* for its lane, or for room in it */
-	ITEM_WRITTEN,  /* in the lane, not yet committed */
-	ITEM_ACCEPTED, /* safe: to be acknowledged */
-	ITEM_REFUSED   /* can never be given on: the same, with an error */
-};
-
-struct ingest_item {
-	struct ingest_item *next;
-	enum item_state state;
-	uint16_t id;
-	uint8_t qos;
-	uint32_t lane; /* once it is written, as what follows */
-	size_t note;   /* where a QoS 2 message is noted */
-	uint64_t received_ns;
-	size_t topic_len;
-	size_t body_len;
-	uint8_t body[]; /* of the record; the topic is in it */
-};
 
 /* The order of the levels in a record's body puts the topic first. */
 #define TOPIC_OFFSET sizeof(struct record_message_header)
@@ -85,9 +66,8 @@ ingest_init(struct ingest *ingest, const char *name,
 	return 0;
 }
 
-/* Unlink and free *at; its successor takes the place. */
-static void
-drop_item(struct ingest *ingest, struct ingest_item **at)
+void
+ingest_drop_item(struct ingest *ingest, struct ingest_item **at)
 {
 	struct ingest_item *item = *at;
 
@@ -96,6 +76,7 @@ drop_item(struct ingest *ingest, struct ingest_item **at)
 		if (item->qos == 0)
 			ingest->qos0_bytes -= item->body_len;
 	}
+	ingest->given -= item->state == ITEM_GIVEN;
 	*at = item->next;
 	if (item->next == NULL)
 		ingest->last = at;
@@ -106,7 +87,7 @@ void
 ingest_fini(struct ingest *ingest)
 {
 	while (ingest->first != NULL)
-		drop_item(ingest, &ingest->first);
+		ingest_drop_item(ingest, &ingest->first);
 	lane_table_free(ingest->lanes);
 	free(ingest->topic);
 	*ingest = (struct ingest){ 0 };
@@ -125,6 +106,7 @@ ingest_detach(struct ingest *ingest)
 {
 	ingest->link = NULL;
 	lane_table_reset(ingest->lanes);
+	ingest_take_released(ingest);
 }
 
 bool
@@ -153,7 +135,7 @@ ingest_down(struct ingest *ingest)
 
 	while (*at != NULL)
 		if ((*at)->qos != 0)
-			drop_item(ingest, at);
+			ingest_drop_item(ingest, at);
 		else
 			at = &(*at)->next;
 }
@@ -367,6 +349,7 @@ put_item(struct ingest *ingest, struct ring_producer *producer, uint32_t lane,
 	ring_trace_note_record(
 	    ring_link_trace(ingest->link), &record, RING_TRACE_PUT);
 	item->lane = lane;
+	item->position = RING_POSITION(ring_producer_next_head(producer));
 	if (item->qos == 2)
 		item->note = notes_take(ingest->notes, item->id, lane,
 		    ring_producer_sequence(producer));
@@ -433,15 +416,6 @@ write_all(struct ingest *ingest)
 	}
 }
 
-static void
-accept_item(struct ingest *ingest, struct ingest_item *item)
-{
-	stats_increment(ingest->counters, BRIDGED_received_committed);
-	if (item->qos == 2)
-		notes_confirm(ingest->notes, item->note);
-	item->state = ITEM_ACCEPTED;
-}
-
 /*
  * Commit all lanes.  Without a fault nothing that was put is left uncommitted
  * then; what a poisoned lane did not take stays as it is, the link is at its
@@ -466,36 +440,7 @@ commit_all(struct ingest *ingest, uint64_t now_ns)
 	for (struct ingest_item *item = ingest->first; item != NULL;
 	     item = item->next)
 		if (item->state == ITEM_WRITTEN && (sound >> item->lane & 1))
-			accept_item(ingest, item);
-	return any;
-}
-
-/*
- * Acknowledge the longest prefix of QoS 1 and 2 [MQTT-4.6.0-2]; what came at
- * QoS 0 owes nothing and is taken out wherever it stands.
- */
-static bool
-acknowledge_all(struct ingest *ingest)
-{
-	struct ingest_item **at = &ingest->first, *item;
-	bool in_order = true, any = false;
-
-	while ((item = *at) != NULL) {
-		bool is_safe =
-		    item->state == ITEM_ACCEPTED || item->state == ITEM_REFUSED;
-
-		if (!is_safe && item->qos != 0)
-			in_order = false;
-		if (!is_safe || (item->qos != 0 && !in_order)) {
-			at = &item->next;
-			continue;
-		}
-		if (item->qos != 0)
-			ingest->kind->acknowledge(ingest->remote, item->id,
-			    item->qos, item->state == ITEM_ACCEPTED);
-		drop_item(ingest, at);
-		any = true;
-	}
+			ingest_item_committed(ingest, item);
 	return any;
 }
 
@@ -510,7 +455,8 @@ ingest_work(struct ingest *ingest, uint64_t now_ns)
 		write_all(ingest);
 		any = commit_all(ingest, now_ns);
 	}
-	if (acknowledge_all(ingest))
+	ingest_take_released(ingest);
+	if (ingest_acknowledge(ingest))
 		any = true;
 	stats_set(ingest->counters, BRIDGED_received_waiting, ingest->waiting);
 	return any;
@@ -549,7 +495,11 @@ ingest_is_movable(struct ingest *ingest)
 	struct ring_producer *producer;
 	uint32_t lane;
 
-	if (ingest->link == NULL || ingest->waiting == 0)
+	if (ingest->link == NULL)
+		return false;
+	if (ingest_is_released(ingest))
+		return true;
+	if (ingest->waiting == 0)
 		return false;
 	for (struct ingest_item *item = ingest->first; item != NULL;
 	     item = item->next) {

@@ -4,8 +4,9 @@
  * ingest - from the remote to the broker's lanes.
  *
  * A received message waits in a bounded queue until its lane has room; it is
- * acknowledged to the remote only when it is committed there.  A lane that
- * is full holds up its own messages alone, but acknowledgements go out in
+ * acknowledged to the remote only when it is committed there and, if
+ * `awaits_journal`, the broker has released it: its journal has it.  A lane
+ * that is full holds up its own messages alone, but acknowledgements go out in
  * the order in which messages came [MQTT-4.6.0-2].  What comes at QoS 0
  * when the queue is full is dropped and counted; what is acknowledged is
  * bounded by the remote's interface (max_pending of remote.h).
@@ -45,12 +46,14 @@ struct ingest {
 	struct stats_block *counters;
 	struct lane_table *lanes;
 	struct ring_link *link; /* NULL: not attached */
+	bool awaits_journal;    /* by the owner, before the first message */
 	const char *fault;      /* of the broker's memory, once one is found */
 	char self[REMOTE_WEIR_ID_SIZE];
 	char origin[REMOTE_WEIR_ID_SIZE]; /* the remote, if it is a Weir */
 	struct ingest_item *first;
 	struct ingest_item **last;
 	size_t waiting;    /* items not yet in a lane */
+	size_t given;      /* items that the journal has not yet */
 	size_t qos0_bytes; /* of these, at QoS 0 */
 	uint8_t *topic;    /* mapped */
 	/* Asks for a lane; the answer comes by ingest_lane_changed(). */

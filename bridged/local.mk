@@ -22,6 +22,8 @@ libbridged_a_SOURCES = \
 	%D%/inflight.h \
 	%D%/ingest.c \
 	%D%/ingest.h \
+	%D%/ingest_answers.c \
+	%D%/ingest_private.h \
 	%D%/link.c \
 	%D%/link.h \
 	%D%/mapping.c \

@@ -384,16 +384,17 @@ journal_refuses(const struct worker *worker)
 	    commit_offer(worker->commit, 0) == COMMIT_REFUSES;
 }
 
+/* Who comes back to a journal that is full may take what waits. */
 static bool
-wants_durable(struct worker *worker, const struct attempt *attempt)
+wants_what_is_refused(struct worker *worker, const struct attempt *attempt)
 {
 	const struct mqtt_connect *connect = &attempt->connect;
 	const struct session *session;
 
-	if (expiry_of(worker->broker->conf, connect) != 0)
-		return true;
 	session = session_find(&worker->sessions, connect->client_id);
-	return session != NULL && session->is_durable && !connect->clean_start;
+	if (session != NULL && session->is_durable && !connect->clean_start)
+		return commit_refusal(worker->commit) != MQTT_QUOTA_EXCEEDED;
+	return expiry_of(worker->broker->conf, connect) != 0;
 }
 
 /* `session` is its own: say so, now or once the journal has it. */
@@ -435,7 +436,7 @@ admit(struct client *client, struct attempt *attempt)
 	if (is_of_another(client, connect))
 		return admit_refuse(
 		    client, connect->version, MQTT_CLIENT_IDENTIFIER_NOT_VALID);
-	if (wants_durable(worker, attempt) && journal_refuses(worker))
+	if (journal_refuses(worker) && wants_what_is_refused(worker, attempt))
 		return admit_refuse(
 		    client, connect->version, commit_refusal(worker->commit));
 	if (connect->has_will) {

@@ -205,6 +205,7 @@ add_to_run(struct commit *commit, struct commit_item *item)
 
 	commit_news_add(commit, item);
 	run->weight += item->weight;
+	run->items++;
 	run->is_urgent |= item->ticket != 0;
 	run->must_sync |= item->must_sync;
 	run->is_appended |= item->is_written;
@@ -264,6 +265,21 @@ note_committed(struct commit *commit, bool was_synced)
 		commit_keeper_wake(commit);
 }
 
+static int
+commit_run(struct commit *commit, bool must_sync)
+{
+	struct commit_line *line = &commit->line;
+	uint64_t began_ns = clock_now_ns(), now_ns;
+	int err;
+
+	err = store_commit(commit->store, must_sync);
+	now_ns = clock_now_ns();
+	if (must_sync)
+		commit_gather_ended(
+		    &line->gather, line->run.items, now_ns - began_ns, now_ns);
+	return err;
+}
+
 static void
 finish(struct commit *commit)
 {
@@ -274,7 +290,7 @@ finish(struct commit *commit)
 	int err = 0;
 
 	if (is_appended)
-		err = store_commit(commit->store, must_sync);
+		err = commit_run(commit, must_sync);
 	if (err != 0)
 		begin_failing(commit, err);
 	else
@@ -292,16 +308,6 @@ fail(struct commit *commit, struct commit_item *item, int err)
 		begin_failing(commit, err);
 	add_to_run(commit, item);
 	end_run(commit, commit_reason(err));
-}
-
-static void
-postpone(struct commit *commit, struct commit_item *item, int err)
-{
-	if (err != -ENOMEM)
-		begin_failing(commit, err);
-	commit_news_add(commit, item);
-	commit->line.run.is_urgent |= item->ticket != 0;
-	keep(&commit->line, item);
 }
 
 /*
@@ -328,8 +334,6 @@ fill(struct commit *commit)
 		commit_list_take(&line->pending);
 		if (err == 0)
 			add_to_run(commit, item);
-		else if (is_fact(item))
-			postpone(commit, item, err);
 		else
 			fail(commit, item, err);
 	}
@@ -343,10 +347,8 @@ static void
 take(struct commit *commit)
 {
 	struct commit_item *item, *next, *oldest = NULL;
+	uint64_t count = 0;
 
-	/* relaxed: the exchange looks again */
-	if (atomic_load_explicit(&commit->inbox, memory_order_relaxed) == NULL)
-		return;
 	/* acquire: pairs with the exchange in push() */
 	item = atomic_exchange_explicit(
 	    &commit->inbox, NULL, memory_order_acquire);
@@ -358,7 +360,9 @@ take(struct commit *commit)
 	while ((item = oldest) != NULL) {
 		oldest = item->next;
 		commit_list_add(&commit->line.pending, item);
+		count++;
 	}
+	commit_gather_came(&commit->line.gather, count);
 }
 
 /* Is the journal well again?  What was kept comes before all that is new. */
@@ -439,11 +443,26 @@ rest(struct commit *commit)
 }
 
 static void
-wait_for_memory(void)
+pause_ns(uint64_t ns)
 {
-	const struct timespec step = { .tv_nsec = MEMORY_STEP_NS };
+	const struct timespec step = { .tv_nsec = (long)ns };
 
 	nanosleep(&step, NULL);
+}
+
+/* Publishers that were just answered may be about to come back. */
+static bool
+gathers(struct commit *commit)
+{
+	struct commit_line *line = &commit->line;
+	uint64_t step_ns = 0;
+
+	if (line->run.must_sync)
+		step_ns = commit_gather_ns(&line->gather, line->now_ns);
+	if (step_ns == 0)
+		return false;
+	pause_ns(step_ns);
+	return true;
 }
 
 static bool
@@ -473,10 +492,13 @@ work(struct commit *commit)
 		end_failing(commit);
 	filled = fill(commit);
 	if (filled == RUN_LACKS_MEMORY)
-		wait_for_memory();
-	else if (filled == RUN_ENDS || is_last || run_is_due(line))
+		pause_ns(MEMORY_STEP_NS);
+	else if (filled == RUN_ENDS || is_last)
 		finish(commit);
-	else if (is_due(line->sync_due_ns, line->now_ns))
+	else if (run_is_due(line)) {
+		if (!gathers(commit))
+			finish(commit);
+	} else if (is_due(line->sync_due_ns, line->now_ns))
 		sync_late(commit);
 	else
 		rest(commit);

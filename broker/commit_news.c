@@ -127,7 +127,6 @@ add_way(struct commit *commit, struct commit_way *way)
 	struct commit_desk *desk = &commit->line.desks[way->member];
 	struct commit_news *news = news_of(commit, way->member);
 
-	way->next = NULL;
 	if (news->first == NULL)
 		news->first = way;
 	else

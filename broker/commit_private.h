@@ -6,6 +6,7 @@
  *	commit_item.c	 what is sent, while its member makes it
  *	commit_port.c	 a member's end: tickets, the window, DONE entries
  *	commit_append.c	 an item as the store wants it
+ *	commit_gather.c	 whether a run should wait for more
  *	commit_line.c	 the commit thread: takes, appends, commits, fails
  *	commit_news.c	 what members are told of a run
  *	commit_keeper.c	 segments and checkpoints, on a thread of its own
@@ -133,10 +134,22 @@ struct commit_run {
 	struct commit_list held;   /* news have them */
 	struct commit_list unheld; /* freed at the end of the run */
 	size_t weight;
-	uint64_t records;
+	uint64_t items, records;
 	bool is_appended; /* there is something to commit */
 	bool is_urgent;   /* somebody waits for its end */
 	bool must_sync;
+};
+
+/* See commit_gather.c.  Embed it by value, zeroed. */
+struct commit_gather {
+	uint64_t sync_ns;  /* of a commit with a sync, smoothed */
+	uint64_t ended_ns; /* when the last one did */
+	uint64_t settled;  /* items that it had */
+	uint64_t came;     /* since then */
+	uint64_t seen;     /* of them, when it was last looked */
+	unsigned pause;    /* runs until it is tried again */
+	bool is_behind;    /* what was there when it ended has been counted */
+	bool has_waited;
 };
 
 /* [commit] but for `news`, which members put back. */
@@ -149,6 +162,7 @@ struct commit_line {
 	struct store_delivery *deliveries; /* of the message at hand */
 	size_t delivery_room;
 	uint64_t ahead_ns; /* CLOCK_REALTIME before CLOCK_MONOTONIC */
+	struct commit_gather gather;
 
 	bool is_stocked; /* with news for a run */
 	uint64_t now_ns; /* when this round began */
@@ -276,6 +290,19 @@ uint64_t commit_wall_ahead_ns(void);
 
 /* Into the store's batch.  0 with item->sequence, or as store_append(). */
 int commit_append(struct commit *commit, struct commit_item *item);
+
+/* ---- commit_gather.c ------------------------------------------------------
+ */
+
+/* How long to wait before looking for more; 0: not. */
+uint64_t commit_gather_ns(struct commit_gather *gather, uint64_t now_ns);
+
+/* So many items were in the inbox. */
+void commit_gather_came(struct commit_gather *gather, uint64_t items);
+
+/* A run of so many was synced, which took so long. */
+void commit_gather_ended(struct commit_gather *gather, uint64_t items,
+    uint64_t took_ns, uint64_t now_ns);
 
 /* ---- the threads ------------------------------------------------------- */
 

@@ -258,7 +258,8 @@ journal_takes(struct links_incoming *in)
 	case COMMIT_REFUSES:
 		if (refuse(in, MQTT_IMPLEMENTATION_SPECIFIC_ERROR))
 			return false;
-		/* fall through */
+		links_ingress_wait_for_memory(in);
+		return false;
 	case COMMIT_STALLS:
 		links_ingress_wait_for_memory(in);
 		return false;

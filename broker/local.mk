@@ -41,6 +41,7 @@ libbroker_a_SOURCES = \
 	%D%/commit.c \
 	%D%/commit.h \
 	%D%/commit_append.c \
+	%D%/commit_gather.c \
 	%D%/commit_item.c \
 	%D%/commit_keeper.c \
 	%D%/commit_line.c \

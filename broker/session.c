@@ -173,7 +173,8 @@ make_session(struct sessions *sessions, struct slice id, uint64_t cursor,
 	session->outbox.window = 1;
 	session->alarm.fire = on_alarm;
 	session->id_length = (uint16_t)id.len;
-	memcpy(session->id, id.data, id.len);
+	if (id.len != 0)
+		memcpy(session->id, id.data, id.len);
 
 	if (sessions->count >= sessions->bucket_count)
 		grow(sessions);

@@ -16,6 +16,10 @@
 #define CHUNK_BYTES ((size_t)1 << 20)
 #define NAME_MAX_BYTES 64
 
+/* Which segments there are, by the store. */
+#define MANIFEST "segments"
+#define MANIFEST_TRIES 100
+
 /* What a file was when it was copied, or is now. */
 struct identity {
 	ino_t inode;
@@ -36,7 +40,8 @@ struct copying {
 	struct file *files;
 	size_t count;
 	uint8_t *chunk;
-	bool is_whole; /* this round, up to now */
+	struct identity manifest; /* as it was copied; inode 0: there is none */
+	bool is_whole;            /* this round, up to now */
 	journal_backup_fn copied;
 	void *arg;
 };
@@ -119,7 +124,8 @@ list_files(struct copying *c)
 		if (is_wanted(entry->d_name))
 			err = list_file(c, entry->d_name);
 	closedir(dir);
-	qsort(c->files, c->count, sizeof(*c->files), compare_files);
+	if (c->count != 0)
+		qsort(c->files, c->count, sizeof(*c->files), compare_files);
 	return err;
 }
 
@@ -137,6 +143,8 @@ identify(const struct copying *c, const char *name, struct identity *out)
 static bool
 is_same(const struct identity *a, const struct identity *b)
 {
+	if (a->inode == 0 && b->inode == 0)
+		return true;
 	return a->inode == b->inode && a->size == b->size &&
 	    a->changed.tv_sec == b->changed.tv_sec &&
 	    a->changed.tv_nsec == b->changed.tv_nsec;
@@ -227,13 +235,46 @@ take_file(struct copying *c, struct file *file, bool is_last)
 	return 0;
 }
 
+/* 1: it did not change while the files were listed; 0: it did; -errno. */
+static int
+try_manifest(struct copying *c)
+{
+	struct identity after = { .inode = 0 };
+	int err;
+
+	c->manifest.inode = 0;
+	err = identify(c, MANIFEST, &c->manifest);
+	if (err == 0)
+		err = copy_file(c, MANIFEST);
+	if (err == 0 && c->copied != NULL)
+		c->copied(c->arg, MANIFEST);
+	if (err == 0 || err == -ENOENT)
+		err = list_files(c);
+	if (err != 0)
+		return err;
+	err = identify(c, MANIFEST, &after);
+	if (err != 0 && err != -ENOENT)
+		return err;
+	return is_same(&c->manifest, &after);
+}
+
+static int
+list_with_manifest(struct copying *c)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < MANIFEST_TRIES && result == 0; i++)
+		result = try_manifest(c);
+	return result == 1 ? 0 : result == 0 ? -EBUSY : result;
+}
+
 static int
 copy_round(struct copying *c)
 {
 	size_t last = 0;
 	int err;
 
-	err = list_files(c);
+	err = list_with_manifest(c);
 	for (size_t i = 0; i < c->count; i++)
 		if (c->files[i].is_listed)
 			last = i;
@@ -264,10 +305,16 @@ copy_all(struct copying *c, struct journal_backup *out_backup)
 		backup.files++;
 		backup.bytes += (uint64_t)c->files[i].copied.size;
 	}
+	if (backup.files == 0)
+		return -ENOENT;
+	if (c->manifest.inode != 0) {
+		backup.files++;
+		backup.bytes += (uint64_t)c->manifest.size;
+	}
 	if (fsync(c->to) == -1)
 		return -errno;
 	*out_backup = backup;
-	return backup.files == 0 ? -ENOENT : 0;
+	return 0;
 }
 
 static int

@@ -6,12 +6,14 @@
  * Nobody is asked to stop: files are copied again and again until nothing
  * that matters changed in the meantime.
  *
- *	round	list the files; copy the checkpoints, then the segments in
- *		their order, each that is new or changed since it was copied
+ *	round	copy the list of segments and list the files, until the former
+ *		did not change meanwhile; copy the checkpoints, then the
+ *		segments in their order, each that is new or changed since
  *	whole	when in a round no file of its list vanished before it was
  *		copied, and none but the last segment changed under the copy
  *
- * Checkpoints first: what they say is over was appended before, so the
+ * The list first: what is in it is there, or was taken out of it before.
+ * Checkpoints next: what they say is over was appended before, so the
  * segments, which are copied later, have it.  A segment that vanishes after
  * it was copied does no harm: the copy still has what it held.  Segments that
  * come after the list was made are later than the backup.

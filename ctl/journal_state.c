@@ -296,22 +296,28 @@ apply_received(struct journal_state *state, struct slice body)
 
 /* ---- retained messages and lanes ----------------------------------------- */
 
+static void
+note_serial(struct journal_state *state, uint64_t serial)
+{
+	if (state->retain_serial < serial)
+		state->retain_serial = serial;
+}
+
 /* What is kept of a retained message: no receivers, nobody to answer. */
 static int
-keep(struct journal_state *state, uint64_t sequence,
-    const struct store_message *message)
+keep(struct journal_state *state, const struct store_message *message)
 {
 	struct store_message plain = *message;
 	struct kept key = { .topic = message->topic }, *old, *node;
 	size_t size = 0;
 
+	note_serial(state, message->retain_serial);
 	old = find(&key, &state->retained, compare_kept);
 	if (old != NULL && old->serial > message->retain_serial)
 		return 0;
 	plain.deliveries = NULL;
 	plain.delivery_count = 0;
 	plain.publisher = plain.packet_id = 0;
-	plain.source = (struct store_source){ UINT32_MAX, 0, sequence };
 	if (message->payload.len != 0)
 		size = store_message_size(&plain);
 	node = calloc(1, sizeof(*node) + message->topic.len + size + 1);
@@ -341,10 +347,15 @@ apply_retained(struct journal_state *state, struct slice body)
 	struct store_message_room room = { NULL, 0, NULL, 0 };
 	struct store_message message;
 
-	if (store_message_parse(body, &room, &message) != 0 ||
-	    message.topic.len == 0)
+	if (store_message_parse(body, &room, &message) != 0)
 		return -EBADMSG;
-	return keep(state, message.source.sequence, &message);
+	/* It says up to which change the checkpoint knows all of them. */
+	if (message.topic.len == 0) {
+		state->retain_floor = message.retain_serial;
+		note_serial(state, message.retain_serial);
+		return 0;
+	}
+	return keep(state, &message);
 }
 
 static int
@@ -449,8 +460,8 @@ journal_state_apply(
 }
 
 int
-journal_state_message(struct journal_state *state, uint64_t sequence,
-    const struct store_message *message)
+journal_state_message(
+    struct journal_state *state, const struct store_message *message)
 {
 	int err = 0;
 
@@ -459,8 +470,11 @@ journal_state_message(struct journal_state *state, uint64_t sequence,
 		    state, message->publisher, message->packet_id);
 	if (err == 0 && message->source.link != UINT32_MAX)
 		err = take_lane(state, &message->source);
-	if (err == 0 && message->retain)
-		err = keep(state, sequence, message);
+	/* What is not above was replaced by what the checkpoint has. */
+	if (err == 0 && message->retain &&
+	    (message->retain_serial == 0 ||
+		message->retain_serial > state->retain_floor))
+		err = keep(state, message);
 	return err;
 }
 

@@ -52,8 +52,8 @@ void journal_state_free(struct journal_state *state);
 /* All 0 or -ENOMEM; a body that is damaged is counted and passed over. */
 int journal_state_apply(
     struct journal_state *state, uint8_t kind, struct slice body);
-int journal_state_message(struct journal_state *state, uint64_t sequence,
-    const struct store_message *message);
+int journal_state_message(
+    struct journal_state *state, const struct store_message *message);
 int journal_state_open(struct journal_state *state, uint64_t cursor);
 void journal_state_close(struct journal_state *state, uint64_t cursor);
 

@@ -41,9 +41,11 @@ struct kept {
 };
 
 struct journal_state {
-	void *owners;   /* tree of struct owner */
-	void *retained; /* tree of struct kept */
-	void *lanes;    /* tree of struct store_source */
+	void *owners;           /* tree of struct owner */
+	void *retained;         /* tree of struct kept */
+	void *lanes;            /* tree of struct store_source */
+	uint64_t retain_serial; /* the last one that was seen */
+	uint64_t retain_floor;  /* up to it the checkpoint knows all */
 	struct store_start start;
 	bool has_start;
 	uint64_t unreadable;

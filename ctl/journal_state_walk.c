@@ -237,6 +237,23 @@ tell_lane(const void *node, VISIT order, void *arg)
 		tell(arg, STORE_SOURCE, body, store_source_write(lane, body));
 }
 
+/* A message without a topic: serials go on above it. */
+static void
+tell_serial(struct walk *walk)
+{
+	const struct store_message serial = {
+		.retain_serial = walk->state->retain_serial,
+		.source = { UINT32_MAX, 0, 0 },
+		.expires_ns = UINT64_MAX,
+	};
+	uint8_t body[STORE_SMALL_MAX];
+
+	if (serial.retain_serial == 0)
+		return;
+	store_message_write(&serial, body);
+	tell(walk, STORE_RETAINED, body, store_message_size(&serial));
+}
+
 int
 journal_state_each_record(const struct journal_state *state,
     int (*each)(void *arg, uint8_t kind, struct slice body), void *arg)
@@ -248,6 +265,7 @@ journal_state_each_record(const struct journal_state *state,
 		tell(&walk, STORE_START, body,
 		    store_start_write(&state->start, body));
 	twalk_r(state->owners, tell_owner, &walk);
+	tell_serial(&walk);
 	twalk_r(state->retained, tell_retained, &walk);
 	twalk_r(state->lanes, tell_lane, &walk);
 	return walk.err;

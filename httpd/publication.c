@@ -39,6 +39,10 @@ publish_status_of_reason(uint8_t code)
 		return (struct publish_status){ 429, 429, 1,
 			"a bridge has no room for this message; weirctl rings "
 			"shows which" };
+	case 0x83:
+		return (struct publish_status){ 503, 503, 1,
+			"the journal takes nothing now, its disk is full or "
+			"fails; the broker's log says which" };
 	case 0x88:
 	case 0x89:
 	case 0x8b:

@@ -117,12 +117,46 @@ store_drop_batch(struct store *store)
 	batch->used = 0;
 }
 
+/* How much of the last room a record may take; see store.h. */
+enum need {
+	NEED_ROOM,  /* what adds to the journal: none of it */
+	NEED_STATE, /* a session comes or goes: half */
+	NEED_LITTLE /* what makes room: all */
+};
+
+static enum need
+need_of(uint8_t kind)
+{
+	switch (kind) {
+	case STORE_RELEASED:
+	case STORE_RECEIVED:
+		return NEED_LITTLE;
+	case STORE_SESSION:
+	case STORE_LEAVE:
+	case STORE_UNSUBSCRIBE:
+		return NEED_STATE;
+	default:
+		return NEED_ROOM;
+	}
+}
+
 /*
- * May this be appended now?  What makes room may go into the last segment
- * there is, and whatever is there when the disk is full.
+ * The last segment that there is, or what is left of it once it is begun, is
+ * kept for those who come to take what waits for them.
  */
+static bool
+has_last_room(const struct store *store, uint64_t bytes, uint64_t left,
+    uint64_t available, enum need need)
+{
+	if (available >= 1)
+		return true;
+	return bytes <= left &&
+	    (need == NEED_LITTLE ||
+		left - bytes >= store->spec.segment_bytes / 2);
+}
+
 static int
-may_append(struct store *store, uint64_t bytes, bool makes_room)
+may_append(struct store *store, uint64_t bytes, enum need kind)
 {
 	const struct store_batch *batch = &store->batch;
 	uint64_t available, left = 0, need;
@@ -140,8 +174,10 @@ may_append(struct store *store, uint64_t bytes, bool makes_room)
 		left = store->active->size - store->active->end;
 	if (store->error != 0 && store->error != -ENOSPC)
 		err = -EIO;
-	else if (makes_room)
-		err = need <= left || available >= 1 ? 0 : -ENOSPC;
+	else if (kind != NEED_ROOM)
+		err = has_last_room(store, need, left, available, kind)
+		    ? 0
+		    : -ENOSPC;
 	else
 		err = available >= (need <= left ? 1 : 2) ? 0 : -ENOSPC;
 	pthread_mutex_unlock(&store->lock);
@@ -150,14 +186,14 @@ may_append(struct store *store, uint64_t bytes, bool makes_room)
 
 /* Everything that may fail before a record of `length` is put together. */
 static int
-prepare(struct store *store, uint64_t length, size_t effects, bool makes_room)
+prepare(struct store *store, uint64_t length, size_t effects, enum need need)
 {
 	uint64_t bytes = store_record_bytes(length);
 	int err;
 
 	if (length > store->spec.segment_bytes / STORE_BODY_SHARE)
 		return -EMSGSIZE;
-	err = may_append(store, bytes, makes_room);
+	err = may_append(store, bytes, need);
 	if (err == 0)
 		err = store_begin_batch(store);
 	if (err == 0)
@@ -205,7 +241,7 @@ store_append_message(struct store *store, const struct store_message *message,
 	uint64_t length = store_message_size(message);
 	int err;
 
-	err = prepare(store, length, message->delivery_count, false);
+	err = prepare(store, length, message->delivery_count, NEED_ROOM);
 	if (err == 0)
 		err = reserve_deliveries(store, message);
 	if (err != 0)
@@ -263,7 +299,7 @@ append_done(struct store *store, const struct store_done *list, size_t count)
 	    count * sizeof(struct store_done_entry);
 	int err;
 
-	err = prepare(store, length, count, true);
+	err = prepare(store, length, count, NEED_LITTLE);
 	if (err == 0)
 		err = reserve_done(store, list, count);
 	if (err != 0)
@@ -302,7 +338,8 @@ append_cursor(struct store *store, uint8_t kind, uint64_t cursor)
 		.cursor = htole64(cursor) };
 	int err;
 
-	err = prepare(store, sizeof(body), 1, kind == STORE_CLOSE);
+	err = prepare(store, sizeof(body), 1,
+	    kind == STORE_CLOSE ? NEED_LITTLE : NEED_ROOM);
 	if (err == 0 && kind == STORE_OPEN) {
 		pthread_mutex_lock(&store->lock);
 		err = cursors_reserve_open(&store->cursors, cursor);
@@ -337,7 +374,7 @@ store_append(struct store *store, uint8_t kind, struct slice body,
 	int err;
 
 	BUG_ON(kind < STORE_START);
-	err = prepare(store, body.len, 0, kind == STORE_RELEASED);
+	err = prepare(store, body.len, 0, need_of(kind));
 	if (err != 0)
 		return err;
 	if (body.len > 0)

@@ -368,7 +368,7 @@ service_ready(struct service *service, const char *status)
 	}
 }
 
-static void
+static void __attribute__((format(printf, 1, 0)))
 tell_status(const char *format, va_list args)
 {
 	char text[256];

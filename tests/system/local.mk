@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%D%/test_bridge.py \
 	%D%/test_broker_killed.py \
 	%D%/test_deliveries.py \
+	%D%/test_disk_full.py \
 	%D%/test_dump_trace.py \
 	%D%/test_flood.py \
 	%D%/test_growth.py \

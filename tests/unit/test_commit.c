@@ -153,9 +153,11 @@ START_TEST(keeps_the_place_of_what_is_not_written)
 	send_one(0, 'c', 1);
 	commit_send(port, item_of(0, 'd', 1, false),
 	    &(struct commit_origin){ .is_written = true });
+	commit_send(port, item_of(0, 'e', 1, false),
+	    &(struct commit_origin){ .is_written = false });
 	flush(0);
 	FAKE_SET(fake.holds = false);
-	await(4 + 2);
+	await(5 + 2);
 	ck_assert_uint_eq(events[2].payload, 'b');
 	ck_assert_uint_eq(events[2].sequence, 0);
 	ck_assert_uint_eq(events[3].payload, 'c');
@@ -201,6 +203,25 @@ START_TEST(writes_state_in_line_with_messages)
 	ck_assert_uint_eq(fake.records[2].bytes[63], 'L');
 	ck_assert_uint_eq(fake.records[3].kind, STORE_CLOSE);
 	ck_assert_uint_eq(fake.synced, 4);
+}
+END_TEST
+
+START_TEST(bounds_what_is_committed_together)
+{
+	static const uint8_t body[60000];
+
+	FAKE_SET(fake.holds = true);
+	send_one(0, 'a', 1);
+	flush(0);
+	FAKE_WAIT(fake.is_in_commit);
+	for (unsigned i = 0; i < 30; i++)
+		commit_send_state(commit_port(commit, 0), STORE_SESSION,
+		    slice_of(body, sizeof(body)), true);
+	flush(0);
+	FAKE_SET(fake.holds = false);
+	await(2 + 2);
+	ck_assert_uint_eq(fake.commits, 3);
+	ck_assert_uint_eq(fake.committed, 31);
 }
 END_TEST
 
@@ -288,10 +309,10 @@ END_TEST
 
 START_TEST(hands_on_what_is_over_before_the_turn_ends)
 {
-	for (unsigned i = 0; i < 64 * 33; i++)
+	for (unsigned i = 0; i < 64 * 65; i++)
 		send_done(0, 50);
-	FAKE_WAIT(fake.committed >= 32);
-	for (unsigned i = 0; i < 32; i++)
+	FAKE_WAIT(fake.committed >= 64);
+	for (unsigned i = 0; i < 64; i++)
 		ck_assert_uint_eq(fake.records[i].count, 64);
 }
 END_TEST
@@ -328,6 +349,7 @@ main(void)
 	tcase_add_test(tc, keeps_the_place_of_what_is_not_written);
 	tcase_add_test(tc, writes_nothing_for_what_is_not_written);
 	tcase_add_test(tc, writes_state_in_line_with_messages);
+	tcase_add_test(tc, bounds_what_is_committed_together);
 	tcase_add_test(tc, does_not_sync_for_what_nobody_waits_for);
 	tcase_add_test(tc, stalls_a_member_whose_window_is_full);
 	tcase_add_test(tc, bounds_what_lies_with_members_that_are_behind);

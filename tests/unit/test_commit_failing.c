@@ -90,6 +90,11 @@ START_TEST(refuses_only_what_has_no_room)
 	await(11);
 	ck_assert_uint_eq(events[9].payload, 'f');
 
+	/* The disk answers, but has no room. */
+	FAKE_WAIT(fake.probes >= 2);
+	ck_assert_int_eq(
+	    commit_offer(commit_port(commit, 0), 1), COMMIT_REFUSES);
+
 	FAKE_SET((fake.append_error = 0, fake.state = 0));
 	await_offer(COMMIT_TAKES);
 }
@@ -144,6 +149,7 @@ START_TEST(does_not_give_up_what_is_over)
 	ck_assert_uint_eq(fake.records[1].kind, STORE_DONE);
 	ck_assert_uint_eq(fake.records[1].cursor, 51);
 	await_offer(COMMIT_TAKES);
+	stop(false);
 	ck_assert_uint_eq(event_count, 1);
 }
 END_TEST
@@ -166,6 +172,18 @@ START_TEST(keeps_what_is_over_until_there_is_room)
 	FAKE_SET((fake.append_error = 0, fake.state = 0));
 	await_offer(COMMIT_TAKES);
 	ck_assert_uint_eq(counted(COUNT_journal_failures), 1);
+}
+END_TEST
+
+START_TEST(tries_again_what_is_over_after_a_lack_of_memory)
+{
+	FAKE_SET(fake.done_error = -ENOMEM);
+	send_done(0, 51);
+	flush(0);
+	FAKE_WAIT(fake.probes > 0);
+	ck_assert_int_eq(commit_offer(commit_port(commit, 0), 1), COMMIT_TAKES);
+	FAKE_SET(fake.done_error = 0);
+	FAKE_WAIT(fake.committed == 1);
 }
 END_TEST
 
@@ -193,6 +211,14 @@ START_TEST(drops_a_checkpoint_that_failed)
 	state_error = -EIO;
 	commit_ask_checkpoint(commit);
 	FAKE_WAIT(fake.aborts == 1);
+
+	/* And waits before the next. */
+	commit_ask_checkpoint(commit);
+	send_one(0, 'a', 1);
+	flush(0);
+	await(2);
+	stop(false);
+	ck_assert_uint_eq(fake.aborts, 1);
 	ck_assert_uint_eq(fake.checkpoints, 0);
 }
 END_TEST
@@ -350,6 +376,7 @@ main(void)
 	tcase_add_test(tc, commits_before_what_does_not_fit_the_batch);
 	tcase_add_test(tc, does_not_give_up_what_is_over);
 	tcase_add_test(tc, keeps_what_is_over_until_there_is_room);
+	tcase_add_test(tc, tries_again_what_is_over_after_a_lack_of_memory);
 	tcase_add_test(tc, writes_a_checkpoint_when_asked);
 	tcase_add_test(tc, writes_a_checkpoint_when_much_was_written);
 	tcase_add_test(tc, drops_a_checkpoint_that_failed);

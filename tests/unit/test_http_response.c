@@ -85,6 +85,7 @@ START_TEST(has_a_status_for_every_reason_of_the_broker)
 	}
 	ck_assert_uint_eq(publish_status_of_reason(0x87).status, 403);
 	ck_assert_uint_eq(publish_status_of_reason(0x97).status, 429);
+	ck_assert_uint_eq(publish_status_of_reason(0x83).status, 503);
 }
 END_TEST
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "bridged/counters.h"
-#include "common/mqtt/trail.h"
 #include "common/base/clock.h"
+#include "common/mqtt/trail.h"
 #include "common/msg/record.h"
 #include "common/shm/memfd.h"
 #include "tests/unit/unit.h"
@@ -272,6 +272,60 @@ START_TEST(acknowledges_what_is_committed)
 	ck_assert(answers[0].accepted);
 	ck_assert_uint_eq(take(plain), 7);
 	ck_assert_uint_eq(take(plain), 0);
+}
+END_TEST
+
+/* A power cut takes what is in a lane, and not what is in the journal. */
+START_TEST(with_a_journal_acknowledges_what_the_broker_released)
+{
+	ingest.awaits_journal = true;
+	receive("a", 1, 7);
+	receive("plant/a", 2, 8);
+	receive("a", 1, 9);
+	work();
+	ck_assert_uint_eq(answer_count, 0);
+	ck_assert(!ingest_is_movable(&ingest));
+	ck_assert_uint_eq(take(plant), 8);
+	ck_assert(ingest_is_movable(&ingest));
+	work();
+	/* In the order in which they came. */
+	ck_assert_uint_eq(answer_count, 0);
+	ck_assert(!ingest_is_movable(&ingest));
+	ck_assert_uint_eq(take(plain), 7);
+	work();
+	ck_assert_uint_eq(answer_count, 2);
+	ck_assert_uint_eq(answers[0].id, 7);
+	ck_assert_uint_eq(answers[1].id, 8);
+	ck_assert(answers[1].accepted);
+	ck_assert_uint_eq(take(plain), 9);
+	work();
+	ck_assert_uint_eq(answer_count, 3);
+	ck_assert_uint_eq(ingest.given, 0);
+}
+END_TEST
+
+START_TEST(with_a_journal_a_lane_outlives_the_broker_all_the_same)
+{
+	ingest.awaits_journal = true;
+	receive("a", 1, 7);
+	work();
+	ck_assert_uint_eq(answer_count, 0);
+	ingest_detach(&ingest);
+	work();
+	ck_assert_uint_eq(answer_count, 1);
+}
+END_TEST
+
+START_TEST(with_a_journal_a_remote_that_goes_sends_it_again)
+{
+	ingest.awaits_journal = true;
+	receive("a", 1, 7);
+	work();
+	ingest_down(&ingest);
+	ck_assert_uint_eq(ingest.given, 0);
+	take(plain);
+	work();
+	ck_assert_uint_eq(answer_count, 0);
 }
 END_TEST
 
@@ -611,6 +665,11 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, acknowledges_what_is_committed);
+	tcase_add_test(
+	    tc, with_a_journal_acknowledges_what_the_broker_released);
+	tcase_add_test(
+	    tc, with_a_journal_a_lane_outlives_the_broker_all_the_same);
+	tcase_add_test(tc, with_a_journal_a_remote_that_goes_sends_it_again);
 	tcase_add_test(tc, puts_a_topic_into_the_lane_of_its_set);
 	tcase_add_test(tc, marks_and_notes_one_message_in_n);
 	tcase_add_test(tc, withholds_acknowledgements_while_a_lane_is_full);

@@ -107,6 +107,7 @@ put_journal(void)
 	put("0000000000000001.seg", "s1");
 	put("0000000000000010.seg", "s10");
 	put("0000000000000020.seg", "s20");
+	put("segments", "1 10 20");
 	put("0000000000000001.idx", "i");
 	put("00000003.spare", "x");
 	put("0000000000000030.tmp", "x");
@@ -116,8 +117,9 @@ START_TEST(copies_checkpoints_and_segments_alone)
 {
 	put_journal();
 	ck_assert_int_eq(journal_backup(from, to, NULL, NULL, &backup), 0);
-	ck_assert_uint_eq(backup.files, 5);
-	ck_assert_uint_eq(backup.bytes, 2 + 2 + 2 + 3 + 3);
+	ck_assert_uint_eq(backup.files, 6);
+	ck_assert_uint_eq(backup.bytes, 2 + 2 + 2 + 3 + 3 + 7);
+	copy_has("segments", "1 10 20");
 	ck_assert_uint_eq(backup.rounds, 1);
 	copy_has("0000000000000002.checkpoint", "c2");
 	copy_has("0000000000000020.seg", "s20");
@@ -169,7 +171,7 @@ START_TEST(checkpoints_come_before_what_is_behind_them)
 	copied[0] = '\0';
 	ck_assert_int_eq(journal_backup(from, to, only_note, NULL, &backup), 0);
 	ck_assert_str_eq(copied,
-	    "0000000000000001.c 0000000000000002.c 0000000000000001.s "
+	    "s 0000000000000001.c 0000000000000002.c 0000000000000001.s "
 	    "0000000000000010.s 0000000000000020.s ");
 }
 END_TEST
@@ -180,8 +182,7 @@ merge(void *arg, const char *name)
 {
 	bool *is_done = arg;
 
-	(void)name;
-	if (*is_done)
+	if (*is_done || strcmp(name, "segments") == 0)
 		return;
 	*is_done = true;
 	put("0000000000000001.seg", "s1+s10");
@@ -266,6 +267,41 @@ START_TEST(gives_up_on_files_that_never_rest)
 	put_journal();
 	ck_assert_int_eq(
 	    journal_backup(from, to, append_to_first, &times, &backup), -EBUSY);
+}
+END_TEST
+
+static void
+change_manifest(void *arg, const char *name)
+{
+	bool *is_done = arg;
+
+	if (*is_done || strcmp(name, "segments") != 0)
+		return;
+	*is_done = true;
+	put(name, "10 20");
+	take_away("0000000000000001.seg");
+}
+
+START_TEST(the_list_of_segments_is_of_when_they_were_listed)
+{
+	bool is_done = false;
+
+	put_journal();
+	ck_assert_int_eq(
+	    journal_backup(from, to, change_manifest, &is_done, &backup), 0);
+	copy_has("segments", "10 20");
+	copy_has("0000000000000001.seg", NULL);
+	ck_assert_uint_eq(backup.rounds, 1);
+}
+END_TEST
+
+START_TEST(a_journal_without_a_list_has_none_in_its_copy)
+{
+	put_journal();
+	take_away("segments");
+	ck_assert_int_eq(journal_backup(from, to, NULL, NULL, &backup), 0);
+	copy_has("segments", NULL);
+	ck_assert_uint_eq(backup.files, 5);
 }
 END_TEST
 
@@ -355,8 +391,8 @@ static void
 add_behind(void *arg, const char *name)
 {
 	(void)arg;
-	(void)name;
-	put("0000000000000030.seg", "s30");
+	if (strcmp(name, "segments") != 0)
+		put("0000000000000030.seg", "s30");
 }
 
 START_TEST(what_comes_later_is_not_in_it)
@@ -385,6 +421,8 @@ main(void)
 	tcase_add_test(tc, another_that_changes_is_copied_again);
 	tcase_add_test(tc, gives_up_on_files_that_never_rest);
 	tcase_add_test(tc, a_last_segment_that_is_another_file_is_copied_again);
+	tcase_add_test(tc, the_list_of_segments_is_of_when_they_were_listed);
+	tcase_add_test(tc, a_journal_without_a_list_has_none_in_its_copy);
 	tcase_add_test(tc, a_segment_that_was_the_last_is_copied_again);
 	tcase_add_test(tc, what_comes_later_is_not_in_it);
 	suite_add_tcase(suite, tc);

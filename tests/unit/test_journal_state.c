@@ -86,8 +86,7 @@ unsubscribe(uint64_t cursor, const char *filter)
 }
 
 static void
-publish_retained(
-    uint64_t sequence, uint64_t serial, const char *topic, const char *payload)
+publish_retained(uint64_t serial, const char *topic, const char *payload)
 {
 	const struct store_message message = {
 		.qos = 1,
@@ -99,11 +98,11 @@ publish_retained(
 		.payload = slice_of_string(payload),
 	};
 
-	ck_assert_int_eq(journal_state_message(state, sequence, &message), 0);
+	ck_assert_int_eq(journal_state_message(state, &message), 0);
 }
 
 static void
-publish_qos_2(uint64_t sequence, uint64_t publisher, uint16_t packet_id)
+publish_qos_2(uint64_t publisher, uint16_t packet_id)
 {
 	const struct store_message message = {
 		.publisher = publisher,
@@ -114,7 +113,7 @@ publish_qos_2(uint64_t sequence, uint64_t publisher, uint16_t packet_id)
 		.topic = slice_of_string("a"),
 	};
 
-	ck_assert_int_eq(journal_state_message(state, sequence, &message), 0);
+	ck_assert_int_eq(journal_state_message(state, &message), 0);
 }
 
 /* ---- looking ------------------------------------------------------------- */
@@ -208,34 +207,56 @@ START_TEST(subscriptions_are_replaced_and_removed_by_their_filter)
 }
 END_TEST
 
+/* Serials go on above this one. */
+#define SERIAL(number)                                                         \
+	"{\"kind\":\"retained\",\"topic\":\"\",\"retain_serial\":" number      \
+	",\"payload_base64\":\"\"}\n"
+
 START_TEST(the_later_serial_is_the_retained_message)
 {
-	publish_retained(5, 11, "t", "new");
-	publish_retained(6, 10, "t", "old");
-	comes_to("{\"kind\":\"retained\",\"topic\":\"t\",\"qos\":1,"
-		 "\"retain\":true,\"retain_serial\":11,\"lane_sequence\":5,"
-		 "\"payload_base64\":\"bmV3\"}\n");
+	publish_retained(11, "t", "new");
+	publish_retained(10, "t", "old");
+	comes_to(SERIAL("11") "{\"kind\":\"retained\",\"topic\":\"t\","
+			      "\"qos\":1,\"retain\":true,"
+			      "\"retain_serial\":11,"
+			      "\"payload_base64\":\"bmV3\"}\n");
 	ck_assert_uint_eq(count().retained, 1);
 	ck_assert_uint_eq(count().retained_bytes, 4);
-	publish_retained(7, 12, "t", "");
-	comes_to("");
+	publish_retained(12, "t", "");
+	comes_to(SERIAL("12"));
 	/* Not even when it was cleared. */
-	publish_retained(8, 11, "t", "new");
-	comes_to("");
+	publish_retained(11, "t", "new");
+	comes_to(SERIAL("12"));
 	ck_assert_uint_eq(count().retained, 0);
-	publish_retained(9, 13, "t", "x");
+	publish_retained(13, "t", "x");
 	ck_assert_uint_eq(count().retained, 1);
 	/* Without serials, the order of the journal counts. */
-	publish_retained(10, 13, "t", "xyz");
+	publish_retained(13, "t", "xyz");
 	ck_assert_uint_eq(count().retained_bytes, 4);
+}
+END_TEST
+
+/* It was replaced, or cleared, by one that the checkpoint knows. */
+START_TEST(what_is_not_above_the_checkpoints_serial_is_old)
+{
+	apply("{\"kind\":\"retained\",\"topic\":\"\",\"retain_serial\":20}");
+	publish_retained(20, "t", "old");
+	comes_to(SERIAL("20"));
+	publish_retained(21, "t", "new");
+	ck_assert_uint_eq(count().retained, 1);
+	/* The checkpoint's own may have any. */
+	apply("{\"kind\":\"retained\",\"topic\":\"s\",\"retain_serial\":3,"
+	      "\"payload_base64\":\"AA==\"}");
+	ck_assert_uint_eq(count().retained, 2);
+	ck_assert_uint_eq(count().unreadable, 0);
 }
 END_TEST
 
 START_TEST(packet_ids_are_unfinished_until_they_are_released)
 {
-	publish_qos_2(1, 7, 65535);
-	publish_qos_2(2, 7, 0x0108);
-	publish_qos_2(3, 7, 1);
+	publish_qos_2(7, 65535);
+	publish_qos_2(7, 0x0108);
+	publish_qos_2(7, 1);
 	apply_packet(STORE_RELEASED, 7, 1);
 	apply_packet(STORE_RELEASED, 7, 9);
 	apply_packet(STORE_RELEASED, 8, 9);
@@ -253,7 +274,7 @@ START_TEST(many_packet_ids_take_several_records)
 	char *text;
 
 	for (unsigned id = 1; id <= 513; id++)
-		publish_qos_2(id, 7, (uint16_t)id);
+		publish_qos_2(7, (uint16_t)id);
 	text = print(state);
 	for (const char *at = text; *at != '\0'; at++)
 		lines += *at == '\n';
@@ -306,7 +327,7 @@ START_TEST(a_lane_is_where_it_was_last)
 
 	apply("{\"kind\":\"source\",\"link\":3,\"lane\":1,"
 	      "\"lane_sequence\":41}");
-	ck_assert_int_eq(journal_state_message(state, 1, &message), 0);
+	ck_assert_int_eq(journal_state_message(state, &message), 0);
 	apply("{\"kind\":\"source\",\"link\":3,\"lane\":0,"
 	      "\"lane_sequence\":2}");
 	comes_to("{\"kind\":\"source\",\"link\":3,\"lane_sequence\":2}\n"
@@ -378,10 +399,9 @@ START_TEST(its_records_come_to_the_same)
 		    1 + (dice >> 20) % 7, (dice >> 10) % 5, (dice >> 5) % 3);
 		apply(line);
 		snprintf(line, sizeof(line), "t%u", (dice >> 12) % 9);
-		publish_retained(turn + 1, (dice >> 8) % 99 + 1, line,
+		publish_retained((dice >> 8) % 99 + 1, line,
 		    (dice >> 3) % 3 == 0 ? "" : "x");
-		publish_qos_2(
-		    turn, 1 + (dice >> 16) % 3, (uint16_t)(dice >> 9));
+		publish_qos_2(1 + (dice >> 16) % 3, (uint16_t)(dice >> 9));
 		if ((dice >> 25) % 16 == 0)
 			journal_state_close(state, 1 + (dice >> 20) % 7);
 	}
@@ -411,6 +431,7 @@ main(void)
 	tcase_add_test(
 	    tc, subscriptions_are_replaced_and_removed_by_their_filter);
 	tcase_add_test(tc, the_later_serial_is_the_retained_message);
+	tcase_add_test(tc, what_is_not_above_the_checkpoints_serial_is_old);
 	tcase_add_test(tc, packet_ids_are_unfinished_until_they_are_released);
 	tcase_add_test(tc, many_packet_ids_take_several_records);
 	tcase_add_test(
