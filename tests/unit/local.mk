@@ -19,6 +19,7 @@ unit_tests = \
 	test_commit \
 	test_commit_failing \
 	test_commit_gather \
+	test_commit_store \
 	test_commit_threads \
 	test_conf \
 	test_doctor \
@@ -167,6 +168,10 @@ test_commit_failing_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_commit_gather_SOURCES  = %D%/test_commit_gather.c
 test_commit_gather_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_commit_gather_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_commit_store_SOURCES  = %D%/test_commit_store.c $(STORE_SIM)
+test_commit_store_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_commit_store_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_commit_threads_SOURCES  = %D%/test_commit_threads.c %D%/fake_store.h
 test_commit_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
