@@ -460,14 +460,21 @@ store_sim_cut(struct store_sim *sim, enum store_sim_loss loss)
 void
 store_sim_cut_at(struct store_sim *sim, uint64_t nth, enum store_sim_loss loss)
 {
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
 	sim->cut_at = nth == UINT64_MAX ? nth : sim->changes + nth;
 	sim->cut_loss = loss;
+	leave(sim, 0);
 }
 
 bool
 store_sim_is_off(struct store_sim *sim)
 {
-	return sim->is_off;
+	bool is_off;
+
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
+	is_off = sim->is_off;
+	leave(sim, 0);
+	return is_off;
 }
 
 void
@@ -482,37 +489,53 @@ store_sim_power_on(struct store_sim *sim)
 uint64_t
 store_sim_changes(struct store_sim *sim)
 {
-	return sim->changes;
+	uint64_t changes;
+
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
+	changes = sim->changes;
+	leave(sim, 0);
+	return changes;
 }
 
 uint64_t
 store_sim_count(struct store_sim *sim, enum store_sim_call call)
 {
-	return sim->counts[call];
+	uint64_t count;
+
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
+	count = sim->counts[call];
+	leave(sim, 0);
+	return count;
 }
 
 void
 store_sim_fail(struct store_sim *sim, enum store_sim_call call, uint64_t nth,
     int err, bool lasts)
 {
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
 	sim->faults[call] = (struct fault){
 		.at = nth == UINT64_MAX ? nth : sim->counts[call] + nth,
 		.err = err,
 		.lasts = lasts,
 	};
+	leave(sim, 0);
 }
 
 void
 store_sim_break(struct store_sim *sim, uint64_t nth, uint64_t count)
 {
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
 	sim->broken_from = sim->counts[STORE_SIM_CALLS] + nth;
 	sim->broken_until = sim->broken_from + count;
+	leave(sim, 0);
 }
 
 void
 store_sim_heal(struct store_sim *sim)
 {
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
 	sim->broken_until = 0;
+	leave(sim, 0);
 	for (unsigned call = 0; call < STORE_SIM_CALLS; call++)
 		store_sim_fail(
 		    sim, (enum store_sim_call)call, UINT64_MAX, 0, false);
@@ -521,7 +544,9 @@ store_sim_heal(struct store_sim *sim)
 void
 store_sim_set_disk(struct store_sim *sim, uint64_t bytes)
 {
+	BUG_ON(pthread_mutex_lock(&sim->lock) != 0);
 	sim->disk_bytes = bytes;
+	leave(sim, 0);
 }
 
 uint64_t
