@@ -84,7 +84,7 @@ segment_header_read(const struct store_io *io, int file,
 	int64_t n;
 
 	n = io->read(io->context, file, &header, sizeof(header), 0);
-	if (n < 0)
+	if (n < 0 && n != -EIO)
 		return (int)n;
 	if (n != (int64_t)sizeof(header))
 		return -EBADMSG;
@@ -160,13 +160,15 @@ segment_view_set(
 
 /*
  * The disk refuses to read: page by page then, and what it does not give is
- * filled with what no record begins with.
+ * filled with what no record begins with.  -EIO if it gives nothing at all:
+ * that is no damage, that is a disk that is not there.
  */
 static int64_t
 read_pages(struct segment_view *view, uint64_t offset, uint64_t length)
 {
 	uint64_t done = 0, part;
-	int64_t n = 0;
+	bool has_any = false;
+	int64_t n;
 
 	while (done < length) {
 		part = STORE_PAGE - (offset + done) % STORE_PAGE;
@@ -174,17 +176,18 @@ read_pages(struct segment_view *view, uint64_t offset, uint64_t length)
 			part = length - done;
 		n = view->io->read(view->io->context, view->file,
 		    view->buffer + done, part, offset + done);
+		if (n < 0 && n != -EIO)
+			return n;
+		has_any = has_any || n >= 0;
 		if (n == -EIO) {
 			memset(view->buffer + done, 0xff, part);
 			n = (int64_t)part;
 		}
-		if (n < 0)
-			return n;
 		done += (uint64_t)n;
 		if ((uint64_t)n < part)
 			break;
 	}
-	return (int64_t)done;
+	return has_any ? (int64_t)done : -EIO;
 }
 
 /* Have [offset, offset + length) in the buffer; 1: the file has less. */

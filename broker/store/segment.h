@@ -54,7 +54,8 @@ bool segment_name_parse(const char *name, uint64_t *out_first_sequence);
 void segment_header_seal(struct store_segment_header *header);
 
 /*
- * Read and check: 0 with the numbers as they are in memory; -EBADMSG;
+ * Read and check: 0 with the numbers as they are in memory; -EBADMSG, also if
+ * the disk cannot read it;
  * -ENOTSUP: intact, of a newer version; -errno of the disk.
  */
 int segment_header_read(const struct store_io *io, int file,

@@ -20,31 +20,66 @@
 /* Copies of one file, at most: a disk that flips bits must not be filled. */
 #define COPIES 8u
 
+/* Bytes that the file has there, or -errno; -ENODATA: it cannot be read. */
+static int64_t
+copy_block(const struct store_io *io, int from, int to, void *block,
+    uint64_t offset, uint64_t bytes)
+{
+	int64_t n;
+	int err;
+
+	n = io->read(io->context, from, block, bytes, offset);
+	if (n <= 0)
+		return n == -EIO ? -ENODATA : n;
+	err = io->write(io->context, to, block, (size_t)n, offset);
+	return err != 0 ? err : n;
+}
+
+/* What cannot be read is left as it is. */
+static int64_t
+copy_pages(const struct store_io *io, int from, int to, void *block,
+    uint64_t offset, uint64_t bytes)
+{
+	uint64_t done = 0, part;
+	int64_t n;
+
+	while (done < bytes) {
+		part = STORE_PAGE - (offset + done) % STORE_PAGE;
+		if (part > bytes - done)
+			part = bytes - done;
+		n = copy_block(io, from, to, block, offset + done, part);
+		if (n == 0)
+			break;
+		if (n < 0 && n != -ENODATA)
+			return n;
+		done += part;
+	}
+	return (int64_t)done;
+}
+
 /* From a file into another, or the same, at the same place; and sync. */
 static int
 copy_bytes(const struct store_io *io, int from, int to, uint64_t offset,
     uint64_t bytes)
 {
 	void *block = malloc(COPY_BYTES);
-	size_t part;
-	int64_t n;
-	int err = 0;
+	uint64_t part;
+	int64_t n = 1;
 
 	if (block == NULL)
 		return -ENOMEM;
-	while (bytes > 0 && err == 0) {
+	while (bytes > 0 && n > 0) {
 		part = bytes < COPY_BYTES ? bytes : COPY_BYTES;
-		n = io->read(io->context, from, block, part, offset);
-		if (n <= 0) {
-			err = (int)n;
-			break;
+		n = copy_block(io, from, to, block, offset, part);
+		if (n == -ENODATA)
+			n = copy_pages(io, from, to, block, offset, part);
+		if (n > 0) {
+			offset += (uint64_t)n;
+			bytes -= (uint64_t)n;
 		}
-		err = io->write(io->context, to, block, (size_t)n, offset);
-		offset += (uint64_t)n;
-		bytes -= (uint64_t)n;
 	}
 	free(block);
-	return err != 0 ? err : io->sync(io->context, to);
+	return n < 0 ? (int)n : io->sync(io->context, to);
 }
 
 /* A new file whose name says what it is a copy of; or -errno. */

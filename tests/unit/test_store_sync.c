@@ -94,6 +94,38 @@ START_TEST(goes_on_failing_until_the_disk_is_well)
 }
 END_TEST
 
+/* A batch that fills a segment, when the newest has nothing but a BATCH. */
+START_TEST(no_two_segments_have_one_name)
+{
+	static uint8_t body[BOX_SEGMENT / 4];
+	uint64_t sequence, left, length;
+	size_t before;
+
+	box_open(1);
+	box_open_cursor(1);
+	store_sim_fail(box.sim, STORE_SIM_WRITE, 0, -EIO, false);
+	ck_assert_int_eq(store_append_open(box.store, 2), 0);
+	ck_assert_int_eq(store_commit(box.store, true), -EIO);
+	ck_assert_int_eq(store_commit(box.store, true), 0);
+	before = box.store->segment_count;
+	do {
+		left = BOX_SEGMENT - STORE_PAGE - STORE_TERMINATOR -
+		    (box.store->batch.used != 0 ? box.store->batch.used : 48);
+		length = left - 32 < sizeof(body) ? left - 32 : 8000;
+		ck_assert_int_eq(store_append(box.store, STORE_SESSION,
+				     slice_of(body, length), &sequence),
+		    0);
+	} while (length == 8000);
+	ck_assert_int_eq(store_commit(box.store, true), 0);
+	ck_assert_uint_eq(box.store->segment_count, before + 1);
+	ck_assert_uint_gt(box.store->segments[before]->first_sequence,
+	    box.store->segments[before - 1]->first_sequence);
+	box_restart();
+	ck_assert_uint_eq(box.damages + box.tails, 0);
+	box_close();
+}
+END_TEST
+
 START_TEST(a_sync_covers_what_was_committed_without_one)
 {
 	box_open(1);
@@ -213,6 +245,49 @@ START_TEST(a_full_disk_refuses_until_there_is_room)
 }
 END_TEST
 
+/* Nothing in it is needed, but for the next header to point to. */
+START_TEST(the_last_segment_stays)
+{
+	box_open(1);
+	box_put_state(STORE_SESSION, "x");
+	box_restart();
+	for (int i = 0; i < 3; i++)
+		box_checkpoint("x");
+	while (store_tend(box.store) == 0)
+		;
+	ck_assert_uint_eq(box.store->segment_count, 1);
+	box_put_state(STORE_SESSION, "y");
+	box.store->is_broken = true;
+	box_restart();
+	ck_assert_uint_eq(box.damages + box.tails, 0);
+	box_close();
+}
+END_TEST
+
+/* One page that cannot be read costs what is in it; a dead disk is no start. */
+START_TEST(reads_around_what_the_disk_does_not_give)
+{
+	box_open(1);
+	box_open_cursor(1);
+	for (int i = 0; i < 10; i++)
+		box_to(1);
+	for (uint64_t nth = 0; nth < 8; nth++) {
+		store_close(box.store);
+		store_sim_fail(box.sim, STORE_SIM_READ, nth, -EIO, false);
+		ck_assert_int_eq(box_try_open(false), 0);
+		ck_assert_uint_eq(box.messages, 10);
+		store_sim_heal(box.sim);
+	}
+	store_close(box.store);
+	store_sim_fail(box.sim, STORE_SIM_READ, 0, -EIO, true);
+	ck_assert_int_eq(box_try_open(false), -EIO);
+	store_sim_heal(box.sim);
+	ck_assert_int_eq(box_try_open(false), 0);
+	ck_assert_uint_eq(box.messages, 10);
+	box_close();
+}
+END_TEST
+
 /* A broker that starts a hundred times has not a hundred large files. */
 START_TEST(many_lives_need_little_room)
 {
@@ -242,11 +317,14 @@ main(void)
 
 	tcase_add_loop_test(tc, a_commit_that_failed_never_was, 0, FAULTS);
 	tcase_add_test(tc, goes_on_failing_until_the_disk_is_well);
+	tcase_add_test(tc, no_two_segments_have_one_name);
 	tcase_add_test(tc, a_sync_covers_what_was_committed_without_one);
 	tcase_add_test(tc, what_is_not_synced_is_safe_once_the_next_segment_is);
 	tcase_add_test(tc, mode_process_survives_a_kill_without_any_sync);
 	tcase_add_test(tc, numbers_go_on_above_what_a_checkpoint_knew);
 	tcase_add_test(tc, a_full_disk_refuses_until_there_is_room);
+	tcase_add_test(tc, the_last_segment_stays);
+	tcase_add_test(tc, reads_around_what_the_disk_does_not_give);
 	tcase_add_test(tc, many_lives_need_little_room);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
