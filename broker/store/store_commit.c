@@ -133,6 +133,9 @@ publish(struct store *store, struct segment *segment, uint64_t offset)
 	    &store->committed, batch->last_sequence, memory_order_release);
 	pthread_mutex_unlock(&store->lock);
 
+	/* Has it made room?  Somebody waits for it then. */
+	if (store->wake != NULL && store_state(store) != 0)
+		store->wake(store->wake_arg);
 	store->end.end = segment->end;
 	store->end.last = batch->last_sequence;
 	if (!store->spec.is_synced || !store->is_unsynced)
