@@ -9,6 +9,8 @@ libstore_a_SOURCES = \
 	%D%/crc32c.h \
 	%D%/segment.c \
 	%D%/segment.h \
+	%D%/segment_index.c \
+	%D%/segment_index.h \
 	%D%/store.c \
 	%D%/store.h \
 	%D%/store_append.c \
@@ -19,6 +21,7 @@ libstore_a_SOURCES = \
 	%D%/store_cursors.c \
 	%D%/store_cursors.h \
 	%D%/store_format.h \
+	%D%/store_index.c \
 	%D%/store_io.h \
 	%D%/store_io_posix.c \
 	%D%/store_manifest.c \

@@ -9,29 +9,50 @@
 #include <string.h>
 
 #include "broker/store/crc32c.h"
-
-#define BLOCK_BYTES (UINT64_C(1) << 20)
+#include "broker/store/store_record.h"
 
 void
-segment_name(uint64_t first_sequence, char *out_name)
+segment_name(uint64_t first_sequence, uint64_t merged_last, char *out_name)
 {
+	if (merged_last != 0) {
+		snprintf(out_name, STORE_NAME_MAX,
+		    "%016" PRIx64 "-%016" PRIx64 ".seg", first_sequence,
+		    merged_last);
+		return;
+	}
 	snprintf(
 	    out_name, STORE_NAME_MAX, "%016" PRIx64 ".seg", first_sequence);
 }
 
-bool
-segment_name_parse(const char *name, uint64_t *out_first_sequence)
+/* 16 digits; false if there are not just those. */
+static bool
+parse_number(const char *digits, uint64_t *out_number)
 {
-	char again[STORE_NAME_MAX];
-	uint64_t number;
+	if (strspn(digits, "0123456789abcdef") != 16)
+		return false;
+	*out_number = strtoull(digits, NULL, 16);
+	return true;
+}
 
-	if (strlen(name) != 20 || strspn(name, "0123456789abcdef") != 16)
+bool
+segment_name_parse(
+    const char *name, uint64_t *out_first_sequence, uint64_t *out_merged_last)
+{
+	uint64_t first, last = 0;
+	const char *rest;
+
+	if (!parse_number(name, &first) || first == 0)
 		return false;
-	number = strtoull(name, NULL, 16);
-	segment_name(number, again);
-	if (strcmp(name, again) != 0)
+	rest = name + 16;
+	if (*rest == '-') {
+		if (!parse_number(rest + 1, &last) || last < first)
+			return false;
+		rest += 17;
+	}
+	if (strcmp(rest, ".seg") != 0)
 		return false;
-	*out_first_sequence = number;
+	*out_first_sequence = first;
+	*out_merged_last = last;
 	return true;
 }
 
@@ -130,13 +151,14 @@ segment_record_seal(void *at, const struct segment_record *record)
 }
 
 int
-segment_view_init(struct segment_view *view, const struct store_io *io)
+segment_view_init(
+    struct segment_view *view, const struct store_io *io, size_t block_bytes)
 {
 	*view = (struct segment_view){ .io = io, .file = -1 };
-	view->buffer = malloc(BLOCK_BYTES);
+	view->buffer = malloc(block_bytes);
 	if (view->buffer == NULL)
 		return -ENOMEM;
-	view->capacity = BLOCK_BYTES;
+	view->capacity = block_bytes;
 	return 0;
 }
 
@@ -308,4 +330,31 @@ segment_view_next(struct segment_view *view, uint64_t offset, uint64_t after,
 			return SEGMENT_RECORD;
 	}
 	return SEGMENT_ZEROS;
+}
+
+int
+segment_view_next_record(struct segment_view *view, uint64_t offset,
+    uint64_t after, struct segment_record *out_record, uint64_t *inout_lost)
+{
+	uint64_t next;
+	int found;
+
+	while (offset < view->end) {
+		found = segment_view_at(view, offset, out_record);
+		if (found == SEGMENT_ZEROS || found == SEGMENT_BROKEN) {
+			found =
+			    segment_view_next(view, offset, after, out_record);
+			next = found == SEGMENT_RECORD ? out_record->offset
+						       : view->end;
+			*inout_lost += next - offset;
+		}
+		if (found != SEGMENT_RECORD)
+			return found < 0 ? found : 0;
+		if (out_record->kind != STORE_BATCH &&
+		    out_record->kind != STORE_FILL &&
+		    out_record->sequence > after)
+			return 1;
+		offset = out_record->offset + out_record->bytes;
+	}
+	return 0;
 }

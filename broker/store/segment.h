@@ -21,7 +21,7 @@
 #include "broker/store/store_io.h"
 #include "common/base/slice.h"
 
-struct segment_index; /* of the reader */
+struct segment_index;
 
 /* A segment as the store knows it; under the store's lock but for [const]. */
 struct segment {
@@ -41,14 +41,23 @@ struct segment {
 	bool is_doomed;  /* the keeper is removing it */
 	bool is_damaged; /* and could not be put aside */
 
-	struct segment_index *index;
+	struct segment_index *index; /* NULL: not in memory */
+	uint64_t index_used;         /* when, in uses of any */
+	bool is_index_partial; /* there was no memory for it: it is not kept */
+	uint64_t index_file_bytes; /* 0: there is none */
+	bool is_index_refused;     /* it could not be written: not again */
 };
 
-/* "%016llx.seg" to `out_name`, which has STORE_NAME_MAX bytes. */
-void segment_name(uint64_t first_sequence, char *out_name);
+/*
+ * "%016llx.seg", or "%016llx-%016llx.seg" of one that is merged, to `out_name`,
+ * which has STORE_NAME_MAX bytes.
+ */
+void segment_name(
+    uint64_t first_sequence, uint64_t merged_last, char *out_name);
 
 /* False if `name` is not that of a segment. */
-bool segment_name_parse(const char *name, uint64_t *out_first_sequence);
+bool segment_name_parse(
+    const char *name, uint64_t *out_first_sequence, uint64_t *out_merged_last);
 
 /* Fill in magic, version and CRC; all numbers as they are in memory. */
 void segment_header_seal(struct store_segment_header *header);
@@ -99,8 +108,13 @@ struct segment_view {
 	size_t filled;
 };
 
+/* What is read at once: all of it, or a record here and there. */
+#define SEGMENT_VIEW_LARGE ((size_t)1 << 20)
+#define SEGMENT_VIEW_SMALL ((size_t)64 << 10)
+
 /* Embed it by value.  0 or -ENOMEM. */
-int segment_view_init(struct segment_view *view, const struct store_io *io);
+int segment_view_init(
+    struct segment_view *view, const struct store_io *io, size_t block_bytes);
 void segment_view_fini(struct segment_view *view);
 
 /* Look at a file from now on; `end` may be moved later. */
@@ -117,5 +131,13 @@ int segment_view_at(struct segment_view *view, uint64_t offset,
  */
 int segment_view_next(struct segment_view *view, uint64_t offset,
     uint64_t after, struct segment_record *out_record);
+
+/*
+ * The first record but BATCH and FILL at or behind `offset`, where one may
+ * begin, with a sequence above `after`.  1, 0: there is none, or -errno.
+ * Bytes of damage that were passed over are added to *inout_lost.
+ */
+int segment_view_next_record(struct segment_view *view, uint64_t offset,
+    uint64_t after, struct segment_record *out_record, uint64_t *inout_lost);
 
 #endif

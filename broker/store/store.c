@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/segment_index.h"
 #include "broker/store/store_private.h"
 #include "common/base/bug.h"
 
@@ -79,6 +80,7 @@ store_remove_segment(struct store *store, struct segment *segment)
 void
 store_free_segment(struct segment *segment)
 {
+	segment_index_free(segment->index);
 	free(segment);
 }
 
@@ -110,6 +112,7 @@ store_open(const struct store_spec *spec, const struct store_sink *sink,
 	store->active_file = -1;
 	store->next_sequence = 1;
 	store->cursors.next = 1;
+	store->index_memory = STORE_INDEX_MEMORY;
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_cond_init(&store->made, NULL);
 

@@ -205,6 +205,14 @@ int store_checkpoint_put(
 int store_checkpoint_end(struct store_checkpoint *checkpoint);
 void store_checkpoint_abort(struct store_checkpoint *checkpoint);
 
+/*
+ * Have damage told that is found while reading, by the thread that reads.
+ * Before there is a reader; without it nobody is told.
+ */
+void store_on_damage(struct store *store,
+    void (*damaged)(void *context, const struct store_damage *damage),
+    void *context);
+
 /* ---- readers ---------------------------------------------------------------
  */
 
@@ -213,12 +221,14 @@ struct store_reader *store_reader_new(struct store *store);
 void store_reader_free(struct store_reader *reader);
 
 /*
- * The committed messages of `cursor` from sequence `from` on, in order, until
- * `max_messages` or `max_bytes` (of bodies; the first is always given) were
- * given.  `each` gets the message with its one delivery.
- * Returns 0 with *out_upto: up to there everything was given, so go on from
- * the next; it is store_committed() when there is no more.  -errno of the
- * disk; a record that is damaged is told to `damaged` and passed over.
+ * The committed messages of `cursor` from sequence `from` on that are not
+ * over, in order, until `max_messages` or `max_bytes` (of bodies; the first is
+ * always given) were given.  `each` gets the message with its one delivery; a
+ * result other than 0 ends it, without that message, and is returned.
+ * *out_upto, always set: up to there everything was given, so go on from the
+ * next; it is store_committed() when there is no more.
+ * 0, or -errno of the disk; a record that is damaged is told
+ * (store_on_damage) and passed over.
  */
 int store_read(struct store_reader *reader, uint64_t cursor, uint64_t from,
     size_t max_messages, size_t max_bytes,
@@ -226,5 +236,15 @@ int store_read(struct store_reader *reader, uint64_t cursor, uint64_t from,
 	const struct store_message *message,
 	const struct store_delivery *delivery),
     void *arg, uint64_t *out_upto);
+
+/*
+ * All records of the segments in their order, but BATCH: for who looks at a
+ * store (is_read_only); what is damaged is passed over.  A result other than
+ * 0 ends it and is returned; -errno.  Recovery (store_open) tells of the
+ * state in checkpoints, and of all damage.
+ */
+int store_each_record(struct store *store,
+    int (*each)(void *arg, uint64_t sequence, uint8_t kind, struct slice body),
+    void *arg);
 
 #endif

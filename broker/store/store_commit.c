@@ -82,9 +82,10 @@ sync_active(struct store *store)
 /* ---- what was committed takes effect --------------------------------------
  */
 
+/* The batch is in the segment from `offset` on. */
 static void
 apply(struct store *store, const struct store_effect *effect,
-    struct segment *segment)
+    struct segment *segment, uint64_t offset)
 {
 	struct store_cursors *cursors = &store->cursors;
 
@@ -97,6 +98,8 @@ apply(struct store *store, const struct store_effect *effect,
 		}
 		cursors_deliver(cursors, effect->cursor, segment,
 		    effect->sequence, effect->bytes);
+		store_index_note(segment, effect->cursor, effect->sequence,
+		    offset + effect->offset);
 		break;
 	case STORE_DONE:
 		cursors_done(cursors, &effect->done, effect->sequence);
@@ -120,7 +123,7 @@ publish(struct store *store, struct segment *segment, uint64_t offset)
 	segment->end = offset + batch->used;
 	segment->last_sequence = batch->last_sequence;
 	for (size_t i = 0; i < batch->effect_count; i++)
-		apply(store, &batch->effects[i], segment);
+		apply(store, &batch->effects[i], segment, offset);
 	for (size_t i = 0; i < batch->effect_count; i++)
 		cursors_unreserve(&store->cursors, batch->effects[i].cursor);
 	store->commits++;
@@ -297,7 +300,7 @@ write_elsewhere(struct store *store)
 	segment->first_sequence = first_of_batch(&store->batch);
 	segment->last_sequence = segment->first_sequence - 1;
 	segment->size = store->spec.segment_bytes;
-	segment_name(segment->first_sequence, name);
+	segment_name(segment->first_sequence, 0, name);
 	err = write_segment(store, &spare, name);
 	if (err != 0) {
 		store_discard_spare(store, &spare);

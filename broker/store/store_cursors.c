@@ -135,22 +135,30 @@ remove_entry(struct store_cursors *cursors, struct cursor *cursor, size_t i)
 	memmove(entry, entry + 1, (cursor->entry_count - i) * sizeof(*entry));
 }
 
-/* The entry that has this sequence in it; entry_count: none. */
-static size_t
-entry_of(const struct cursor *cursor, uint64_t sequence)
+const struct cursor_entry *
+cursor_entry_from(const struct cursor *cursor, uint64_t from)
 {
 	size_t low = 0, high = cursor->entry_count, middle;
 
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		if (cursor->entries[middle].last < sequence)
+		if (cursor->entries[middle].last < from)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (low < cursor->entry_count && cursor->entries[low].first > sequence)
+	return low == cursor->entry_count ? NULL : &cursor->entries[low];
+}
+
+/* The entry that has this sequence in it; entry_count: none. */
+static size_t
+entry_of(const struct cursor *cursor, uint64_t sequence)
+{
+	const struct cursor_entry *entry = cursor_entry_from(cursor, sequence);
+
+	if (entry == NULL || entry->first > sequence)
 		return cursor->entry_count;
-	return low;
+	return (size_t)(entry - cursor->entries);
 }
 
 /* Without memory the count of a floor within is less exact: no harm. */

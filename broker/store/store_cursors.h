@@ -114,6 +114,10 @@ int cursors_restore(struct store_cursors *cursors, uint64_t number,
 bool cursors_is_over(
     const struct store_cursors *cursors, uint64_t number, uint64_t sequence);
 
+/* The first of its entries that may have something from `from` on; NULL. */
+const struct cursor_entry *cursor_entry_from(
+    const struct cursor *cursor, uint64_t from);
+
 /* What is left for one cursor. */
 uint64_t cursor_queued(const struct cursor *cursor, uint64_t *out_bytes);
 

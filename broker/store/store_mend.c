@@ -89,7 +89,7 @@ create_copy(const struct store_io *io, const char *name, char *out_name)
 	int file = -EEXIST;
 
 	for (unsigned n = 1; n <= COPIES && file == -EEXIST; n++) {
-		snprintf(out_name, STORE_NAME_MAX, "%.20s.damaged-%u", name, n);
+		snprintf(out_name, STORE_NAME_MAX, "%.37s.damaged-%u", name, n);
 		file = io->open(io->context, out_name, STORE_OPEN_CREATE);
 	}
 	return file;

@@ -9,6 +9,8 @@
  *	store_space.c       files made ready, used again, removed; the limit
  *	store_recover.c     which files there are, and what they say
  *	store_scan.c        one file: its records, and what is wrong with it
+ *	store_reader.c      what waits for a cursor, read
+ *	store_index.c       the short cuts to it (segment_index.h)
  *	store_checkpoint.c  checkpoints written; _load: which one to start from
  *	store_mend.c        damage put aside and closed
  *	store_manifest.c    which segments there have been
@@ -37,6 +39,9 @@
 
 /* Left free on the disk, so that a checkpoint can be written: it frees more. */
 #define STORE_FREE_ALWAYS (UINT64_C(4) << 20)
+
+/* Of indexes of complete segments; one that is in use stays in any case. */
+#define STORE_INDEX_MEMORY ((size_t)16 << 20)
 
 /* Of a segment: no body may be larger than this part of it. */
 #define STORE_BODY_SHARE 4u
@@ -122,6 +127,11 @@ struct store {
 	void (*wake)(void *arg);
 	void *wake_arg;
 
+	size_t index_memory; /* [const] bytes for those that are not used */
+	uint64_t index_uses; /* counts uses, for which was used last */
+	void (*damaged)(void *context, const struct store_damage *damage);
+	void *damaged_context; /* both [const] once there are readers */
+
 	int error;
 	uint64_t commits, syncs, appended_bytes, merged_bytes;
 	uint64_t sync_ns_total, sync_ns_max;
@@ -194,6 +204,30 @@ bool store_adopt_spare(struct store *store, const char *name);
 /* Fill an empty store from its files.  0; from the sink; or -errno. */
 int store_recover(struct store *store, const struct store_sink *sink);
 
+/* ---- store_index.c ------------------------------------------------------- */
+
+/* At open: which segments have an index; files of others are removed. */
+int store_index_find_files(struct store *store);
+
+/* The segment goes: the file of its index too. */
+void store_index_remove_file(
+    struct store *store, const struct segment *segment);
+
+/* Lock held: a delivery was committed at this offset of the active one. */
+void store_index_note(struct segment *segment, uint64_t cursor,
+    uint64_t sequence, uint64_t offset);
+
+/*
+ * No lock, the segment pinned.  Have its index in memory: in the segment, as
+ * long as it is pinned, or else *out_own is the caller's to free.  0 or -errno.
+ */
+int store_index_get(struct store *store, struct segment *segment,
+    struct segment_view *view, struct store_message_room *room,
+    struct segment_index **out_own);
+
+/* No lock, the keeper: write one that is due; true if it did. */
+bool store_index_tend(struct store *store);
+
 /* ---- store_checkpoint_load.c --------------------------------------------- */
 
 /* A record in checkpoints beside those of enum store_kind: a cursor. */
@@ -240,6 +274,10 @@ struct store_scan {
 	char kept_as[STORE_NAME_MAX]; /* "": it was not put aside */
 	uint64_t unsure; /* from here on it may not have been synced */
 };
+
+/* The same, with the room made as large as it must be; or -ENOMEM. */
+int store_parse_message(struct slice body, struct store_message_room *room,
+    struct store_message *out_message);
 
 int store_scan_init(struct store_scan *scan, struct store *store,
     const struct store_sink *sink);

@@ -19,7 +19,7 @@
 
 /* A file with the name of a segment. */
 struct found_segment {
-	uint64_t first_sequence;
+	uint64_t first_sequence, merged_last; /* by its name */
 	char name[STORE_NAME_MAX];
 	int file;
 	uint64_t size;
@@ -72,18 +72,19 @@ note_name(void *arg, const char *name)
 {
 	struct recovery *recovery = arg;
 	struct found_segment *found;
-	uint64_t first;
+	uint64_t first, merged_last;
 	int err;
 
-	if (segment_name_parse(name, &first) && first != 0) {
+	if (segment_name_parse(name, &first, &merged_last)) {
 		err = grow(&recovery->found, recovery->count, &recovery->room,
 		    sizeof(*recovery->found));
 		if (err != 0)
 			return err;
 		found = &recovery->found[recovery->count++];
 		*found = (struct found_segment){ .first_sequence = first,
+			.merged_last = merged_last,
 			.file = -1 };
-		segment_name(first, found->name);
+		segment_name(first, merged_last, found->name);
 		return 0;
 	}
 	if (strlen(name) >= STORE_NAME_MAX ||
@@ -122,8 +123,9 @@ open_found(struct recovery *recovery, struct found_segment *found)
 		return (int)size;
 	found->size = (uint64_t)size;
 	err = segment_header_read(io, found->file, &found->header);
-	found->has_header =
-	    err == 0 && found->header.first_sequence == found->first_sequence;
+	found->has_header = err == 0 &&
+	    found->header.first_sequence == found->first_sequence &&
+	    found->header.merged_last == found->merged_last;
 	return err == -EBADMSG ? 0 : err;
 }
 
@@ -156,7 +158,7 @@ tag_from_records(struct recovery *recovery, uint64_t *out_tag)
 	struct segment_view view;
 	int found = 0, err;
 
-	err = segment_view_init(&view, recovery->store->io);
+	err = segment_view_init(&view, recovery->store->io, SEGMENT_VIEW_LARGE);
 	for (size_t i = 0; i < recovery->count && err == 0; i++) {
 		segment_view_set(
 		    &view, recovery->found[i].file, 0, recovery->found[i].size);
@@ -279,9 +281,8 @@ is_present(const struct recovery *recovery, uint64_t first_sequence)
 	for (size_t i = 0; i < recovery->count; i++) {
 		found = &recovery->found[i];
 		if (found->first_sequence == first_sequence ||
-		    (found->has_header &&
-			found->first_sequence < first_sequence &&
-			found->header.merged_last >= first_sequence))
+		    (found->first_sequence < first_sequence &&
+			found->merged_last >= first_sequence))
 			return true;
 	}
 	return false;
@@ -294,7 +295,7 @@ tell_missing(
 	const struct store_sink *sink = recovery->sink;
 	char name[STORE_NAME_MAX];
 
-	segment_name(first_sequence, name);
+	segment_name(first_sequence, 0, name);
 	sink->damaged(sink->context,
 	    &(struct store_damage){ .file = name,
 		.first_sequence = first_sequence,
@@ -344,7 +345,7 @@ tell_all_missing(struct recovery *recovery)
 	recovery->store->listed = newest;
 	for (size_t i = 0; i < recovery->count; i++) {
 		found = &recovery->found[i];
-		if (!found->has_header || found->header.merged_last != 0 ||
+		if (!found->has_header || found->merged_last != 0 ||
 		    found->header.before_first <= newest ||
 		    is_present(recovery, found->header.before_first))
 			continue;
@@ -387,10 +388,11 @@ set_bounds(
 		.end = found->size,
 		.last = UINT64_MAX };
 
-	if (found->has_header && found->header.merged_last != 0) {
-		bounds.end = found->header.segment_bytes;
-		bounds.last = found->header.merged_last;
-		bounds.durable = found->header.merged_last;
+	if (found->merged_last != 0) {
+		if (found->has_header)
+			bounds.end = found->header.segment_bytes;
+		bounds.last = found->merged_last;
+		bounds.durable = found->merged_last;
 	} else if (i + 1 == recovery->count) {
 		bounds.is_last = true;
 		bounds.durable = recovery->store->checkpoint_sequence;
@@ -482,8 +484,7 @@ add_segment(struct recovery *recovery, const struct found_segment *found,
 		return -ENOMEM;
 	segment->first_sequence = found->first_sequence;
 	segment->size = found->size;
-	if (found->has_header)
-		segment->merged_last = found->header.merged_last;
+	segment->merged_last = found->merged_last;
 	store_insert_segment(recovery->store, segment);
 	*out_segment = segment;
 	return 0;
@@ -553,7 +554,7 @@ renew_tail(const struct recovery *recovery, const struct store_scan *scan)
 	if (store->spec.is_read_only || !store->spec.is_synced ||
 	    recovery->count == 0 || scan->unsure >= store->end.end)
 		return 0;
-	segment_name(store->end.first, name);
+	segment_name(store->end.first, 0, name);
 	return store_write_again(
 	    store, name, scan->unsure, store->end.end - scan->unsure);
 }
@@ -629,6 +630,8 @@ store_recover(struct store *store, const struct store_sink *sink)
 	}
 	if (result == 0)
 		result = scan_all(&recovery);
+	if (result == 0)
+		result = store_index_find_files(store);
 	/* It may fail: then it is told again the next time. */
 	if (result == 0 && recovery.is_manifest_due &&
 	    !store->spec.is_read_only)

@@ -28,7 +28,7 @@ store_scan_init(
     struct store_scan *scan, struct store *store, const struct store_sink *sink)
 {
 	*scan = (struct store_scan){ .store = store, .sink = sink };
-	return segment_view_init(&scan->view, store->io);
+	return segment_view_init(&scan->view, store->io, SEGMENT_VIEW_LARGE);
 }
 
 void
@@ -106,25 +106,25 @@ grow_room(struct store_message_room *room, const struct store_message_room *old)
 	return -ENOMEM;
 }
 
-static int
-parse_message(struct store_scan *scan, struct slice body,
+int
+store_parse_message(struct slice body, struct store_message_room *room,
     struct store_message *out_message)
 {
-	struct store_message_room room = scan->room;
+	struct store_message_room wanted = *room;
 	int err;
 
-	err = store_message_parse(body, &room, out_message);
+	err = store_message_parse(body, &wanted, out_message);
 	if (err != -ENOBUFS)
 		return err;
-	if (room.delivery_count < scan->room.delivery_count)
-		room.delivery_count = scan->room.delivery_count;
-	if (room.identifier_count < scan->room.identifier_count)
-		room.identifier_count = scan->room.identifier_count;
-	err = grow_room(&room, &scan->room);
-	scan->room = room;
+	if (wanted.delivery_count < room->delivery_count)
+		wanted.delivery_count = room->delivery_count;
+	if (wanted.identifier_count < room->identifier_count)
+		wanted.identifier_count = room->identifier_count;
+	err = grow_room(&wanted, room);
+	*room = wanted;
 	if (err != 0)
 		return err;
-	return store_message_parse(body, &room, out_message);
+	return store_message_parse(body, room, out_message);
 }
 
 static int
@@ -149,7 +149,7 @@ take_message(struct store_scan *scan, struct segment *segment,
 	uint64_t cursor;
 	int err;
 
-	err = parse_message(scan, record->body, &message);
+	err = store_parse_message(record->body, &scan->room, &message);
 	if (err != 0)
 		return err;
 	if (message.delivery_count > 0) {

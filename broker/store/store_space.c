@@ -39,7 +39,8 @@ store_total_bytes(const struct store *store)
 	    store->spec.segment_bytes;
 	bytes += store->checkpoint_files_bytes;
 	for (size_t i = 0; i < store->segment_count; i++)
-		bytes += store->segments[i]->size;
+		bytes += store->segments[i]->size +
+		    store->segments[i]->index_file_bytes;
 	return bytes;
 }
 
@@ -268,7 +269,7 @@ retire_file(struct store *store, const struct segment *segment, bool keep,
 	err = store_manifest_write(store, segment);
 	if (err != 0)
 		return err;
-	segment_name(segment->first_sequence, name);
+	segment_name(segment->first_sequence, segment->merged_last, name);
 	if (!keep)
 		return io->remove(io->context, name);
 
@@ -312,6 +313,7 @@ tend_empty(struct store *store)
 	store->is_making = keep;
 	pthread_mutex_unlock(&store->lock);
 
+	store_index_remove_file(store, segment);
 	err = retire_file(store, segment, keep, &spare);
 
 	pthread_mutex_lock(&store->lock);
@@ -370,7 +372,7 @@ tend_long(struct store *store)
 		return false;
 
 	/* The keeper alone takes segments out: it is there. */
-	segment_name(segment->first_sequence, name);
+	segment_name(segment->first_sequence, 0, name);
 	file = io->open(io->context, name, STORE_OPEN_WRITE);
 	err = file < 0 ? file : io->truncate(io->context, file, size);
 	if (file >= 0)
@@ -407,6 +409,7 @@ store_tend(struct store *store)
 	is_busy = tend_empty(store);
 	is_busy = tend_spares(store) || is_busy;
 	is_busy = tend_long(store) || is_busy;
+	is_busy = store_index_tend(store) || is_busy;
 	tend_manifest(store);
 	return is_busy ? 0 : REST_NS;
 }

@@ -84,6 +84,7 @@ unit_tests = \
 	test_ring_rules \
 	test_ring_trace \
 	test_ring_traces \
+	test_segment_index \
 	test_service \
 	test_session \
 	test_session_queue \
@@ -92,6 +93,7 @@ unit_tests = \
 	test_store \
 	test_store_checkpoint \
 	test_store_cursors \
+	test_store_reader \
 	test_store_record \
 	test_store_faults \
 	test_store_flip \
@@ -432,6 +434,10 @@ test_ring_rules_SOURCES  = %D%/test_ring_rules.c
 test_ring_rules_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
 test_ring_rules_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_segment_index_SOURCES  = %D%/test_segment_index.c $(STORE_SIM)
+test_segment_index_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_segment_index_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
 test_service_SOURCES  = %D%/test_service.c
 test_service_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_service_LDADD    = libservice.a libnet.a libconf.a libbase.a $(CHECK_LIBS) \
@@ -512,6 +518,10 @@ test_store_threads_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_store_sync_SOURCES  = %D%/test_store_sync.c $(STORE_SIM)
 test_store_sync_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_sync_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_reader_SOURCES  = %D%/test_store_reader.c $(STORE_SIM)
+test_store_reader_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_reader_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_record_SOURCES  = %D%/test_store_record.c
 test_store_record_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -25,6 +25,7 @@
 static struct {
 	struct store_sim *sim;
 	struct store *store;
+	uint64_t segment_bytes;
 	uint64_t max_bytes;
 	bool gathers; /* the caller commits */
 
@@ -147,7 +148,7 @@ box_try_open(bool is_read_only)
 {
 	const struct store_spec spec = {
 		.io = store_sim_io(box.sim),
-		.segment_bytes = BOX_SEGMENT,
+		.segment_bytes = box.segment_bytes,
 		.max_bytes = box.max_bytes,
 		.is_synced = true,
 		.is_read_only = is_read_only,
@@ -166,6 +167,7 @@ box_open(uint64_t seed)
 {
 	memset(&box, 0, sizeof(box));
 	box.sim = store_sim_new(seed);
+	box.segment_bytes = BOX_SEGMENT;
 	box.max_bytes = 64 * BOX_SEGMENT;
 	ck_assert_int_eq(box_try_open(false), 0);
 }
@@ -302,6 +304,16 @@ box_is_over(uint64_t cursor, uint64_t sequence)
 	return cursors_is_over(&box.store->cursors, cursor, sequence);
 }
 
+/* Until it rests. */
+static inline void
+box_tend(void)
+{
+	unsigned turns = 0;
+
+	while (store_tend(box.store) == 0)
+		ck_assert_uint_lt(turns++, 10000);
+}
+
 /* How many files have a name with this in it. */
 static inline size_t
 box_files(const char *part)
@@ -313,6 +325,30 @@ box_files(const char *part)
 		if (strstr(name, part) != NULL)
 			count++;
 	return count;
+}
+
+/* The first file whose name has this in it; NULL: there is none. */
+static inline const char *
+box_file(const char *part)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = store_sim_name(box.sim, i)) != NULL; i++)
+		if (strstr(name, part) != NULL)
+			return name;
+	return NULL;
+}
+
+static inline void
+box_flip(const char *name, uint64_t at)
+{
+	size_t size;
+	const uint8_t *bytes = store_sim_bytes(box.sim, name, &size);
+	uint8_t byte;
+
+	ck_assert_msg(bytes != NULL && at < size, "%s", name);
+	byte = bytes[at] ^ 0x10;
+	store_sim_damage(box.sim, name, at, &byte, 1);
 }
 
 #endif

@@ -297,11 +297,11 @@ static char newest_name[STORE_NAME_MAX];
 static void
 note_newest(const char *name)
 {
-	uint64_t first;
+	uint64_t first, merged;
 
-	if (segment_name_parse(name, &first) && first >= newest) {
+	if (segment_name_parse(name, &first, &merged) && first >= newest) {
 		newest = first;
-		segment_name(first, newest_name);
+		segment_name(first, merged, newest_name);
 	}
 }
 
@@ -705,7 +705,7 @@ START_TEST(tells_a_segment_that_is_missing)
 	open_store();
 	before = told.message_count;
 	ck_assert_uint_ge(store->segment_count, 4);
-	segment_name(store->segments[_i]->first_sequence, name);
+	segment_name(store->segments[_i]->first_sequence, 0, name);
 	store_tend(store);
 	kill_store();
 	remove_file(name);
@@ -730,7 +730,7 @@ START_TEST(tells_a_segment_without_content_and_one_that_was_cut)
 	kill_store();
 	open_store();
 	before = told.message_count;
-	segment_name(store->segments[_i]->first_sequence, name);
+	segment_name(store->segments[_i]->first_sequence, 0, name);
 	kill_store();
 	truncate_file(name, 0);
 	open_store();
@@ -742,7 +742,7 @@ START_TEST(tells_a_segment_without_content_and_one_that_was_cut)
 
 	open_newest();
 	io.close(io.context, newest_file);
-	segment_name(newest, name);
+	segment_name(newest, 0, name);
 	truncate_file(name, SEGMENT / 2);
 	open_store();
 	ck_assert_uint_ge(told.damage_count, 1);

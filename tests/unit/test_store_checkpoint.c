@@ -8,18 +8,6 @@
 #define SECOND "0000000000000002.checkpoint"
 #define THIRD "0000000000000003.checkpoint"
 
-static void
-flip(const char *name, uint64_t at)
-{
-	size_t size;
-	const uint8_t *bytes = store_sim_bytes(box.sim, name, &size);
-	uint8_t byte;
-
-	ck_assert_msg(bytes != NULL && at < size, "%s", name);
-	byte = bytes[at] ^ 0x10;
-	store_sim_damage(box.sim, name, at, &byte, 1);
-}
-
 START_TEST(a_store_starts_from_its_checkpoint)
 {
 	uint64_t later;
@@ -178,7 +166,7 @@ START_TEST(with_the_newest_damaged_nothing_is_lost)
 	box_done(7, over, 0);
 	box_put_state(STORE_BRIDGE, "behind one");
 	box_checkpoint("two");
-	flip(SECOND, 70);
+	box_flip(SECOND, 70);
 	box_restart();
 	ck_assert_uint_eq(box.damages, 1);
 	ck_assert_str_eq(box.damaged_file, SECOND);
@@ -207,7 +195,7 @@ START_TEST(a_damaged_older_one_is_told_too)
 	box_open(1);
 	box_checkpoint("one");
 	box_checkpoint("two");
-	flip(FIRST, 3);
+	box_flip(FIRST, 3);
 	box_restart();
 	ck_assert_uint_eq(box.damages, 1);
 	ck_assert_str_eq(box.damaged_file, FIRST);
@@ -226,8 +214,8 @@ START_TEST(with_all_damaged_it_starts_from_the_segments)
 	box_to(7);
 	box_checkpoint("one");
 	box_checkpoint("two");
-	flip(FIRST, 70);
-	flip(SECOND, 80);
+	box_flip(FIRST, 70);
+	box_flip(SECOND, 80);
 	box_restart();
 	ck_assert_uint_eq(box.damages, 2);
 	ck_assert_uint_eq(box.states, 0);
@@ -281,7 +269,7 @@ START_TEST(a_newer_version_is_refused_and_nothing_changes)
 	crc = htole32(crc32c(0, header, sizeof(header)));
 	memcpy(header + 12, &crc, 4);
 	store_sim_damage(box.sim, SECOND, 0, header, sizeof(header));
-	flip(THIRD, 70);
+	box_flip(THIRD, 70);
 	changes = store_sim_changes(box.sim);
 	ck_assert_int_eq(box_try_open(false), -ENOTSUP);
 	ck_assert_uint_eq(store_sim_changes(box.sim), changes);
@@ -300,7 +288,7 @@ START_TEST(who_only_looks_changes_nothing)
 	box_checkpoint("one");
 	box_checkpoint("two");
 	store_close(box.store);
-	flip(SECOND, 70);
+	box_flip(SECOND, 70);
 	changes = store_sim_changes(box.sim);
 	ck_assert_int_eq(box_try_open(true), 0);
 	ck_assert_uint_eq(box.damages, 1);
@@ -400,8 +388,7 @@ START_TEST(is_wanted_when_it_would_make_room)
 	while (store_wants_checkpoint(box.store)) {
 		ck_assert_uint_lt(made++, 3);
 		box_checkpoint("more");
-		while (store_tend(box.store) == 0)
-			continue;
+		box_tend();
 	}
 	ck_assert_uint_gt(made, 0);
 	ck_assert_int_eq(box_try_message(&cursor, 1, 8000, &last), 0);
@@ -559,7 +546,7 @@ damage_newest(void)
 		return;
 	checkpoint_file_name(box.store->checkpoint_newest, name);
 	store_sim_bytes(box.sim, name, &size);
-	flip(name, dice(size));
+	box_flip(name, dice(size));
 }
 
 START_TEST(comes_to_the_same_whatever_happens_while_it_is_written)
@@ -573,8 +560,7 @@ START_TEST(comes_to_the_same_whatever_happens_while_it_is_written)
 			any_operation();
 		if (dice(2) == 0)
 			checkpoint_amidst();
-		while (store_tend(box.store) == 0)
-			continue;
+		box_tend();
 		if (dice(3) == 0) {
 			if (dice(3) == 0)
 				damage_newest();
