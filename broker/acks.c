@@ -11,6 +11,16 @@
 #include "broker/client.h"
 #include "broker/commit.h"
 
+/*
+ * PUBREL and PUBCOMP wait for a note.  They are not given up, for who sent
+ * PUBREC or PUBREL has done nothing wrong: the note is made until it succeeds.
+ */
+static bool
+is_note(const struct pending_ack *ack)
+{
+	return ack->type == MQTT_PUBREL || ack->type == MQTT_PUBCOMP;
+}
+
 static bool
 is_committed(const struct worker *worker, const struct pending_ack *ack)
 {
@@ -20,17 +30,14 @@ is_committed(const struct worker *worker, const struct pending_ack *ack)
 	    bridge_port_is_committed(worker->port, ack->bridges, ack->ticket);
 }
 
-/* The client asks for it again, or does it again, when it is back. */
 static bool
 say_failed(struct client *client, const struct pending_ack *ack)
 {
-	const bool is_told = client->version == MQTT_5 &&
-	    (ack->type == MQTT_PUBACK || ack->type == MQTT_PUBREC);
-
-	if (is_told)
+	if (client->version == MQTT_5)
 		return client_acknowledge(client,
 		    (enum mqtt_packet_type)ack->type, ack->packet_id,
 		    (enum mqtt_reason)ack->reason);
+	/* MQTT 3 has no way to say so: it sends it again. */
 	client_disconnect(client, (enum mqtt_reason)ack->reason);
 	return false;
 }
@@ -60,35 +67,62 @@ client_acknowledge_after(struct client *client, const struct pending_ack *ack)
 	return true;
 }
 
-/*
- * A PUBREL may only go out when the journal knows that PUBREC came: else the
- * next life would send the message once more.
- */
+static uint64_t
+note(struct session *session, enum store_kind kind, uint64_t sequence,
+    uint16_t packet_id)
+{
+	const struct store_packet packet = {
+		.cursor = session->cursor,
+		.sequence = sequence,
+		.packet_id = packet_id,
+	};
+	uint8_t body[STORE_SMALL_MAX];
+
+	return commit_send_state(session->home->commit, kind,
+	    slice_of(body, store_packet_write(&packet, body)), true);
+}
+
+/* Without memory for the note it is made when the client is back. */
+static bool
+answer_noted(struct client *client, const struct pending_ack *ack)
+{
+	if (ack->ticket != 0)
+		return client_acknowledge_after(client, ack);
+	client_close(client, true);
+	return false;
+}
+
 bool
 client_release(struct client *client, const struct outgoing *outgoing)
 {
-	struct worker *worker = client->worker;
-	const struct store_packet packet = {
-		.cursor = client->session->cursor,
-		.sequence = outgoing->sequence,
-		.packet_id = outgoing->packet_id,
-	};
 	struct pending_ack ack = {
 		.type = MQTT_PUBREL,
 		.packet_id = outgoing->packet_id,
 	};
-	uint8_t body[STORE_SMALL_MAX];
 
-	if (worker->commit == NULL || outgoing->sequence == 0)
+	if (client->worker->commit == NULL || outgoing->sequence == 0)
 		return client_acknowledge(
 		    client, MQTT_PUBREL, outgoing->packet_id, MQTT_SUCCESS);
-	ack.ticket = commit_send_state(worker->commit, STORE_RECEIVED,
-	    slice_of(body, store_packet_write(&packet, body)), true);
-	if (ack.ticket == 0) {
-		client_close(client, true);
-		return false;
-	}
-	return client_acknowledge_after(client, &ack);
+	ack.ticket = note(client->session, STORE_RECEIVED, outgoing->sequence,
+	    outgoing->packet_id);
+	return answer_noted(client, &ack);
+}
+
+bool
+client_complete(
+    struct client *client, uint16_t packet_id, enum mqtt_reason reason)
+{
+	struct pending_ack ack = {
+		.type = MQTT_PUBCOMP,
+		.packet_id = packet_id,
+		.reason = (uint8_t)reason,
+	};
+
+	if (client->worker->commit == NULL || !client->session->is_durable)
+		return client_acknowledge(
+		    client, MQTT_PUBCOMP, packet_id, reason);
+	ack.ticket = note(client->session, STORE_RELEASED, 0, packet_id);
+	return answer_noted(client, &ack);
 }
 
 void
@@ -99,6 +133,10 @@ acks_send(struct worker *worker, struct session *session)
 
 	while (goes_on && (first = ack_queue_first(&session->acks)) != NULL &&
 	    is_committed(worker, first)) {
+		if (first->failed && is_note(first)) {
+			worker_retry_notes(worker);
+			return;
+		}
 		ack = *first;
 		ack_queue_drop_first(&session->acks);
 		if (session->client != NULL)
@@ -107,32 +145,67 @@ acks_send(struct worker *worker, struct session *session)
 }
 
 static void
-fail(struct session *session, const struct commit_letter *letter)
+fail(struct session *session, struct pending_ack *ack, enum mqtt_reason reason)
 {
-	struct ack_queue *acks = &session->acks;
-	struct pending_ack *ack;
-
-	for (uint32_t i = 0; i < acks->count; i++) {
-		ack = ack_queue_at(acks, i);
-		if (ack->ticket < letter->first_ticket)
-			continue;
-		if (ack->ticket > letter->last_ticket)
-			return;
-		ack->failed = true;
-		ack->reason = (uint8_t)letter->reason;
-		/* It was not taken: when it comes again, it is new. */
-		if (ack->type == MQTT_PUBREC)
-			packet_ids_remove(&session->received, ack->packet_id);
-	}
+	ack->failed = true;
+	if (is_note(ack))
+		return;
+	ack->reason = (uint8_t)reason;
+	/* It was not taken: when it comes again, it is new. */
+	if (ack->type == MQTT_PUBREC)
+		packet_ids_remove(&session->received, ack->packet_id);
 }
 
 void
 acks_fail(struct worker *worker, const struct commit_letter *letter)
 {
 	struct session *session;
+	struct pending_ack *ack;
 
 	for (session = worker->acking; session != NULL;
-	     session = session->next_acking)
-		if (!session->ended)
-			fail(session, letter);
+	     session = session->next_acking) {
+		for (uint32_t i = 0; i < session->acks.count; i++) {
+			ack = ack_queue_at(&session->acks, i);
+			if (ack->ticket >= letter->first_ticket &&
+			    ack->ticket <= letter->last_ticket)
+				fail(session, ack, letter->reason);
+		}
+	}
+}
+
+static void
+note_again(struct session *session, struct pending_ack *ack)
+{
+	const struct outgoing *outgoing;
+	uint64_t ticket;
+
+	if (ack->type == MQTT_PUBCOMP) {
+		ticket = note(session, STORE_RELEASED, 0, ack->packet_id);
+	} else {
+		outgoing = outbox_find(&session->outbox, ack->packet_id);
+		ticket = outgoing == NULL
+		    ? commit_settled(session->home->commit)
+		    : note(session, STORE_RECEIVED, outgoing->sequence,
+			  ack->packet_id);
+	}
+	if (ticket == 0)
+		return;
+	ack->ticket = ticket;
+	ack->failed = false;
+}
+
+void
+acks_retry(struct worker *worker)
+{
+	struct session *session;
+	struct pending_ack *ack;
+
+	for (session = worker->acking; session != NULL;
+	     session = session->next_acking) {
+		for (uint32_t i = 0; i < session->acks.count; i++) {
+			ack = ack_queue_at(&session->acks, i);
+			if (ack->failed && is_note(ack))
+				note_again(session, ack);
+		}
+	}
 }

@@ -214,14 +214,24 @@ bool publish_parked(struct client *client);
 bool client_acknowledge_after(
     struct client *client, const struct pending_ack *ack);
 
-/* PUBREL for a message that the client has.  False: the client is over. */
+/*
+ * PUBREL for a message that the client has, PUBCOMP for one that it has
+ * released, when the journal knows of it: else the next life would send the
+ * message once more, or take a new one under that identifier for the old one.
+ * False: the client is over.
+ */
 bool client_release(struct client *client, const struct outgoing *outgoing);
+bool client_complete(
+    struct client *client, uint16_t packet_id, enum mqtt_reason reason);
 
 /* Say what is due. */
 void acks_send(struct worker *worker, struct session *session);
 
 /* What waits for these tickets has failed; before acks_send(). */
 void acks_fail(struct worker *worker, const struct commit_letter *letter);
+
+/* Try again what failed and is not given up; see worker_retry_notes(). */
+void acks_retry(struct worker *worker);
 
 /* ---- packets that are held: parked.c ------------------------------------ */
 

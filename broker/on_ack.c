@@ -6,7 +6,6 @@
  */
 
 #include "broker/client.h"
-#include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/session_records.h"
 #include "common/base/clock.h"
@@ -86,38 +85,6 @@ on_ack(struct client *client, const struct mqtt_frame *frame)
 	return PACKET_DONE;
 }
 
-/*
- * Before a PUBCOMP goes out the journal knows that the identifier is free:
- * else a new message under it would be taken for the old one.  False: the
- * client is over.
- */
-static bool
-complete(struct client *client, uint16_t packet_id, enum mqtt_reason reason)
-{
-	struct worker *worker = client->worker;
-	const struct store_packet packet = {
-		.cursor = client->session->cursor,
-		.packet_id = packet_id,
-	};
-	struct pending_ack ack = {
-		.type = MQTT_PUBCOMP,
-		.packet_id = packet_id,
-		.reason = (uint8_t)reason,
-	};
-	uint8_t body[STORE_SMALL_MAX];
-
-	if (worker->commit == NULL || !client->session->is_durable)
-		return client_acknowledge(
-		    client, MQTT_PUBCOMP, packet_id, reason);
-	ack.ticket = commit_send_state(worker->commit, STORE_RELEASED,
-	    slice_of(body, store_packet_write(&packet, body)), true);
-	if (ack.ticket == 0) {
-		client_close(client, true);
-		return false;
-	}
-	return client_acknowledge_after(client, &ack);
-}
-
 /* Idempotent: PUBCOMP again for each PUBREL [MQTT-4.3.3-11]. */
 enum packet_verdict
 on_pubrel(struct client *client, const struct mqtt_frame *frame)
@@ -135,8 +102,8 @@ on_pubrel(struct client *client, const struct mqtt_frame *frame)
 	reason = known || client->version != MQTT_5
 	    ? MQTT_SUCCESS
 	    : MQTT_PACKET_IDENTIFIER_NOT_FOUND;
-	return complete(client, ack.packet_id, reason) ? PACKET_DONE
-						       : PACKET_OVER;
+	return client_complete(client, ack.packet_id, reason) ? PACKET_DONE
+							      : PACKET_OVER;
 }
 
 /* A new expiry for the session.  False: it may not be changed so. */

@@ -26,6 +26,9 @@
 /* After a lack of memory or of room in mailboxes. */
 #define RETRY_NS (5 * CLOCK_MS_NS)
 
+/* While the journal is full or ill. */
+#define RETRY_NOTES_NS (50 * CLOCK_MS_NS)
+
 /* 4 KiB each, for the output of all connections of all workers. */
 #define OUTPUT_CHUNKS (UINT32_C(256) << 10)
 
@@ -199,6 +202,19 @@ worker_retry_soon(struct worker *worker)
 {
 	if (!loop_timer_is_running(&worker->retry_timer))
 		loop_timer_start(&worker->retry_timer, RETRY_NS);
+}
+
+static void
+on_retry_notes(void *arg)
+{
+	acks_retry(arg);
+}
+
+void
+worker_retry_notes(struct worker *worker)
+{
+	if (!loop_timer_is_running(&worker->notes_timer))
+		loop_timer_start(&worker->notes_timer, RETRY_NOTES_NS);
 }
 
 static void
@@ -429,6 +445,8 @@ make_parts(struct worker *worker)
 	    &worker->alarm_timer, worker->loop, on_alarms_due, worker);
 	loop_timer_init(&worker->retry_timer, worker->loop, on_retry, worker);
 	loop_timer_init(
+	    &worker->notes_timer, worker->loop, on_retry_notes, worker);
+	loop_timer_init(
 	    &worker->drain_timer, worker->loop, on_drain_step, worker);
 	held_init(worker);
 	return worker->hub != NULL &&
@@ -536,6 +554,7 @@ worker_free(struct worker *worker)
 	if (worker->loop != NULL) {
 		loop_timer_stop(&worker->alarm_timer);
 		loop_timer_stop(&worker->retry_timer);
+		loop_timer_stop(&worker->notes_timer);
 		loop_timer_stop(&worker->drain_timer);
 		held_fini(worker);
 		stream_hub_free(worker->hub);

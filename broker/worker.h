@@ -71,6 +71,7 @@ struct worker {
 	struct loop_fd mail_watch;
 	struct loop_timer alarm_timer;
 	struct loop_timer retry_timer;
+	struct loop_timer notes_timer;
 	struct loop_timer drain_timer;
 	uint64_t alarm_armed_ns;
 	uint64_t drain_until_ns;
@@ -147,6 +148,9 @@ void worker_await_acks(struct worker *worker, struct session *session);
 
 /* Try again soon what found no memory or no room in the mailboxes. */
 void worker_retry_soon(struct worker *worker);
+
+/* The journal did not take a note that somebody waits for: later. */
+void worker_retry_notes(struct worker *worker);
 
 static inline uint64_t
 worker_now_ns(struct worker *worker)

@@ -333,6 +333,55 @@ def many_wait(tap):
             taker.close()
 
 
+def try_to_publish(sender, payload):
+    """QoS 2, MQTT 5.0: is it taken?"""
+    packet_id = sender.new_id()
+    sender.send(weir.publish_packet("full", payload, 2, packet_id, version=5))
+    answer = sender.expect(weir.PUBREC)
+    if len(answer) > 2 and answer[2] >= 0x80:
+        weir.expect(answer[2] == 0x97, "%#x" % answer[2])
+        return False
+    sender.send(weir.packet(weir.PUBREL, 2, id_of(packet_id)))
+    sender.expect(weir.PUBCOMP)
+    return True
+
+
+def full(tap):
+    """The disk's share is used up by what waits for one client."""
+    journal = {"max_size": "1MiB", "segment_size": "64KiB"}
+    with disk(max_packet_size="4KiB", journal=journal) as suite:
+        taker = suite.mqtt("taker", clean=False)
+        taker.subscribe("full", 2)
+        taker.close()
+        sender = suite.mqtt("sender", version=5)
+        older = suite.mqtt("older")
+        taken = 0
+        with tap.case("a full journal refuses, and says so to MQTT 5.0"):
+            while try_to_publish(sender, b"%06d" % taken + b"." * 1000):
+                taken += 1
+                weir.expect(taken < 2000, "it is never full")
+            weir.expect(taken > 100, "only %d" % taken)
+            older.send(weir.publish_packet("full", "x", 1, 1))
+            weir.expect(older.is_closed(), "MQTT 3.1.1 stays open")
+        with tap.case("what needs no disk goes on"):
+            watcher = suite.mqtt("watcher")
+            watcher.subscribe("full", 0)
+            sender.publish("full", "free", 0)
+            weir.expect(watcher.receive().payload == b"free", "another")
+            watcher.close()
+        kill_broker(suite)
+        suite.wait_ready()
+        with tap.case("the client comes for it, and there is room again"):
+            taker = suite.mqtt("taker", clean=False)
+            weir.expect(taker.session_present, "the session is gone")
+            for number in range(taken):
+                payload = taker.receive().payload
+                weir.expect(payload.startswith(b"%06d" % number), payload[:6])
+            sender = suite.mqtt("sender", version=5)
+            weir.wait_for("there is room", lambda: try_to_publish(sender, "new"))
+            weir.expect(taker.receive().payload == b"new", "another")
+
+
 def main():
     tap = weir.Tap(limit=280)
     under_way(tap, 1)
@@ -340,6 +389,7 @@ def main():
     in_flight(tap)
     unfinished(tap)
     many_wait(tap)
+    full(tap)
     tap.done()
 
 

@@ -718,8 +718,8 @@ START_TEST(releases_what_the_client_has_when_that_is_noted)
 }
 END_TEST
 
-/* It comes back, and the note is made then. */
-START_TEST(releases_nothing_that_could_not_be_noted)
+/* The client has done nothing wrong: it waits until the note is made. */
+START_TEST(releases_nothing_before_it_could_be_noted)
 {
 	struct peer taker = subscribed('a', true, 2);
 	struct peer sender = connected('b', 4, false);
@@ -730,9 +730,52 @@ START_TEST(releases_nothing_that_could_not_be_noted)
 	HEARS(&taker, 0x34, 6, 0, 1, 't', 0, id, 'x');
 	SAY(&taker, 0x50, 2, 0, id);
 	settle(MQTT_QUOTA_EXCEEDED);
-	ck_assert(is_closed(&taker));
-	close(taker.fd);
+	hears_nothing(&taker);
+	ck_assert(loop_timer_is_running(&worker->notes_timer));
 	ck_assert_uint_eq(journal.sent[STORE_RECEIVED], 1);
+	acks_retry(worker);
+	ck_assert_uint_eq(journal.sent[STORE_RECEIVED], 2);
+	ck_assert_uint_eq(journal.items[0]->packet.sequence, journal.sequence);
+	acks_retry(worker);
+	ck_assert_uint_eq(journal.sent[STORE_RECEIVED], 2);
+	hears_nothing(&taker);
+	settle(MQTT_SUCCESS);
+	HEARS(&taker, 0x62, 2, 0, id);
+	close(taker.fd);
+	close(sender.fd);
+}
+END_TEST
+
+START_TEST(completes_nothing_before_it_could_be_noted)
+{
+	struct peer sender = connected('b', 4, true);
+
+	SAY(&sender, 0x34, 6, 0, 1, 'u', 0, 9, 'x');
+	settle(MQTT_SUCCESS);
+	HEARS(&sender, 0x50, 2, 0, 9);
+	SAY(&sender, 0x62, 2, 0, 9);
+	settle(MQTT_IMPLEMENTATION_SPECIFIC_ERROR);
+	hears_nothing(&sender);
+	acks_retry(worker);
+	ck_assert_uint_eq(journal.sent[STORE_RELEASED], 2);
+	settle(MQTT_SUCCESS);
+	HEARS(&sender, 0x70, 2, 0, 9);
+	close(sender.fd);
+}
+END_TEST
+
+START_TEST(notes_once_more_for_a_client_that_comes_back)
+{
+	struct peer taker = subscribed('a', true, 2);
+	struct peer sender = connected('b', 4, false);
+	const uint8_t id = next_id();
+
+	SAY(&sender, 0x34, 6, 0, 1, 't', 0, 9, 'x');
+	settle(MQTT_SUCCESS);
+	HEARS(&taker, 0x34, 6, 0, 1, 't', 0, id, 'x');
+	SAY(&taker, 0x50, 2, 0, id);
+	settle(MQTT_QUOTA_EXCEEDED);
+	leave(&taker);
 	taker = connecting('a', 4, true);
 	hear(&taker);
 	ck_assert_uint_le(taker.length, 4);
@@ -885,7 +928,9 @@ main(void)
 	tcase_add_test(tc, keeps_a_retained_message_of_qos_0_without_a_wait);
 	tcase_add_test(tc, publishes_nothing_without_memory_and_tries_again);
 	tcase_add_test(tc, releases_what_the_client_has_when_that_is_noted);
-	tcase_add_test(tc, releases_nothing_that_could_not_be_noted);
+	tcase_add_test(tc, releases_nothing_before_it_could_be_noted);
+	tcase_add_test(tc, completes_nothing_before_it_could_be_noted);
+	tcase_add_test(tc, notes_once_more_for_a_client_that_comes_back);
 	tcase_add_test(tc, reads_for_a_client_that_was_away);
 	tcase_add_test(tc, reads_again_what_could_not_be_read);
 	tcase_add_test(tc, ends_a_session_in_the_journal_too);
