@@ -16,6 +16,13 @@ ctl_weirctl_SOURCES = \
 	%D%/cmd_rings.c \
 	%D%/cmd_run.c \
 	%D%/cmd_status.c \
+	%D%/cmd_store.c \
+	%D%/cmd_store.h \
+	%D%/cmd_store_export.c \
+	%D%/cmd_store_import.c \
+	%D%/cmd_store_keep.c \
+	%D%/cmd_store_list.c \
+	%D%/cmd_store_show.c \
 	%D%/cmd_sub.c \
 	%D%/cmd_top.c \
 	%D%/cmd_trace.c \
@@ -32,13 +39,20 @@ ctl_weirctl_SOURCES = \
 	%D%/escape.h \
 	%D%/journal_backup.c \
 	%D%/journal_backup.h \
+	%D%/journal_export.c \
+	%D%/journal_export.h \
 	%D%/journal_json.c \
 	%D%/journal_json.h \
 	%D%/journal_json_read.c \
+	%D%/journal_print.c \
+	%D%/journal_room.c \
+	%D%/journal_room.h \
 	%D%/journal_state.c \
 	%D%/journal_state.h \
 	%D%/journal_state_private.h \
 	%D%/journal_state_walk.c \
+	%D%/journal_view.c \
+	%D%/journal_view.h \
 	%D%/journey.c \
 	%D%/journey.h \
 	%D%/log_relay.c \

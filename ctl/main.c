@@ -33,6 +33,8 @@ const struct ctl_verb ctl_verbs[] = {
 	    &cmd_trace_options },
 	{ "status", "show the broker, its bridges and their memory", cmd_status,
 	    &cmd_status_options },
+	{ "store", "look at the journal, copy it, keep it", cmd_store,
+	    &cmd_store_options },
 	{ "doctor", "measure the disk and check what commonly goes wrong",
 	    cmd_doctor, &cmd_doctor_options },
 	{ "run", "start all programs in the foreground and keep them running",

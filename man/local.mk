@@ -8,7 +8,7 @@ man_templates = \
 	%D%/weir.conf.5.in
 
 EXTRA_DIST += %D%/fill.awk $(man_templates)
-dist_man_MANS += %D%/weir-ring.7
+dist_man_MANS += %D%/weir-ring.7 %D%/weir-journal.7
 man_MANS   += $(man_templates:.in=)
 CLEANFILES += $(man_MANS) $(man_MANS:=.tmp)
 

@@ -22,6 +22,7 @@ EXTRA_DIST += \
 	%D%/test_qos2_bridge.py \
 	%D%/test_rings_visible.py \
 	%D%/test_sessions.py \
+	%D%/test_store_ctl.py \
 	%D%/test_systemd.sh \
 	%D%/test_systemd_kills.sh \
 	%D%/systemd_box.sh \

@@ -45,6 +45,7 @@ unit_tests = \
 	test_inflight \
 	test_ingest \
 	test_journal_backup \
+	test_journal_export \
 	test_journal_json \
 	test_journal_state \
 	test_journey \
@@ -277,6 +278,14 @@ test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_journal_backup_SOURCES  = %D%/test_journal_backup.c ctl/journal_backup.c
 test_journal_backup_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_journal_backup_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_journal_export_SOURCES  = %D%/test_journal_export.c \
+	ctl/journal_export.c ctl/journal_json.c ctl/journal_json_read.c \
+	ctl/journal_print.c ctl/journal_room.c \
+	ctl/journal_state.c ctl/journal_state_walk.c ctl/journal_view.c
+test_journal_export_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_journal_export_LDADD    = libstore.a libbase.a $(JANSSON_LIBS) \
+	$(CHECK_LIBS)
 
 test_journal_json_SOURCES  = %D%/test_journal_json.c \
 	ctl/journal_json.c ctl/journal_json_read.c
