@@ -93,9 +93,9 @@ resolve_backlog(struct conf_reader *reader, config_setting_t *list,
 		bridge->backlog = conf_has_journal(conf) ? DEFAULT_BACKLOG : 0;
 	else if (bridge->backlog != 0 && !conf_has_journal(conf))
 		conf_mistake(reader, conf_at_key(at, "backlog"),
-		    "backlog waits in the journal, which there is with "
-		    "durability = \"disk\" alone; set that, or leave backlog "
-		    "out or \"0\"");
+		    "backlog waits in the journal, and this durability has "
+		    "none; set durability = \"disk\", or leave backlog out or "
+		    "\"0\"");
 }
 
 void
