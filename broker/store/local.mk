@@ -15,6 +15,7 @@ libstore_a_SOURCES = \
 	%D%/store.h \
 	%D%/store_append.c \
 	%D%/store_bytes.h \
+	%D%/store_chain.c \
 	%D%/store_checkpoint.c \
 	%D%/store_checkpoint_load.c \
 	%D%/store_commit.c \
@@ -32,5 +33,6 @@ libstore_a_SOURCES = \
 	%D%/store_record.c \
 	%D%/store_record.h \
 	%D%/store_recover.c \
+	%D%/store_recovery.h \
 	%D%/store_scan.c \
 	%D%/store_space.c

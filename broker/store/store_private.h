@@ -8,6 +8,7 @@
  *	store_commit.c      the batch onto the disk; going on in another file
  *	store_space.c       files made ready, used again, removed; the limit
  *	store_recover.c     which files there are, and what they say
+ *	store_chain.c       which of them count, and which are missing
  *	store_scan.c        one file: its records, and what is wrong with it
  *	store_reader.c      what waits for a cursor, read
  *	store_index.c       the short cuts to it (segment_index.h)

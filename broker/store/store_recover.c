@@ -15,30 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "broker/store/store_private.h"
-
-/* A file with the name of a segment. */
-struct found_segment {
-	uint64_t first_sequence, merged_last; /* by its name */
-	char name[STORE_NAME_MAX];
-	int file;
-	uint64_t size;
-	bool has_header;
-	struct store_segment_header header; /* as in memory */
-};
-
-struct recovery {
-	struct store *store;
-	const struct store_sink *sink;
-	struct found_segment *found; /* by first sequence */
-	size_t count, room;
-	char (*others)[STORE_NAME_MAX]; /* spares and temporary files */
-	size_t other_count, other_room;
-	uint64_t checkpoint_bytes; /* read of checkpoints */
-	struct store_manifest manifest;
-	int listed; /* 0, or why there is no manifest */
-	bool is_manifest_due;
-};
+#include "broker/store/store_recovery.h"
 
 /* ---- which files there are ------------------------------------------------
  */
@@ -193,76 +170,13 @@ find_tag(struct recovery *recovery)
 	return err;
 }
 
-/* ---- which of them count ---------------------------------------------------
- */
-
-static void
-drop_found(struct recovery *recovery, size_t i)
-{
-	struct found_segment *found = &recovery->found[i];
-	const struct store_io *io = recovery->store->io;
-
-	io->close(io->context, found->file);
-	if (!recovery->store->spec.is_read_only)
-		io->remove(io->context, found->name);
-	recovery->count--;
-	memmove(found, found + 1, (recovery->count - i) * sizeof(*found));
-}
-
-/*
- * A segment that the header behind it does not know was left by a commit that
- * failed, so late that the file had its name.
- */
-static void
-drop_void(struct recovery *recovery)
-{
-	const struct found_segment *next;
-
-	for (size_t i = recovery->count; i-- > 1;) {
-		next = &recovery->found[i];
-		if (next->has_header &&
-		    next->header.before_first <
-			recovery->found[i - 1].first_sequence)
-			drop_found(recovery, i - 1);
-	}
-}
-
-/*
- * The list was written without it, and then its file was to go: nothing in it
- * was needed.  A merged one is listed only later.
- */
-static bool
-was_taken_away(const struct store_manifest *manifest,
-    const struct found_segment *found)
-{
-	uint64_t newest = 0;
-
-	if (!found->has_header || found->header.merged_last != 0)
-		return false;
-	for (size_t i = 0; i < manifest->count; i++) {
-		if (manifest->entries[i].first == found->first_sequence)
-			return false;
-		newest = manifest->entries[i].first;
-	}
-	return found->first_sequence < newest;
-}
-
-static void
-drop_taken_away(struct recovery *recovery)
-{
-	for (size_t i = recovery->count; i-- > 0;)
-		if (was_taken_away(&recovery->manifest, &recovery->found[i]))
-			drop_found(recovery, i);
-}
-
 static void
 tidy(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	const struct store_io *io = store->io;
 
-	drop_taken_away(recovery);
-	drop_void(recovery);
+	recovery_drop_void(recovery);
 	for (size_t i = 0; i < recovery->other_count; i++)
 		if (!store_adopt_spare(store, recovery->others[i]) &&
 		    has_ending(recovery->others[i], ".tmp") &&
@@ -270,148 +184,8 @@ tidy(struct recovery *recovery)
 			io->remove(io->context, recovery->others[i]);
 }
 
-/* ---- which are missing ------------------------------------------------------
- */
-
-static bool
-is_present(const struct recovery *recovery, uint64_t first_sequence)
-{
-	const struct found_segment *found;
-
-	for (size_t i = 0; i < recovery->count; i++) {
-		found = &recovery->found[i];
-		if (found->first_sequence == first_sequence ||
-		    (found->first_sequence < first_sequence &&
-			found->merged_last >= first_sequence))
-			return true;
-	}
-	return false;
-}
-
-static void
-tell_missing(
-    struct recovery *recovery, uint64_t first_sequence, uint64_t last_sequence)
-{
-	const struct store_sink *sink = recovery->sink;
-	char name[STORE_NAME_MAX];
-
-	segment_name(first_sequence, 0, name);
-	sink->damaged(sink->context,
-	    &(struct store_damage){ .file = name,
-		.first_sequence = first_sequence,
-		.last_sequence = last_sequence,
-		.what = "a segment that is missing" });
-	recovery->is_manifest_due = true;
-}
-
-static uint64_t
-next_first(const struct recovery *recovery, uint64_t first_sequence)
-{
-	for (size_t i = 0; i < recovery->count; i++)
-		if (recovery->found[i].first_sequence > first_sequence)
-			return recovery->found[i].first_sequence;
-	return first_sequence + 1;
-}
-
-static void
-tell_manifest(struct recovery *recovery, const char *what)
-{
-	const struct store_sink *sink = recovery->sink;
-
-	sink->damaged(sink->context,
-	    &(struct store_damage){ .file = STORE_MANIFEST_NAME,
-		.first_sequence = 1,
-		.what = what });
-	recovery->is_manifest_due = true;
-}
-
-/*
- * Each header names the one before.  Up to the newest in the list the list
- * knows better: there some have been taken away.
- */
-static void
-tell_all_missing(struct recovery *recovery)
-{
-	const struct store_manifest *manifest = &recovery->manifest;
-	const struct found_segment *found;
-	uint64_t newest = 0;
-
-	for (size_t i = 0; i < manifest->count; i++) {
-		newest = manifest->entries[i].first;
-		if (!is_present(recovery, newest))
-			tell_missing(
-			    recovery, newest, next_first(recovery, newest) - 1);
-	}
-	recovery->store->listed = newest;
-	for (size_t i = 0; i < recovery->count; i++) {
-		found = &recovery->found[i];
-		if (!found->has_header || found->merged_last != 0 ||
-		    found->header.before_first <= newest ||
-		    is_present(recovery, found->header.before_first))
-			continue;
-		if (recovery->listed != 0) {
-			tell_manifest(recovery,
-			    "segments are missing, or the list of them");
-			break;
-		}
-		tell_missing(recovery, found->header.before_first,
-		    found->header.before_last);
-	}
-}
-
 /* ---- what they say ---------------------------------------------------------
  */
-
-/* NULL: the list has no end of this segment. */
-static const struct store_manifest_entry *
-find_listed(const struct recovery *recovery, uint64_t first_sequence)
-{
-	const struct store_manifest *manifest = &recovery->manifest;
-
-	for (size_t i = 0; i < manifest->count; i++)
-		if (manifest->entries[i].first == first_sequence &&
-		    manifest->entries[i].end != 0)
-			return &manifest->entries[i];
-	return NULL;
-}
-
-static void
-set_bounds(
-    const struct recovery *recovery, size_t i, struct store_bounds *out_bounds)
-{
-	const struct found_segment *found = &recovery->found[i];
-	const struct found_segment *next = found + 1;
-	const struct store_manifest_entry *listed =
-	    find_listed(recovery, found->first_sequence);
-	struct store_bounds bounds = { .name = found->name,
-		.size = found->size,
-		.end = found->size,
-		.last = UINT64_MAX };
-
-	if (found->merged_last != 0) {
-		if (found->has_header)
-			bounds.end = found->header.segment_bytes;
-		bounds.last = found->merged_last;
-		bounds.durable = found->merged_last;
-	} else if (i + 1 == recovery->count) {
-		bounds.is_last = true;
-		bounds.durable = recovery->store->checkpoint_sequence;
-	} else if (next->has_header &&
-	    next->header.before_first == found->first_sequence) {
-		bounds.end = next->header.before_end;
-		bounds.last = next->header.before_last;
-		bounds.durable = next->header.before_durable;
-	} else if (listed != NULL) {
-		bounds.end = listed->end;
-		bounds.last = listed->last;
-		bounds.durable = listed->durable;
-	} else {
-		bounds.last = next->first_sequence - 1;
-		bounds.durable = bounds.last;
-		bounds.is_open_ended = true;
-	}
-	*out_bounds = bounds;
-}
 
 /*
  * What can be known without it is written anew, so that it is told once; what
@@ -430,6 +204,7 @@ mend_header(struct recovery *recovery, struct store_scan *scan,
 		.before_end = store->end.end,
 		.before_last = store->end.last,
 		.before_durable = store->end.last,
+		.merged_last = found->merged_last,
 		.created_ns = store->io->wall_ns(store->io->context),
 	};
 
@@ -449,7 +224,7 @@ tell_header(const struct recovery *recovery, struct store_scan *scan,
 		.bytes = is_empty ? found->size : STORE_PAGE,
 		.first_sequence = found->first_sequence,
 		.last_sequence = is_empty
-		    ? next_first(recovery, found->first_sequence) - 1
+		    ? recovery_next_first(recovery, found->first_sequence) - 1
 		    : found->first_sequence - 1,
 		.what = is_empty ? "a segment without content"
 				 : "a damaged header of a segment" });
@@ -502,13 +277,16 @@ scan_one(struct recovery *recovery, struct store_scan *scan, size_t i)
 	err = add_segment(recovery, found, &segment);
 	if (err != 0)
 		return err;
-	set_bounds(recovery, i, &bounds);
+	recovery_set_bounds(recovery, i, &bounds);
 	store_scan_begin(scan);
 	if (!found->has_header)
 		tell_header(recovery, scan, &bounds, i);
 	err = store_scan_segment(scan, segment, found->file, &bounds);
 	if (err != 0)
 		return err;
+	/* It had more once, and numbers are not used twice. */
+	if (found->merged_last > scan->last)
+		scan->last = found->merged_last;
 	segment->durable =
 	    bounds.is_last ? segment->last_sequence : bounds.durable;
 	tell_short(scan, found, &bounds);
@@ -588,7 +366,7 @@ scan_all(struct recovery *recovery)
 		result = renew_tail(recovery, &scan);
 	store_scan_fini(&scan);
 	if (result == 0 && scan.last < store->checkpoint_sequence)
-		tell_missing(
+		recovery_tell_one(
 		    recovery, scan.last + 1, store->checkpoint_sequence);
 
 	last = scan.last;
@@ -622,10 +400,7 @@ store_recover(struct store *store, const struct store_sink *sink)
 		    file_bytes(&recovery), &recovery.checkpoint_bytes);
 	if (result == 0) {
 		tidy(&recovery);
-		if (recovery.listed != 0 && recovery.listed != -ENOENT)
-			tell_manifest(
-			    &recovery, "the list of segments is damaged");
-		tell_all_missing(&recovery);
+		recovery_tell_missing(&recovery);
 		result = sync_all(&recovery);
 	}
 	if (result == 0)
