@@ -458,7 +458,8 @@ gathers(struct commit *commit)
 	uint64_t step_ns = 0;
 
 	if (line->run.must_sync)
-		step_ns = commit_gather_ns(&line->gather, line->now_ns);
+		step_ns = commit_gather_ns(
+		    &line->gather, line->run.items, line->now_ns);
 	if (step_ns == 0)
 		return false;
 	pause_ns(step_ns);

@@ -147,6 +147,7 @@ struct commit_gather {
 	uint64_t settled;  /* items that it had */
 	uint64_t came;     /* since then */
 	uint64_t seen;     /* of them, when it was last looked */
+	uint64_t recent;   /* of them, in about two steps */
 	unsigned pause;    /* runs until it is tried again */
 	bool is_behind;    /* what was there when it ended has been counted */
 	bool has_waited;
@@ -295,7 +296,8 @@ int commit_append(struct commit *commit, struct commit_item *item);
  */
 
 /* How long to wait before looking for more; 0: not. */
-uint64_t commit_gather_ns(struct commit_gather *gather, uint64_t now_ns);
+uint64_t commit_gather_ns(
+    struct commit_gather *gather, uint64_t items, uint64_t now_ns);
 
 /* So many items were in the inbox. */
 void commit_gather_came(struct commit_gather *gather, uint64_t items);
