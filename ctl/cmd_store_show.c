@@ -107,8 +107,9 @@ print_broker(const json_t *broker)
 	    said(broker, "commits"), syncs);
 	if (syncs != 0)
 		printf(", %s each, the longest %s",
-		    table_duration(said(broker, "sync_ns_total") / syncs, mean),
-		    table_duration(said(broker, "sync_ns_max"), longest));
+		    table_milliseconds(
+			said(broker, "sync_ns_total") / syncs, mean),
+		    table_milliseconds(said(broker, "sync_ns_max"), longest));
 	putchar('\n');
 	if (said(broker, "failed") != 0)
 		printf("             the last commit failed: %s\n",

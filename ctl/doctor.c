@@ -77,20 +77,6 @@ rate(uint64_t publishers, uint64_t sync_ns, char *text)
 	return text;
 }
 
-/* "6 ms", "0.24 ms". */
-static const char *
-milliseconds(uint64_t ns, char *text)
-{
-	double ms = (double)ns / 1e6;
-
-	snprintf(text, 32,
-	    ms < 0.1      ? "%.3f ms"
-		: ms < 10 ? "%.2g ms"
-			  : "%.0f ms",
-	    ms);
-	return text;
-}
-
 static void
 judge_sync(const struct doctor_facts *facts, struct report *report)
 {
@@ -106,8 +92,8 @@ judge_sync(const struct doctor_facts *facts, struct report *report)
 	}
 	say(finding,
 	    "sync %s (of 100, the slowest: %s): one publisher %s, %u %s",
-	    milliseconds(facts->sync_p50_ns, p50),
-	    milliseconds(facts->sync_p99_ns, p99),
+	    table_milliseconds(facts->sync_p50_ns, p50),
+	    table_milliseconds(facts->sync_p99_ns, p99),
 	    rate(1, facts->sync_p50_ns, one), GROUP_PUBLISHERS,
 	    rate(GROUP_PUBLISHERS, facts->sync_p50_ns, group));
 	if (!facts->has_journal)

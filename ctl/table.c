@@ -120,6 +120,19 @@ table_duration(uint64_t ns, char *text)
 }
 
 const char *
+table_milliseconds(uint64_t ns, char *text)
+{
+	double ms = (double)ns / 1e6;
+
+	snprintf(text, 32,
+	    ms < 0.1      ? "%.3f ms"
+		: ms < 10 ? "%.2g ms"
+			  : "%.0f ms",
+	    ms);
+	return text;
+}
+
+const char *
 table_bar(uint64_t part, uint64_t whole, char *text)
 {
 	uint64_t filled = 0;

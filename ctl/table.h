@@ -31,9 +31,10 @@ void table_free(struct table *table);
 int table_row(struct table *table, const char *const *cells);
 int table_print(struct table *table);
 
-const char *table_bytes(uint64_t bytes, char *text); /* "77K" */
-const char *table_count(uint64_t count, char *text); /* "8.3k" */
-const char *table_duration(uint64_t ns, char *text); /* "14s" */
+const char *table_bytes(uint64_t bytes, char *text);     /* "77K" */
+const char *table_count(uint64_t count, char *text);     /* "8.3k" */
+const char *table_duration(uint64_t ns, char *text);     /* "14s" */
+const char *table_milliseconds(uint64_t ns, char *text); /* "0.24 ms" */
 const char *table_bar(uint64_t part, uint64_t whole, char *text);
 
 #endif
