@@ -122,7 +122,9 @@ compact_here(const struct store_call *call)
 			code = report_compact(call, &before, &after);
 		} else {
 			fprintf(stderr, "weirctl store: cannot compact: %s\n",
-			    strerror(-err));
+			    err == -ENOTSUP
+				? "it has records of another version"
+				: strerror(-err));
 			code = EXIT_FAILED;
 		}
 	}

@@ -260,8 +260,13 @@ int
 journal_view_compact(struct journal_view *view)
 {
 	struct store_checkpoint *checkpoint;
+	struct journal_counts counts;
 	int err;
 
+	/* A checkpoint without them would be their end. */
+	journal_state_count(view->state, &counts);
+	if (counts.unreadable != 0)
+		return -ENOTSUP;
 	/* Two are kept, and only what the older one covers is freed. */
 	for (unsigned i = 0; i < 2; i++) {
 		err = store_checkpoint_begin(view->store, &checkpoint);

@@ -60,7 +60,8 @@ const char *journal_view_why_not(int err);
 
 /*
  * A checkpoint of the state, then the keeper's work until nothing is due.
- * is_writable.  0 or -errno.
+ * is_writable.  0; -ENOTSUP: there are records that make no sense here; or
+ * -errno.
  */
 int journal_view_compact(struct journal_view *view);
 

@@ -362,6 +362,42 @@ START_TEST(changes_nothing_unless_all_of_it_is_right)
 }
 END_TEST
 
+START_TEST(compacting_keeps_all_of_it)
+{
+	struct store_stat before, after;
+	char *a, *b;
+
+	make_journal("a");
+	a = print("a");
+	open_journal("a", true);
+	store_stat(view.store, &before);
+	ck_assert_int_eq(journal_view_compact(&view), 0);
+	store_stat(view.store, &after);
+	ck_assert_uint_gt(
+	    after.checkpoint_sequence, before.checkpoint_sequence);
+	journal_view_close(&view);
+	b = print("a");
+	ck_assert_str_eq(a, b);
+	free(a);
+	free(b);
+}
+END_TEST
+
+START_TEST(compacting_loses_no_record_of_another_version)
+{
+	uint64_t sequence;
+
+	open_journal("a", true);
+	ck_assert_int_eq(
+	    store_append(view.store, 99, slice_of("\1", 1), &sequence), 0);
+	commit();
+	journal_view_close(&view);
+	open_journal("a", true);
+	ck_assert_int_eq(journal_view_compact(&view), -ENOTSUP);
+	journal_view_close(&view);
+}
+END_TEST
+
 START_TEST(many_messages_take_many_batches)
 {
 	struct journal_export export;
@@ -406,6 +442,8 @@ main(void)
 	tcase_add_test(tc, an_import_exports_the_same);
 	tcase_add_test(tc, a_bridge_that_is_there_keeps_its_cursor);
 	tcase_add_test(tc, changes_nothing_unless_all_of_it_is_right);
+	tcase_add_test(tc, compacting_keeps_all_of_it);
+	tcase_add_test(tc, compacting_loses_no_record_of_another_version);
 	tcase_add_test(tc, many_messages_take_many_batches);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
