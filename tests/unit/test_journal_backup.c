@@ -411,6 +411,8 @@ main(void)
 	Suite *suite = suite_create("journal_backup");
 	TCase *tc = tcase_create("all");
 
+	/* It waits for a disk that others may keep busy. */
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, copies_checkpoints_and_segments_alone);
 	tcase_add_test(tc, wants_a_journal_and_an_empty_folder);
