@@ -94,6 +94,7 @@ unit_tests = \
 	test_store \
 	test_store_checkpoint \
 	test_store_cursors \
+	test_store_damage \
 	test_store_reader \
 	test_store_record \
 	test_store_faults \
@@ -515,6 +516,10 @@ test_store_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_store_checkpoint_SOURCES  = %D%/test_store_checkpoint.c $(STORE_SIM)
 test_store_checkpoint_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_checkpoint_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_damage_SOURCES  = %D%/test_store_damage.c
+test_store_damage_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_damage_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_cursors_SOURCES  = %D%/test_store_cursors.c $(STORE_SIM)
 test_store_cursors_CPPFLAGS = $(UNIT_CPPFLAGS)
