@@ -347,6 +347,17 @@ file_bytes(const struct recovery *recovery)
 	return bytes;
 }
 
+/*
+ * A commit that did not come to its end may have left as many records as fit
+ * into a file in one that is ready to be used.  Old sequences they must have
+ * there, or they pass for a part of what is written before them.
+ */
+static uint64_t
+most_records(const struct store *store)
+{
+	return store->spec.segment_bytes / sizeof(struct store_record_header);
+}
+
 static int
 scan_all(struct recovery *recovery)
 {
@@ -381,6 +392,8 @@ scan_all(struct recovery *recovery)
 		store->next_sequence = store->cursors.highest + 1;
 	if (store->end.first >= store->next_sequence)
 		store->next_sequence = store->end.first + 1;
+	if (store->end.first != 0 || store->spare_count != 0)
+		store->next_sequence += most_records(store);
 	atomic_store_explicit(&store->committed, last, memory_order_release);
 	atomic_store_explicit(&store->durable, last, memory_order_relaxed);
 	return result;
