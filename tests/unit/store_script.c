@@ -5,7 +5,8 @@
 #include <check.h>
 #include <inttypes.h>
 
-#define ROUNDS 26u
+#define ROUNDS 20u
+#define TURNS 5u
 #define CURSORS 4u
 #define TRIES 8u
 
@@ -76,19 +77,19 @@ finish_some(struct script *script)
 	twin_commit(script->twin, false);
 }
 
-/* All but the last few of a cursor are over. */
+/* All but the last `left` of a cursor are over. */
 static void
-move_floor(struct script *script, unsigned index)
+move_floor(struct script *script, unsigned index, size_t left)
 {
 	struct model_cursor *cursor;
 	struct model now;
 
 	twin_committed(script->twin, &now);
 	cursor = model_find(&now, script->cursors[index]);
-	if (cursor != NULL && cursor->count > 2)
+	if (cursor != NULL && cursor->count > left)
 		twin_done(script->twin, cursor->cursor, 0,
-		    sequence_of(
-			script->twin, cursor->waiting[cursor->count - 3]));
+		    sequence_of(script->twin,
+			cursor->waiting[cursor->count - 1 - left]));
 	model_fini(&now);
 	twin_commit(script->twin, true);
 }
@@ -110,7 +111,7 @@ take_round(struct script *script, unsigned round)
 	if (round % 2 == 1)
 		finish_some(script);
 	if (round % 3 == 2)
-		move_floor(script, round % CURSORS);
+		move_floor(script, round % CURSORS, 2);
 	if (round % 7 == 6)
 		twin_checkpoint(script->twin, commit_in_between);
 	if (round % 2 == 0)
@@ -121,6 +122,23 @@ take_round(struct script *script, unsigned round)
 		open_cursor(script, 1);
 		twin_commit(script->twin, true);
 	}
+}
+
+/* A segment is filled, all is over, and an older file is used again. */
+static void
+turn_over(struct script *script)
+{
+	struct twin *twin = script->twin;
+
+	for (unsigned i = 0; i < 5; i++)
+		if (script->cursors[i % CURSORS] != 0)
+			twin_message(twin, &script->cursors[i % CURSORS], 1,
+			    MODEL_PAYLOAD_MAX - i, MODEL_KEYS);
+	twin_commit(twin, true);
+	for (unsigned i = 0; i < CURSORS; i++)
+		move_floor(script, i, 0);
+	twin_checkpoint(twin, NULL);
+	twin_tend(twin);
 }
 
 void
@@ -135,6 +153,11 @@ script_run(struct twin *twin)
 		if (store_sim_is_off(twin->sim))
 			return;
 		take_round(&script, round);
+	}
+	for (unsigned turn = 0; turn < TURNS; turn++) {
+		if (store_sim_is_off(twin->sim))
+			return;
+		turn_over(&script);
 	}
 }
 

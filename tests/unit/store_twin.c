@@ -56,6 +56,7 @@ twin_close(struct twin *twin)
 void
 twin_crash(struct twin *twin, enum store_sim_loss loss)
 {
+	twin->is_calm = !twin->has_failed && twin->ops.count == 0;
 	twin_close(twin);
 	store_sim_cut(twin->sim, loss);
 	if (loss == STORE_SIM_LOSE_ALL || loss == STORE_SIM_LOSE_SOME)
@@ -65,6 +66,7 @@ twin_crash(struct twin *twin, enum store_sim_loss loss)
 void
 twin_power_on(struct twin *twin, enum store_sim_loss loss)
 {
+	twin->is_calm = false;
 	twin_close(twin);
 	store_sim_power_on(twin->sim);
 	if (loss == STORE_SIM_LOSE_ALL || loss == STORE_SIM_LOSE_SOME)
@@ -262,6 +264,7 @@ twin_commit(struct twin *twin, bool must_sync)
 	int err = store_commit(twin->store, must_sync);
 
 	if (err != 0) {
+		twin->has_failed = true;
 		keep_ghost(twin);
 		doubt(twin);
 		return err;

@@ -57,6 +57,8 @@ struct twin {
 	uint32_t next_value;
 	uint32_t put[MODEL_KEYS]; /* the newest in a checkpoint */
 	bool loses;               /* the crash was one that loses */
+	bool has_failed;          /* a commit, or the last one before */
+	bool is_calm;             /* nothing can be torn */
 };
 
 /* A disk without a store yet; the store's limits as given. */
