@@ -19,6 +19,13 @@
 #include "common/base/exit.h"
 #include "common/base/log.h"
 
+/*
+ * A broker that was killed keeps its lock as long as one of its threads is in
+ * the midst of a sync.
+ */
+#define LOCK_NS (5 * CLOCK_SECOND_NS)
+#define LOCK_POLL_MS 20
+
 /* At the end what was sent gets so long to be written. */
 #define STOP_NS (2 * CLOCK_SECOND_NS)
 #define STOP_POLL_MS 1
@@ -53,6 +60,26 @@ help_for(int err)
 }
 
 static int
+lock(struct journal *journal)
+{
+	const uint64_t until_ns = clock_now_ns() + LOCK_NS;
+	int err;
+
+	err = store_io_posix_open(journal->directory, false, &journal->io);
+	if (err == -EBUSY)
+		log_info("journal_busy",
+		    "folder=%s reason=\"another process has it, which may be "
+		    "about to end\"",
+		    log_quote(journal->directory));
+	while (err == -EBUSY && clock_now_ns() < until_ns) {
+		poll(NULL, 0, LOCK_POLL_MS);
+		err = store_io_posix_open(
+		    journal->directory, false, &journal->io);
+	}
+	return err;
+}
+
+static int
 open_io(struct journal *journal, const struct conf *conf)
 {
 	const size_t size =
@@ -64,7 +91,7 @@ open_io(struct journal *journal, const struct conf *conf)
 		return -ENOMEM;
 	snprintf(
 	    journal->directory, size, "%s/%s", conf->state_dir, JOURNAL_FOLDER);
-	err = store_io_posix_open(journal->directory, false, &journal->io);
+	err = lock(journal);
 	journal->has_io = err == 0;
 	if (err != 0)
 		log_error("journal_unusable", "folder=%s error=%s help=\"%s\"",

@@ -89,6 +89,7 @@ unit_tests = \
 	test_service \
 	test_session \
 	test_session_queue \
+	test_session_walk \
 	test_sources \
 	test_stats \
 	test_store \
@@ -497,9 +498,14 @@ test_store_power_SOURCES  = %D%/test_store_power.c $(STORE_TWIN)
 test_store_power_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_power_LDADD    = $(STORE_TWIN_LIBS)
 
-test_recover_SOURCES  = %D%/test_recover.c $(STORE_SIM)
+test_recover_SOURCES  = %D%/test_recover.c %D%/recover_box.h $(STORE_SIM)
 test_recover_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_recover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_session_walk_SOURCES  = %D%/test_session_walk.c %D%/recover_box.h \
+	$(STORE_SIM)
+test_session_walk_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_session_walk_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_store_sim_SOURCES  = %D%/test_store_sim.c $(STORE_SIM)
 test_store_sim_CPPFLAGS = $(UNIT_CPPFLAGS)
