@@ -157,6 +157,23 @@ commit_news_add(struct commit *commit, struct commit_item *item)
 	news->weight += item->weight;
 }
 
+/*
+ * When all have their mail: who is woken may take the processor, and have a
+ * publisher answered and hear from it again before the others have theirs.
+ */
+static void
+wake_all(struct commit *commit)
+{
+	struct commit_desk *desk;
+
+	for (unsigned i = 0; i < commit->member_count; i++) {
+		desk = &commit->line.desks[i];
+		if (desk->must_wake)
+			mailbox_wake(commit->members[i].mailbox);
+		desk->must_wake = false;
+	}
+}
+
 void
 commit_news_post(struct commit *commit, enum mqtt_reason reason)
 {
@@ -178,6 +195,7 @@ commit_news_post(struct commit *commit, enum mqtt_reason reason)
 			continue;
 		}
 		mailbox_put(commit->members[i].mailbox, &news->mail);
-		mailbox_wake(commit->members[i].mailbox);
+		desk->must_wake = true;
 	}
+	wake_all(commit);
 }

@@ -123,6 +123,7 @@ struct commit_desk {
 	struct commit_news *open;  /* of this run; NULL: nothing to tell */
 	struct commit_news *spare; /* the next one */
 	struct commit_item *last;  /* it has a delivery of this one */
+	bool must_wake;            /* mail was put for it */
 };
 
 struct commit_list {

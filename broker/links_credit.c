@@ -24,6 +24,13 @@ links_credit_release(struct links_endpoint *endpoint)
 	return moved;
 }
 
+/*
+ * No more than that is granted against a backlog: it is shared, and what has
+ * got into a lane on the strength of room that others took since has to wait
+ * there, where nobody can be told that it is refused.
+ */
+#define BACKLOG_CREDIT (64u << 10)
+
 static uint64_t
 free_bytes(
     const struct links *links, const struct links_lane *lane, unsigned bridge)
@@ -39,7 +46,9 @@ free_bytes(
 			  endpoint->output.producer, lane->largest);
 	used = backlog_bytes(backlogs, bridge);
 	limit = backlog_limit(backlogs, bridge);
-	return used < limit ? limit - used : 0;
+	if (used >= limit)
+		return 0;
+	return limit - used < BACKLOG_CREDIT ? limit - used : BACKLOG_CREDIT;
 }
 
 /* What the destinations of a lane have free. */

@@ -102,10 +102,12 @@ links_egress_ask_to_drop(struct links *links, unsigned bridge)
 {
 	struct links_output *output = links_bridge_output(links, bridge);
 
-	if (output->producer != NULL &&
-	    ring_producer_drop_oldest(
+	if (output->producer == NULL ||
+	    !ring_producer_drop_oldest(
 		output->producer, capacity_of(output) / 4))
-		output->drop_requests++;
+		return;
+	output->drop_requests++;
+	links->endpoints[bridge + 1]->is_touched = true;
 }
 
 bool
@@ -232,11 +234,14 @@ put_item(struct links *links, const struct bridge_port_item *item,
 
 /* QoS 0 does not overtake what waits in the journal, nor wait itself. */
 static bool
-drops_behind_feed(struct links *links, unsigned bridge)
+is_lost_behind_feed(struct links *links, unsigned bridge)
 {
 	if (!links_feed_is_behind(links->endpoints[bridge + 1]))
 		return false;
-	links_egress_drop(links, bridge);
+	if (policy_of(links, bridge) == CONF_OVERFLOW_REJECT)
+		links_egress_refused(links, UINT64_C(1) << bridge);
+	else
+		links_egress_drop(links, bridge);
 	return true;
 }
 
@@ -252,7 +257,7 @@ take_item(struct links *links, unsigned port, unsigned bridge,
 	const void *who = links->ports[port];
 	size_t length = links_egress_body_size(item->message);
 
-	if (drops_behind_feed(links, bridge))
+	if (is_lost_behind_feed(links, bridge))
 		return true;
 	if (drops(policy_of(links, bridge))) {
 		if (links_egress_make_room(links, bridge, length))

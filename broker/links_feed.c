@@ -14,6 +14,9 @@
 #define LOW_BYTES (LINKS_FEED_WINDOW / 2)
 #define READ_MESSAGES 1024u
 
+/* Bytes that a bridge may be late when it is asked to skip some. */
+#define DROP_PATIENCE (256u << 10)
+
 static struct backlogs *
 backlogs_of(const struct links_endpoint *endpoint)
 {
@@ -280,22 +283,24 @@ move_head(struct links_endpoint *endpoint)
 }
 
 /*
- * overflow = "drop_oldest": in time the bridge is asked to skip what is oldest
- * in its ring; when the backlog is full all the same, what is oldest here goes.
+ * overflow = "drop_oldest": before the backlog is full the bridge is asked to
+ * skip what is oldest in its ring.  One that hangs does not: when the backlog
+ * is full by some more, what is oldest here goes.
  */
 static bool
 make_way(struct links_endpoint *endpoint)
 {
 	struct backlogs *backlogs = backlogs_of(endpoint);
-	const uint64_t limit = backlog_limit(backlogs, bridge_of(endpoint));
+	const unsigned bridge = bridge_of(endpoint);
+	const uint64_t limit = backlog_limit(backlogs, bridge);
 	bool moved = false;
 
 	if (endpoint->bridge->overflow != CONF_OVERFLOW_DROP_OLDEST)
 		return false;
-	if (backlog_bytes(backlogs, bridge_of(endpoint)) > limit - limit / 8)
-		links_egress_ask_to_drop(endpoint->links, bridge_of(endpoint));
+	if (backlog_bytes(backlogs, bridge) > limit - limit / 8)
+		links_egress_ask_to_drop(endpoint->links, bridge);
 	while (endpoint->feed->head != NULL &&
-	    backlog_bytes(backlogs, bridge_of(endpoint)) > limit) {
+	    backlog_bytes(backlogs, bridge) > limit + DROP_PATIENCE) {
 		drop_head(endpoint);
 		moved = true;
 	}

@@ -17,8 +17,11 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-/* The floor is told when it moved so far, or all is out of the ring. */
-#define FLOOR_STEP 1024u
+/*
+ * The floor is told when it moved so far, when all is out of the ring, and
+ * once a second.  What it lags behind may be sent again after a power cut.
+ */
+#define FLOOR_STEP 64u
 
 /* So long behind: the log says so. */
 #define BEHIND_NS CLOCK_SECOND_NS
@@ -118,7 +121,8 @@ links_feed_committed(struct links_endpoint *endpoint)
 		    RING_POSITION(ring_producer_next_head(producer)),
 		    feed->put);
 	move_floor(endpoint);
-	if (feed->head_count == 0 || feed->floor - feed->told >= FLOOR_STEP)
+	if (feed->head_count == 0 || feed->floor - feed->told >= FLOOR_STEP ||
+	    endpoint->links->is_draining)
 		tell_floor(endpoint);
 }
 

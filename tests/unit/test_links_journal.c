@@ -482,6 +482,7 @@ START_TEST(drop_newest_drops_in_front_of_the_journal)
 }
 END_TEST
 
+/* The bridge is not there to skip what its ring has. */
 START_TEST(drop_oldest_keeps_the_newest)
 {
 	struct links_output *output;
@@ -490,15 +491,44 @@ START_TEST(drop_oldest_keeps_the_newest)
 
 	begin_with(CONF_OVERFLOW_DROP_OLDEST, 40000);
 	output = &broker.links->endpoints[1]->output;
-	publish_all(0, "cloud/x", 4000, 50);
-	ck_assert_uint_eq(journal_last, 50);
-	ck_assert_uint_le(backlog_bytes(broker.backlogs, 0), 40000);
-	ck_assert_uint_gt(output->dropped, 10);
+	publish_all(0, "cloud/x", 4000, 200);
+	ck_assert_uint_eq(journal_last, 200);
+	ck_assert_uint_le(
+	    backlog_bytes(broker.backlogs, 0), 40000 + (256u << 10));
+	ck_assert_uint_gt(output->dropped, 50);
 	attach_bridge();
 	got = take_all(&last);
-	ck_assert_uint_eq(last, 50);
-	ck_assert_uint_eq(got + output->dropped, 50);
-	ck_assert_uint_eq(floor_of("cloud"), 50);
+	ck_assert_uint_eq(last, 200);
+	ck_assert_uint_eq(got + output->dropped, 200);
+	ck_assert_uint_eq(floor_of("cloud"), 200);
+	tear_down_journal();
+}
+END_TEST
+
+/* It is: it skips, and what came last goes into its ring. */
+START_TEST(drop_oldest_asks_the_bridge_to_skip)
+{
+	struct ring_consumer *consumer;
+	const struct ring_outcome dropped = { .dropped = 1 };
+	struct ring_record got;
+	const void *body;
+	unsigned skipped = 0;
+
+	begin_with(CONF_OVERFLOW_DROP_OLDEST, 40000);
+	attach_bridge();
+	consumer = ring_link_consumer(bridge.link, 0);
+	publish_all(0, "cloud/x", 4000, 40);
+	while (ring_peek(consumer, &got, &body) == 1 &&
+	    ring_consumer_should_drop(consumer)) {
+		ring_release(consumer, ring_next(consumer), &dropped, 0);
+		skipped++;
+	}
+	ck_assert_uint_gt(skipped, 2);
+	ck_assert_uint_lt(skipped, 16);
+	ring_link_wake(bridge.link);
+	run_all();
+	ck_assert_uint_le(backlog_bytes(broker.backlogs, 0), 160000);
+	ck_assert_uint_eq(broker.links->endpoints[1]->output.dropped, 0);
 	tear_down_journal();
 }
 END_TEST
@@ -904,6 +934,7 @@ add_rings(TCase *tc)
 	tcase_add_test(tc, a_full_backlog_that_rejects_refuses);
 	tcase_add_test(tc, drop_newest_drops_in_front_of_the_journal);
 	tcase_add_test(tc, drop_oldest_keeps_the_newest);
+	tcase_add_test(tc, drop_oldest_asks_the_bridge_to_skip);
 	tcase_add_test(tc, accepted_is_what_became_of_it);
 }
 
