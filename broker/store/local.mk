@@ -27,6 +27,7 @@ libstore_a_SOURCES = \
 	%D%/store_io_posix.c \
 	%D%/store_manifest.c \
 	%D%/store_mend.c \
+	%D%/store_merge.c \
 	%D%/store_message.c \
 	%D%/store_private.h \
 	%D%/store_reader.c \

@@ -36,6 +36,8 @@ struct segment {
 	uint64_t messages;      /* in it */
 	uint64_t message_bytes; /* of their records */
 
+	bool is_holey; /* it was found so: deliveries are missing in it */
+
 	unsigned pins;   /* readers that have it open */
 	bool is_active;  /* the writer appends to it */
 	bool is_doomed;  /* the keeper is removing it */
@@ -45,6 +47,9 @@ struct segment {
 	uint64_t index_used;         /* when, in uses of any */
 	bool is_index_partial; /* there was no memory for it: it is not kept */
 	uint64_t index_file_bytes; /* 0: there is none */
+	bool is_merge_refused; /* what is in it cannot be read, or is large */
+	struct segment *next;  /* of those that were merged and still read */
+
 	bool is_index_refused;     /* it could not be written: not again */
 };
 

@@ -129,6 +129,8 @@ store_open(const struct store_spec *spec, const struct store_sink *sink,
 void
 store_close(struct store *store)
 {
+	struct segment *leaving;
+
 	if (store == NULL)
 		return;
 	store_drop_batch(store);
@@ -141,6 +143,10 @@ store_close(struct store *store)
 		store->io->close(store->io->context, store->spares[i].file);
 	for (size_t i = 0; i < store->segment_count; i++)
 		store_free_segment(store->segments[i]);
+	while ((leaving = store->leaving) != NULL) {
+		store->leaving = leaving->next;
+		store_free_segment(leaving);
+	}
 	free(store->segments);
 	cursors_fini(&store->cursors);
 	pthread_cond_destroy(&store->made);

@@ -68,9 +68,38 @@ drop_taken_away(struct recovery *recovery)
 			drop_found(recovery, i);
 }
 
+/* Is it one of those that another stands for? */
+static bool
+was_merged(const struct recovery *recovery, const struct found_segment *found)
+{
+	const struct found_segment *other;
+	uint64_t last = found->merged_last;
+
+	if (last == 0)
+		last = found->first_sequence;
+	for (size_t i = 0; i < recovery->count; i++) {
+		other = &recovery->found[i];
+		if (other != found &&
+		    other->first_sequence <= found->first_sequence &&
+		    other->merged_last >= last)
+			return true;
+	}
+	return false;
+}
+
+/* One with the name of a merged one was complete. */
+static void
+drop_merged(struct recovery *recovery)
+{
+	for (size_t i = recovery->count; i-- > 0;)
+		if (was_merged(recovery, &recovery->found[i]))
+			drop_found(recovery, i);
+}
+
 void
 recovery_drop_void(struct recovery *recovery)
 {
+	drop_merged(recovery);
 	drop_taken_away(recovery);
 	drop_unknown(recovery);
 }

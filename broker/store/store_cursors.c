@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/segment_index.h"
 #include "common/base/bug.h"
 
 #define FIRST_ROOM 64u
@@ -368,24 +369,68 @@ cursors_deliver(struct store_cursors *cursors, uint64_t number,
 	cursors->queued++;
 }
 
-static void
-add_over(
-    struct store_cursors *cursors, struct cursor *cursor, uint64_t sequence)
+enum presence {
+	PRESENT,
+	ABSENT,
+	UNCERTAIN
+};
+
+/*
+ * Of a merged segment, or one with damage, not each delivery in an entry's
+ * range is one that was counted.  Its index knows, if it is in memory.
+ */
+static enum presence
+presence_of(const struct cursor *cursor, const struct segment *segment,
+    uint64_t sequence)
 {
-	size_t i = entry_of(cursor, sequence), at;
-	uint64_t before;
+	const uint64_t delta = sequence - segment->first_sequence;
+	struct segment_index_entry found;
 
-	/* Not a delivery that is left: lost with what was damaged, say. */
-	if (i == cursor->entry_count || is_over(cursor, sequence))
-		return;
-	before = entry_live(&cursor->entries[i]);
+	if (!segment->is_holey)
+		return PRESENT;
+	if (segment->index == NULL)
+		return UNCERTAIN;
+	if (segment_index_find(segment->index, cursor->number, (uint32_t)delta,
+		&found, 1) == 0 ||
+	    found.delta != delta)
+		return ABSENT;
+	return PRESENT;
+}
 
-	at = count_upto(cursor->over, cursor->over_count, sequence);
+static void
+insert_over(struct cursor *cursor, uint64_t sequence)
+{
+	size_t at = count_upto(cursor->over, cursor->over_count, sequence);
+
 	BUG_ON(cursor->over_count == cursor->over_room);
 	memmove(&cursor->over[at + 1], &cursor->over[at],
 	    (cursor->over_count - at) * sizeof(*cursor->over));
 	cursor->over[at] = sequence;
 	cursor->over_count++;
+}
+
+/*
+ * One that is counted twice would have its segment used again too early; one
+ * that is not counted only keeps it, until the floor has passed.
+ */
+static void
+add_over(
+    struct store_cursors *cursors, struct cursor *cursor, uint64_t sequence)
+{
+	size_t i = entry_of(cursor, sequence);
+	enum presence presence;
+	uint64_t before;
+
+	/* Not a delivery that is left: lost with what was damaged, say. */
+	if (i == cursor->entry_count || is_over(cursor, sequence))
+		return;
+	presence = presence_of(cursor, cursor->entries[i].segment, sequence);
+	if (presence == ABSENT)
+		return;
+	insert_over(cursor, sequence);
+	if (presence == UNCERTAIN)
+		return;
+	before = entry_live(&cursor->entries[i]);
 	cursor->entries[i].over++;
 	note_live(cursors, &cursor->entries[i], before);
 	if (before == 1)
@@ -401,6 +446,9 @@ pass_part(struct store_cursors *cursors, struct cursor *cursor, uint64_t floor)
 
 	over = count_upto(cursor->over, cursor->over_count, floor) -
 	    count_upto(cursor->over, cursor->over_count, entry->first - 1);
+	/* Some of them may never have been counted, see add_over(). */
+	if (over > entry->over)
+		over = entry->over;
 	entry->over -= over;
 	entry->below += over;
 	below = STORE_MARK_EVERY *
@@ -546,11 +594,11 @@ merge_cursor(struct cursor *cursor, struct segment *const *from,
 }
 
 void
-cursors_merge(struct store_cursors *cursors, struct segment *const *from,
-    size_t from_count, struct segment *into)
+cursors_merge(struct store_cursors *cursors, uint64_t number,
+    struct segment *const *from, size_t from_count, struct segment *into)
 {
-	for (size_t slot = 0; slot < cursors->room; slot++)
-		if (cursors->slots[slot] != NULL)
-			merge_cursor(
-			    cursors->slots[slot], from, from_count, into);
+	struct cursor *cursor = cursors_find(cursors, number);
+
+	if (cursor != NULL)
+		merge_cursor(cursor, from, from_count, into);
 }

@@ -122,10 +122,10 @@ const struct cursor_entry *cursor_entry_from(
 uint64_t cursor_queued(const struct cursor *cursor, uint64_t *out_bytes);
 
 /*
- * What was in the segments of `from` is in `into` now, at the same sequences;
- * their entries become one.  Live counts move too.
+ * What this cursor has in the segments of `from` is in `into` now, at the same
+ * sequences; its entries become one.  Live counts move too.
  */
-void cursors_merge(struct store_cursors *cursors, struct segment *const *from,
-    size_t from_count, struct segment *into);
+void cursors_merge(struct store_cursors *cursors, uint64_t number,
+    struct segment *const *from, size_t from_count, struct segment *into);
 
 #endif

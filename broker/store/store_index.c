@@ -210,6 +210,26 @@ build_index(struct store *store, struct build *build, uint64_t end)
 	return err;
 }
 
+void
+store_index_make(struct store *store, struct segment *segment, uint64_t end)
+{
+	struct store_message_room room = { 0 };
+	struct segment_view view;
+	struct build build = {
+		.segment = segment, .view = &view, .room = &room
+	};
+	int err;
+
+	err = segment_view_init(&view, store->io, SEGMENT_VIEW_LARGE);
+	if (err == 0)
+		err = build_index(store, &build, end);
+	segment_view_fini(&view);
+	free(room.deliveries);
+	free(room.identifiers);
+	segment->index = err == 0 ? build.index : NULL;
+	segment->is_index_partial = err != 0;
+}
+
 /* ---- into memory --------------------------------------------------------- */
 
 /* What is not in the index is not missed when it is read: say it now. */

@@ -11,6 +11,7 @@
  *	store_chain.c       which of them count, and which are missing
  *	store_scan.c        one file: its records, and what is wrong with it
  *	store_reader.c      what waits for a cursor, read
+ *	store_merge.c       sparse neighbours into one file
  *	store_index.c       the short cuts to it (segment_index.h)
  *	store_checkpoint.c  checkpoints written; _load: which one to start from
  *	store_mend.c        damage put aside and closed
@@ -102,7 +103,9 @@ struct store {
 	pthread_mutex_t lock;
 	struct segment **segments; /* by sequence */
 	size_t segment_count, segment_room;
-	struct segment *active; /* NULL: none */
+	struct segment *active;  /* NULL: none */
+	struct segment *leaving; /* merged into others; the files are there */
+	bool is_merge_off; /* [keeper] one was left that is not in the list */
 	struct store_cursors cursors;
 
 	struct store_spare spares[STORE_SPARES];
@@ -219,6 +222,13 @@ void store_index_note(struct segment *segment, uint64_t cursor,
     uint64_t sequence, uint64_t offset);
 
 /*
+ * While the store is opened: the index of what the segment has before this
+ * offset, to go on with.  It may fail: then there is none.
+ */
+void store_index_make(
+    struct store *store, struct segment *segment, uint64_t end);
+
+/*
  * No lock, the segment pinned.  Have its index in memory: in the segment, as
  * long as it is pinned, or else *out_own is the caller's to free.  0 or -errno.
  */
@@ -228,6 +238,11 @@ int store_index_get(struct store *store, struct segment *segment,
 
 /* No lock, the keeper: write one that is due; true if it did. */
 bool store_index_tend(struct store *store);
+
+/* ---- store_merge.c ------------------------------------------------------- */
+
+/* No lock, the keeper: merge some, if it is worth it; true if it did. */
+bool store_merge_tend(struct store *store);
 
 /* ---- store_checkpoint_load.c --------------------------------------------- */
 

@@ -37,7 +37,7 @@ struct recovery {
 	bool is_manifest_due;
 };
 
-/* Remove those that a failed commit has left, and those taken away. */
+/* Remove those that a failed commit has left, were merged, or taken away. */
 void recovery_drop_void(struct recovery *recovery);
 
 /* Tell of each segment that should be there and is not, and of the list. */

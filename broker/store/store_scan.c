@@ -163,6 +163,10 @@ take_message(struct store_scan *scan, struct segment *segment,
 			return err;
 		cursors_deliver(cursors, cursor, segment, record->sequence,
 		    record->body.len);
+		/* Which of those that are over it still has. */
+		if (segment->is_holey)
+			store_index_note(
+			    segment, cursor, record->sequence, record->offset);
 	}
 	return tell_message(scan, record->sequence, &message);
 }
@@ -263,6 +267,19 @@ note_batch(struct store_scan *scan, const struct segment_record *record)
 		scan->unsure = record->offset;
 }
 
+/*
+ * Before `offset` something is missing.  What is over of what was there must
+ * not be counted, so the index is made of what is left (store_cursors.c).
+ */
+static void
+note_hole(struct store_scan *scan, struct segment *segment, uint64_t offset)
+{
+	if (segment->is_holey)
+		return;
+	segment->is_holey = true;
+	store_index_make(scan->store, segment, offset);
+}
+
 /* A body that is intact, and still says nothing to us, costs only itself. */
 static int
 take(struct store_scan *scan, struct segment *segment,
@@ -272,12 +289,15 @@ take(struct store_scan *scan, struct segment *segment,
 
 	if (record->kind == STORE_BATCH)
 		note_batch(scan, record);
+	if (record->kind == STORE_FILL)
+		note_hole(scan, segment, record->offset);
 	if (record->kind == STORE_BATCH || record->kind == STORE_FILL)
 		return 0;
 	scan->last = record->sequence;
 	err = take_kind(scan, segment, record);
 	if (err != -EBADMSG && err != -ENOTSUP)
 		return err;
+	note_hole(scan, segment, record->offset);
 	tell_damage(scan, bounds,
 	    &(struct store_damage){ .offset = record->offset,
 		.bytes = record->bytes,
@@ -443,6 +463,7 @@ store_scan_segment(struct store_scan *scan, struct segment *segment, int file,
 	    bounds.end < bounds.size ? bounds.end : bounds.size);
 	if (segment->first_sequence > scan->last)
 		scan->last = segment->first_sequence - 1;
+	segment->is_holey = segment->merged_last != 0;
 	while (offset < bounds.end) {
 		found = segment_view_at(&scan->view, offset, &record);
 		if (found < 0)
@@ -455,6 +476,7 @@ store_scan_segment(struct store_scan *scan, struct segment *segment, int file,
 			result = pass_gap(scan, &bounds, &offset, found);
 			if (result == 0)
 				break;
+			note_hole(scan, segment, offset);
 			if (result == 1)
 				result = 0;
 		}

@@ -33,6 +33,7 @@
 uint64_t
 store_total_bytes(const struct store *store)
 {
+	const struct segment *segment;
 	uint64_t bytes;
 
 	bytes = (store->spare_count + (store->is_making ? 1 : 0)) *
@@ -41,6 +42,8 @@ store_total_bytes(const struct store *store)
 	for (size_t i = 0; i < store->segment_count; i++)
 		bytes += store->segments[i]->size +
 		    store->segments[i]->index_file_bytes;
+	for (segment = store->leaving; segment != NULL; segment = segment->next)
+		bytes += segment->size + segment->index_file_bytes;
 	return bytes;
 }
 
@@ -410,6 +413,7 @@ store_tend(struct store *store)
 	is_busy = tend_spares(store) || is_busy;
 	is_busy = tend_long(store) || is_busy;
 	is_busy = store_index_tend(store) || is_busy;
+	is_busy = store_merge_tend(store) || is_busy;
 	tend_manifest(store);
 	return is_busy ? 0 : REST_NS;
 }

@@ -96,6 +96,7 @@ unit_tests = \
 	test_store_checkpoint \
 	test_store_cursors \
 	test_store_damage \
+	test_store_merge \
 	test_store_reader \
 	test_store_record \
 	test_store_faults \
@@ -538,6 +539,10 @@ test_store_threads_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_store_sync_SOURCES  = %D%/test_store_sync.c $(STORE_SIM)
 test_store_sync_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_sync_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_merge_SOURCES  = %D%/test_store_merge.c $(STORE_SIM)
+test_store_merge_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_merge_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_reader_SOURCES  = %D%/test_store_reader.c $(STORE_SIM)
 test_store_reader_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -437,13 +437,30 @@ dice(uint64_t bound)
 	return store_sim_dice(&model.dice, bound);
 }
 
+/* All of this cursor's up to there is over. */
+static uint64_t
+floor_of(uint64_t cursor)
+{
+	uint64_t floor = 0;
+
+	for (size_t i = 0; i < model.count; i++) {
+		if (model.deliveries[i].cursor != cursor)
+			continue;
+		if (!model.deliveries[i].is_over)
+			return model.deliveries[i].sequence - 1;
+		floor = model.deliveries[i].sequence;
+	}
+	return floor;
+}
+
 static void
 end_delivery(uint64_t cursor, size_t i)
 {
-	if (i < model.count && model.deliveries[i].cursor == cursor) {
-		box_done(cursor, model.deliveries[i].sequence, 0);
-		model.deliveries[i].is_over = true;
-	}
+	if (i >= model.count || model.deliveries[i].cursor != cursor)
+		return;
+	model.deliveries[i].is_over = true;
+	box_done(cursor, model.deliveries[i].sequence,
+	    dice(3) == 0 ? floor_of(cursor) : 0);
 }
 
 static void
@@ -490,37 +507,61 @@ any_operation(void)
 	}
 }
 
-/* A segment whose deliveries are all over may have gone meanwhile. */
-static bool
-waits(uint64_t cursor, uint64_t sequence)
-{
-	const struct segment *segment = store_segment_of(box.store, sequence);
+struct expected {
+	uint64_t cursor;
+	size_t next; /* in the model */
+	uint64_t count;
+};
 
-	return segment != NULL && sequence <= segment->last_sequence &&
-	    !box_is_over(cursor, sequence);
+/* The next of the model's that is this cursor's and waits. */
+static bool
+find_next(struct expected *expected)
+{
+	for (; expected->next < model.count; expected->next++)
+		if (model.deliveries[expected->next].cursor ==
+			expected->cursor &&
+		    !model.deliveries[expected->next].is_over)
+			return true;
+	return false;
+}
+
+static int
+check_next(void *arg, uint64_t sequence, const struct store_message *message,
+    const struct store_delivery *delivery)
+{
+	struct expected *expected = arg;
+
+	(void)message;
+	ck_assert_uint_eq(delivery->cursor, expected->cursor);
+	ck_assert_msg(find_next(expected), "cursor %lu: %lu is too much",
+	    (unsigned long)expected->cursor, (unsigned long)sequence);
+	ck_assert_uint_eq(model.deliveries[expected->next].sequence, sequence);
+	expected->next++;
+	expected->count++;
+	return 0;
 }
 
 static void
 check_model(void)
 {
-	uint64_t queued[CURSORS] = { 0 };
+	struct store_reader *reader = store_reader_new(box.store);
+	struct expected expected;
+	uint64_t upto;
 
-	for (size_t i = 0; i < model.count; i++) {
-		ck_assert_msg(waits(model.deliveries[i].cursor,
-				  model.deliveries[i].sequence) !=
-			model.deliveries[i].is_over,
-		    "cursor %lu sequence %lu",
-		    (unsigned long)model.deliveries[i].cursor,
-		    (unsigned long)model.deliveries[i].sequence);
-		for (size_t slot = 0; slot < CURSORS; slot++)
-			if (model.open[slot] == model.deliveries[i].cursor &&
-			    !model.deliveries[i].is_over)
-				queued[slot]++;
+	for (size_t slot = 0; slot < CURSORS; slot++) {
+		if (model.open[slot] == 0)
+			continue;
+		expected = (struct expected){ .cursor = model.open[slot] };
+		ck_assert_int_eq(
+		    store_read(reader, expected.cursor, 0, SIZE_MAX, SIZE_MAX,
+			check_next, &expected, &upto),
+		    0);
+		ck_assert_msg(!find_next(&expected), "cursor %lu: %lu is lost",
+		    (unsigned long)expected.cursor,
+		    (unsigned long)model.deliveries[expected.next].sequence);
+		ck_assert_uint_eq(box_queued(model.open[slot]), expected.count);
 	}
-	for (size_t slot = 0; slot < CURSORS; slot++)
-		if (model.open[slot] != 0)
-			ck_assert_uint_eq(
-			    box_queued(model.open[slot]), queued[slot]);
+	store_reader_free(reader);
 	ck_assert_uint_ge(store_next_cursor(box.store), model.next_cursor);
 }
 

@@ -271,7 +271,7 @@ START_TEST(counts_the_same_after_a_merge)
 	for (uint64_t s = 1; s <= SEQUENCES; s += 7)
 		done(1, s, 0, SEQUENCES);
 	before = queued(1);
-	cursors_merge(&cursors, from, 3, &into);
+	cursors_merge(&cursors, 1, from, 3, &into);
 	ck_assert_uint_eq(queued(1), before);
 	ck_assert_uint_eq(into.live + segments[3].live, before);
 	ck_assert_uint_eq(segments[0].live + segments[1].live, 0);
