@@ -168,7 +168,7 @@ uint64_t commit_send(struct commit_port *port, struct commit_item *item,
 uint64_t commit_send_state(struct commit_port *port, enum store_kind kind,
     struct slice body, bool must_sync);
 
-/* STORE_OPEN or STORE_CLOSE of a cursor. */
+/* STORE_OPEN or STORE_CLOSE of a cursor, with a sync. */
 uint64_t commit_send_cursor(
     struct commit_port *port, enum store_kind kind, uint64_t cursor);
 

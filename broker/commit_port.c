@@ -203,6 +203,8 @@ commit_send_cursor(
 	item->kind = (uint8_t)kind;
 	item->publisher = cursor;
 	item->is_written = true;
+	/* Clean Start waits for what ends, a CONNECT for what begins. */
+	item->must_sync = true;
 	item->weight = COMMIT_LEAST_WEIGHT;
 	return send_item(port, item);
 }

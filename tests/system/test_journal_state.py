@@ -454,6 +454,45 @@ def many(tap):
                 leave(wide)
 
 
+def bridge_comes_back(tap):
+    """What waits for a bridge outlives a configuration without it."""
+    port = weir.free_port()
+    bridge = {
+        "name": "cloud",
+        "url": "mqtt://127.0.0.1:%d" % port,
+        "forward": [{"filter": "cloud/#", "qos": 1}],
+        "retry_max": "1s",
+    }
+    with suite(bridges=[bridge]) as run:
+        publisher = run.mqtt("publisher")
+        for number in range(50):
+            publisher.publish("cloud/n", "%d" % number, 1)
+
+        def configure(bridges):
+            weir.expect(run.shut_down() == 0, "it did not end well")
+            run.settings["bridges"] = bridges
+            with open(run.config, "w") as f:
+                f.write(weir.libconfig(run.settings))
+            run.start()
+            run.wait_ready()
+
+        configure([])
+        # The second start knows the bridge from a checkpoint alone.
+        kill_all(run)
+        with tap.case("a bridge that is not configured is named, and kept"):
+            told = run.lines("bridge_absent")
+            weir.expect(len(told) == 2, told)
+            weir.expect('bridge="cloud" queued=50' in told[-1], told[-1])
+        with weir.Mosquitto(port=port) as remote:
+            there = weir.Collector(remote.port, "cloud/#", qos=1)
+            configure([bridge])
+            with tap.case("it gets all that waited when it is configured again"):
+                there.wait_count(50)
+                got = list(dict.fromkeys(there.payloads()))
+                weir.expect(got == ["%d" % n for n in range(50)], got)
+            there.stop()
+
+
 def start_another(run, state_dir, **more):
     """A broker of its own, but for state_dir: its exit status and its log."""
     with weir.Box() as box:
@@ -584,6 +623,7 @@ def main():
     delayed_over_restart(tap)
     expiries(tap)
     many(tap)
+    bridge_comes_back(tap)
     unusable(tap)
     full(tap)
     tap.done()

@@ -6,6 +6,7 @@ EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/links_journal_box.h \
 
 if HAVE_CHECK
 unit_tests = \
+	test_admit \
 	test_auth \
 	test_backlog \
 	test_backoff \
@@ -120,6 +121,10 @@ unit_tests = \
 	test_worker_commit
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
+
+test_admit_SOURCES  = %D%/test_admit.c %D%/recover_box.h $(STORE_SIM)
+test_admit_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_admit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_auth_SOURCES  = %D%/test_auth.c
 test_auth_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)

@@ -34,7 +34,9 @@
 #include "tests/unit/unit.h"
 
 #define SECOND CLOCK_SECOND_NS
+#ifndef WORKERS
 #define WORKERS 3u
+#endif
 
 static char state_dir[64];
 static char anna[] = "anna", secret[] = "secret", cloud[] = "cloud";
