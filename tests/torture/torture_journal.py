@@ -231,7 +231,7 @@ def say_recoveries(tap, suite):
     with open(suite.log, errors="replace") as f:
         found = [
             int(ms)
-            for ms in re.findall(r"event=recovered .*?duration_ms=(\d+)", f.read())
+            for ms in re.findall(r"event=recovered .*? ms=(\d+)", f.read())
         ]
     found.sort()
     if found:
