@@ -39,8 +39,9 @@
 /* A failure is over when there was none for so long. */
 #define CALM_NS CLOCK_SECOND_NS
 
-/* Memory for news is waited for in such steps. */
+/* Memory is waited for in such steps; for an item, so many of them. */
 #define MEMORY_STEP_NS (10 * CLOCK_MS_NS)
+#define MEMORY_STEPS 50u
 
 /* Between two looks at what the store counts. */
 #define STAT_NS (100 * CLOCK_MS_NS)
@@ -331,6 +332,9 @@ fill(struct commit *commit)
 		err = commit_append(commit, item);
 		if (err != 0 && !is_empty(&line->run))
 			return RUN_ENDS;
+		if (err == -ENOMEM && line->starved++ < MEMORY_STEPS)
+			return RUN_LACKS_MEMORY;
+		line->starved = 0;
 		commit_list_take(&line->pending);
 		if (err == 0)
 			add_to_run(commit, item);
@@ -354,6 +358,8 @@ take(struct commit *commit)
 	    &commit->inbox, NULL, memory_order_acquire);
 	for (; item != NULL; item = next) {
 		next = item->next;
+		/* It is in another processor's cache, and read soon. */
+		__builtin_prefetch(item->message);
 		item->next = oldest;
 		oldest = item;
 	}

@@ -29,7 +29,10 @@ deliver(const struct commit_member *member, const struct commit_way *way)
 	    member->context, item->message, item->sequence, &delivery);
 }
 
-/* Deliveries of one item are neighbours. */
+/*
+ * Deliveries of one item are neighbours.  The commit thread has written all
+ * of this last, on another processor, so the next is asked for ahead.
+ */
 static void
 deliver_all(const struct commit_member *member, struct commit_way *way)
 {
@@ -38,6 +41,10 @@ deliver_all(const struct commit_member *member, struct commit_way *way)
 
 	for (; way != NULL; way = next) {
 		next = way->next;
+		if (next != NULL) {
+			__builtin_prefetch(next->item);
+			__builtin_prefetch(next->next);
+		}
 		if (way->item != item) {
 			if (item != NULL)
 				commit_item_drop(item);

@@ -166,8 +166,9 @@ struct commit_line {
 	uint64_t ahead_ns; /* CLOCK_REALTIME before CLOCK_MONOTONIC */
 	struct commit_gather gather;
 
-	bool is_stocked; /* with news for a run */
-	uint64_t now_ns; /* when this round began */
+	bool is_stocked;  /* with news for a run */
+	unsigned starved; /* how often the next item found no memory */
+	uint64_t now_ns;  /* when this round began */
 
 	/* 0: not. */
 	uint64_t write_due_ns; /* for what is appended and not urgent */

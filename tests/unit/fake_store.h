@@ -38,7 +38,7 @@ static struct store {
 	pthread_cond_t changed;
 	struct fake_record records[FAKE_RECORDS];
 	size_t appended, committed, synced;
-	unsigned commits, syncs, probes;
+	unsigned commits, syncs, probes, refused;
 	bool holds; /* commits wait */
 	bool is_in_commit;
 	int commit_error; /* for all commits */
@@ -58,7 +58,7 @@ static inline void
 fake_reset(void)
 {
 	fake.appended = fake.committed = fake.synced = 0;
-	fake.commits = fake.syncs = fake.probes = 0;
+	fake.commits = fake.syncs = fake.probes = fake.refused = 0;
 	fake.holds = fake.is_in_commit = fake.wants_checkpoint = false;
 	fake.commit_error = fake.append_error = fake.done_error = 0;
 	fake.state = fake.checkpoint_error = fake.read_error = 0;
@@ -115,6 +115,7 @@ fake_append(uint8_t kind)
 static inline int
 fake_refuses(int error)
 {
+	fake.refused += error != 0;
 	if (error == 0 && fake.poison == fake.appended + 1) {
 		fake.poison = 0;
 		return -ENOSPC;

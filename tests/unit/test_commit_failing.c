@@ -112,6 +112,26 @@ START_TEST(fails_one_that_is_too_large_alone)
 }
 END_TEST
 
+START_TEST(waits_for_memory_before_it_refuses)
+{
+	FAKE_SET(fake.append_error = -ENOMEM);
+	send_one(0, 'a', 1);
+	flush(0);
+	FAKE_WAIT(fake.refused > 2);
+	FAKE_SET(fake.append_error = 0);
+	await(2);
+	ck_assert_int_eq(events[1].reason, MQTT_SUCCESS);
+
+	FAKE_SET((fake.append_error = -ENOMEM, fake.refused = 0));
+	send_one(0, 'b', 1);
+	flush(0);
+	await(3);
+	ck_assert_int_eq(events[2].reason, MQTT_IMPLEMENTATION_SPECIFIC_ERROR);
+	ck_assert_uint_eq(fake.refused, 51);
+	ck_assert_int_eq(commit_offer(commit_port(commit, 0), 1), COMMIT_TAKES);
+}
+END_TEST
+
 START_TEST(commits_before_what_does_not_fit_the_batch)
 {
 	FAKE_SET(fake.holds = true);
@@ -373,6 +393,7 @@ main(void)
 	tcase_add_test(tc, settles_a_batch_that_failed_and_delivers_none_of_it);
 	tcase_add_test(tc, refuses_only_what_has_no_room);
 	tcase_add_test(tc, fails_one_that_is_too_large_alone);
+	tcase_add_test(tc, waits_for_memory_before_it_refuses);
 	tcase_add_test(tc, commits_before_what_does_not_fit_the_batch);
 	tcase_add_test(tc, does_not_give_up_what_is_over);
 	tcase_add_test(tc, keeps_what_is_over_until_there_is_room);
