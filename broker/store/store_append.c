@@ -273,30 +273,10 @@ reserve_done(struct store *store, const struct store_done *list, size_t count)
 	return err;
 }
 
-static void
-write_done(uint8_t *out, const struct store_done *list, size_t count)
-{
-	struct store_done_body body = { .version = 1,
-		.count = htole32((uint32_t)count) };
-	struct store_done_entry entry;
-
-	memcpy(out, &body, sizeof(body));
-	for (size_t i = 0; i < count; i++) {
-		entry = (struct store_done_entry){
-			.cursor = htole64(list[i].cursor),
-			.sequence = htole64(list[i].sequence),
-			.floor = htole64(list[i].floor),
-		};
-		memcpy(out + sizeof(body) + i * sizeof(entry), &entry,
-		    sizeof(entry));
-	}
-}
-
 static int
 append_done(struct store *store, const struct store_done *list, size_t count)
 {
-	uint64_t length = sizeof(struct store_done_body) +
-	    count * sizeof(struct store_done_entry);
+	size_t length = store_done_size(count);
 	int err;
 
 	err = prepare(store, length, count, NEED_LITTLE);
@@ -310,7 +290,7 @@ append_done(struct store *store, const struct store_done *list, size_t count)
 		    &(struct store_effect){ .kind = STORE_DONE,
 			.cursor = list[i].cursor,
 			.done = list[i] });
-	write_done(next_body(&store->batch), list, count);
+	store_done_write(list, count, next_body(&store->batch));
 	finish(store, STORE_DONE, length);
 	return 0;
 }
@@ -334,11 +314,9 @@ store_append_done(
 static int
 append_cursor(struct store *store, uint8_t kind, uint64_t cursor)
 {
-	struct store_cursor_body body = { .version = 1,
-		.cursor = htole64(cursor) };
 	int err;
 
-	err = prepare(store, sizeof(body), 1,
+	err = prepare(store, STORE_CURSOR_BYTES, 1,
 	    kind == STORE_CLOSE ? NEED_LITTLE : NEED_ROOM);
 	if (err == 0 && kind == STORE_OPEN) {
 		pthread_mutex_lock(&store->lock);
@@ -350,8 +328,8 @@ append_cursor(struct store *store, uint8_t kind, uint64_t cursor)
 
 	add_effect(
 	    store, &(struct store_effect){ .kind = kind, .cursor = cursor });
-	memcpy(next_body(&store->batch), &body, sizeof(body));
-	finish(store, kind, sizeof(body));
+	store_cursor_write(cursor, next_body(&store->batch));
+	finish(store, kind, STORE_CURSOR_BYTES);
 	return 0;
 }
 

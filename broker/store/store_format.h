@@ -105,31 +105,6 @@ struct store_batch_body {
 
 _Static_assert(sizeof(struct store_batch_body) == 16, "packed");
 
-/* The body of a DONE: this, `count` times the entry. */
-struct store_done_body {
-	uint8_t version; /* 1 */
-	uint8_t zeros[3];
-	uint32_t count;
-};
-
-struct store_done_entry {
-	uint64_t cursor;
-	uint64_t sequence;
-	uint64_t floor;
-};
-
-_Static_assert(sizeof(struct store_done_body) == 8, "packed");
-_Static_assert(sizeof(struct store_done_entry) == 24, "packed");
-
-/* The body of OPEN and CLOSE. */
-struct store_cursor_body {
-	uint8_t version; /* 1 */
-	uint8_t zeros[7];
-	uint64_t cursor;
-};
-
-_Static_assert(sizeof(struct store_cursor_body) == 16, "packed");
-
 /* Bytes that a record with this body takes. */
 static inline uint64_t
 store_record_bytes(uint64_t body_length)

@@ -175,28 +175,13 @@ static int
 take_done(struct store_scan *scan, const struct segment_record *record)
 {
 	struct store_cursors *cursors = &scan->store->cursors;
-	struct store_done_entry entry;
-	struct store_done_body body;
 	struct store_done done;
 	size_t count;
-	int result = 0;
+	int result;
 
-	if (record->body.len < sizeof(body))
-		return -EBADMSG;
-	memcpy(&body, record->body.data, sizeof(body));
-	count = le32toh(body.count);
-	if (body.version != 1)
-		return -ENOTSUP;
-	if (record->body.len - sizeof(body) != count * sizeof(entry))
-		return -EBADMSG;
-
-	for (size_t i = 0; i < count && result == 0; i++) {
-		memcpy(&entry,
-		    record->body.data + sizeof(body) + i * sizeof(entry),
-		    sizeof(entry));
-		done = (struct store_done){ .cursor = le64toh(entry.cursor),
-			.sequence = le64toh(entry.sequence),
-			.floor = le64toh(entry.floor) };
+	result = store_done_parse(record->body, &count);
+	for (size_t i = 0; result == 0 && i < count; i++) {
+		done = store_done_at(record->body, i);
 		result = cursors_reserve_done(cursors, done.cursor);
 		if (result != 0)
 			return result;
@@ -212,16 +197,12 @@ take_cursor(struct store_scan *scan, const struct segment_record *record)
 {
 	struct store_cursors *cursors = &scan->store->cursors;
 	const struct store_sink *sink = scan->sink;
-	struct store_cursor_body body;
 	uint64_t cursor;
 	int err;
 
-	if (record->body.len != sizeof(body))
-		return -EBADMSG;
-	memcpy(&body, record->body.data, sizeof(body));
-	if (body.version != 1)
-		return -ENOTSUP;
-	cursor = le64toh(body.cursor);
+	err = store_cursor_parse(record->body, &cursor);
+	if (err != 0)
+		return err;
 	if (record->kind == STORE_CLOSE) {
 		cursors_close(cursors, cursor);
 		return sink->closed(sink->context, cursor);
