@@ -104,6 +104,16 @@ notified(void)
 	return text;
 }
 
+START_TEST(asks_the_supervisor_for_time_while_it_starts)
+{
+	ck_assert_int_eq(start(0, NULL, NULL), EXIT_OK);
+	service_starting(
+	    service, 30 * UINT64_C(1000000000), "reading: %d\nof 9", 3);
+	ck_assert_str_eq(notified(), "STATUS=reading: 3");
+	ck_assert_str_eq(notified(), "EXTEND_TIMEOUT_USEC=30000000");
+}
+END_TEST
+
 START_TEST(drains_at_sigterm_and_tells_the_supervisor)
 {
 	ck_assert_int_eq(start(0, NULL, NULL), EXIT_OK);
@@ -259,6 +269,7 @@ main(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, asks_the_supervisor_for_time_while_it_starts);
 	tcase_add_test(tc, drains_at_sigterm_and_tells_the_supervisor);
 	tcase_add_test(tc, reloads_at_sighup);
 	tcase_add_test(tc, the_first_configuration_stays_after_a_reload);
