@@ -155,12 +155,13 @@ links_feed_loaded(
 	feed->later_bytes -= counted;
 }
 
-/* All was read: what is missing was over before, or is damaged. */
-static void
-catch_up(struct links_endpoint *endpoint)
+void
+links_feed_catch_up(struct links_endpoint *endpoint)
 {
 	struct links_feed *feed = endpoint->feed;
 
+	if (feed->feed.is_lagging)
+		return;
 	backlog_passed(
 	    backlogs_of(endpoint), bridge_of(endpoint), feed->later_bytes);
 	endpoint->output.accepted -=
@@ -180,8 +181,7 @@ links_feed_loaded_upto(struct links_endpoint *endpoint, uint64_t upto, int err)
 		return;
 	}
 	feed_loaded(&feed->feed, upto);
-	if (!feed->feed.is_lagging)
-		catch_up(endpoint);
+	links_feed_catch_up(endpoint);
 }
 
 static void

@@ -113,6 +113,12 @@ bool links_feed_round(struct links *links);
 /* The window's head goes: read again, or in the ring.  For its own files. */
 void links_feed_remove_head(struct links_feed *feed);
 
+/*
+ * If all was read: what is missing was over before, or is damaged, and in no
+ * backlog any more.  For its own files.
+ */
+void links_feed_catch_up(struct links_endpoint *endpoint);
+
 /* Its output was committed: note the head, move the floor. */
 void links_feed_committed(struct links_endpoint *endpoint);
 

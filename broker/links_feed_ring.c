@@ -183,6 +183,8 @@ links_feed_ring_found(
 		    RING_POSITION(ring_producer_next_head(output->producer)),
 		    put);
 	resume(feed, put);
+	/* The floor may be behind what it has released. */
+	links_feed_catch_up(endpoint);
 }
 
 struct links_feed_ring
