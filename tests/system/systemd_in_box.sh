@@ -95,7 +95,7 @@ cat >/etc/weir/weir.conf <<'C'
 run_dir = "/run/weir";
 state_dir = "/var/lib/weir";
 listeners = ( { bind = "127.0.0.1:1883"; } );
-durability = "process";
+durability = "disk";
 accounts = ( { name = "admin"; password = "public"; } );
 http = { bind = "127.0.0.1:8081"; };
 bridges = ( { name = "cloud"; url = "mqtt://127.0.0.1:1884";

@@ -317,7 +317,9 @@ def check(tap, suite, remote):
             "the ring is blocked",
             lambda: suite.ring_is("broker→cloud", state="blocked"),
         )
-        body = json.dumps({"topic": "cloud/b", "payload": "by web", "qos": 1})
+        # As large as the others: a smaller one might still find room.
+        text = "by web" + "x" * 1000
+        body = json.dumps({"topic": "cloud/b", "payload": text, "qos": 1})
         web.send(web.head("POST", "/api/v4/mqtt/publish", len(body)) + body.encode())
         check_stalled_remote(tap, suite, remote)
         bridge = suite.pid("weir-bridged", "cloud")

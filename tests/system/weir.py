@@ -349,13 +349,16 @@ class Weir:
             "state_dir": os.path.join(self.box.dir, "state"),
             "listeners": [{"bind": "127.0.0.1:%d" % self.port}],
             "allow_anonymous": True,
-            "durability": "process",
+            "durability": os.environ.get("WEIR_DURABILITY", "disk"),
             "accounts": [{"name": "admin", "password": "public"}],
             "http": http,
         }
         if "WEIR_WORKERS" in os.environ:
             settings["workers"] = int(os.environ["WEIR_WORKERS"])
         settings.update(keys)
+        # Most tests are about rings: what is behind them begins when they say.
+        for bridge in settings.get("bridges") or ():
+            bridge.setdefault("backlog", "0")
         self.settings = {k: v for k, v in settings.items() if v is not None}
         for name in ("run_dir", "state_dir"):
             os.makedirs(self.settings[name], mode=0o700, exist_ok=True)
