@@ -165,13 +165,17 @@ add_children(struct run *run)
 	return err;
 }
 
-/* Without a journal, what is in the rings when we end is gone: say so. */
+/*
+ * Without a journal, what is in the rings when we end is gone: say so.  With
+ * one, what was acknowledged is in it.
+ */
 static void
 tell_what_is_left(const struct run *run)
 {
 	struct ring_views views;
 
-	if (ring_views_take(run->conf->run_dir, clock_now_ns(), &views) != 0)
+	if (conf_has_journal(run->conf) ||
+	    ring_views_take(run->conf->run_dir, clock_now_ns(), &views) != 0)
 		return;
 	for (size_t i = 0; i < views.count; i++) {
 		const struct ring_view *v = &views.view[i];
@@ -181,7 +185,7 @@ tell_what_is_left(const struct run *run)
 			continue;
 		log_warning("undelivered",
 		    "ring=%s messages=%" PRIu64 " bytes=%" PRIu64
-		    ": lost, there is no journal yet",
+		    " reason=\"lost: durability is none\"",
 		    log_quote(v->name), v->messages_in - v->messages_out,
 		    v->used);
 	}
