@@ -20,7 +20,7 @@
 bool
 conf_has_journal(const struct conf *conf)
 {
-	return conf->durability == CONF_DURABILITY_DISK;
+	return conf->durability != CONF_DURABILITY_NONE;
 }
 
 uint64_t
