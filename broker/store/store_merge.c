@@ -371,8 +371,12 @@ write_merged(struct merge *merge)
 	int err;
 
 	err = begin(merge);
-	for (size_t i = 0; i < merge->count && err == 0; i++)
+	for (size_t i = 0; i < merge->count && err == 0; i++) {
 		err = copy_segment(merge, merge->from[i]);
+		/* What this merge leaves out is counted, and known as over. */
+		if (err == 0 && merge->from[i]->is_holey)
+			merge->into->is_holey = true;
+	}
 	return err == 0 ? finish(merge) : err;
 }
 

@@ -180,13 +180,19 @@ box_close(void)
 	store_sim_free(box.sim);
 }
 
-/* kill -9, and a new life. */
+/* The process dies, or the power fails, and a new life begins. */
+static inline void
+box_crash(enum store_sim_loss loss)
+{
+	store_close(box.store);
+	store_sim_cut(box.sim, loss);
+	ck_assert_int_eq(box_try_open(false), 0);
+}
+
 static inline void
 box_restart(void)
 {
-	store_close(box.store);
-	store_sim_cut(box.sim, STORE_SIM_KILL);
-	ck_assert_int_eq(box_try_open(false), 0);
+	box_crash(STORE_SIM_KILL);
 }
 
 static inline void

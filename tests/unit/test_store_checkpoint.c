@@ -605,7 +605,7 @@ START_TEST(comes_to_the_same_whatever_happens_while_it_is_written)
 		if (dice(3) == 0) {
 			if (dice(3) == 0)
 				damage_newest();
-			box_restart();
+			box_crash((enum store_sim_loss)dice(4));
 			ck_assert_uint_eq(box.tails, 0);
 		}
 		check_model();

@@ -350,6 +350,34 @@ START_TEST(without_its_index_what_is_over_is_counted_late)
 }
 END_TEST
 
+/* That it is over is in the journal, and may be said again; it is gone. */
+START_TEST(what_is_over_and_gone_is_counted_for_nothing)
+{
+	const size_t gone = 3;
+	uint64_t sequence;
+
+	begin(1);
+	sparse(6);
+	sequence = slow.sequences[gone];
+	box_done(SLOW, sequence, 0);
+	memmove(&slow.sequences[gone], &slow.sequences[gone + 1],
+	    (--slow.count - gone) * sizeof(slow.sequences[0]));
+	box_tend();
+	box_restart();
+	check_slow();
+	box_done(SLOW, sequence, 0);
+	check_slow();
+
+	/* Nor when what it is missing in was merged with more. */
+	sparse(6);
+	box_tend();
+	ck_assert_uint_eq(merged_files(), 1);
+	box_done(SLOW, sequence, 0);
+	check_slow();
+	box_close();
+}
+END_TEST
+
 START_TEST(a_merged_one_is_merged_again)
 {
 	uint64_t first;
@@ -712,6 +740,7 @@ main(void)
 	tcase_add_test(tc, a_large_one_does_not_take_in_each_small_one);
 	tcase_add_test(tc, the_last_one_is_never_merged);
 	tcase_add_test(tc, without_its_index_what_is_over_is_counted_late);
+	tcase_add_test(tc, what_is_over_and_gone_is_counted_for_nothing);
 	tcase_add_test(tc, a_merged_one_is_merged_again);
 	tcase_add_test(tc, it_goes_when_nobody_waits_for_it);
 	tcase_add_test(tc, who_reads_meanwhile_reads_on);

@@ -60,11 +60,17 @@ new_reader(void)
 }
 
 static void
-restart(void)
+crash(enum store_sim_loss loss)
 {
 	store_reader_free(got.reader);
-	box_restart();
+	box_crash(loss);
 	new_reader();
+}
+
+static void
+restart(void)
+{
+	crash(STORE_SIM_KILL);
 }
 
 static void
@@ -778,7 +784,7 @@ START_TEST(gives_to_each_what_is_its_whatever_happens)
 		if (dice(2) == 0)
 			box_tend();
 		if (dice(8) == 0)
-			restart();
+			crash((enum store_sim_loss)dice(4));
 		check_reading(1 + dice(CURSORS));
 	}
 	for (uint64_t cursor = 1; cursor <= CURSORS; cursor++)
