@@ -6,6 +6,7 @@
 #		all of Weir in DIRECTORY/programs, counted by steps.c, with a
 #		supervisor that starts again at once whatever has died
 #	hostile	hostile: the attacker
+#	faults	fail_nth.so, to preload: it has the n-th call fail
 #	asan	all of Weir in DIRECTORY/asan, AddressSanitizer and UBSan
 #	tsan	torture_tsan: ThreadSanitizer
 #	tsan_PLACE	the same with a fault planted there: see plant()
@@ -71,6 +72,10 @@ build_programs() {
 	make -j"$(nproc)" programs
 }
 
+build_faults() {
+	"$cc" $FLAGS -fPIC -shared tests/torture/fail_nth.c -o "$1/fail_nth.so"
+}
+
 build_hostile() {
 	# shellcheck disable=SC2046
 	"$cc" $FLAGS tests/torture/hostile.c $(ring_sources) -o "$1/hostile"
@@ -125,6 +130,7 @@ case ${1-} in
 tsan) build_tsan "$2" "" ;;
 tsan_*) build_tsan "$2" "${1#tsan_}" ;;
 asan) build_asan "$2" ;;
+faults) build_faults "$2" ;;
 hostile) build_hostile "$2" ;;
 programs) build_programs "$2" ;;
 rings) build_rings "$2" ;;

@@ -1,12 +1,13 @@
 # tests/torture/ - processes killed at every step, hostile peers, races.  Not
 # part of `make check`: ./run-tests runs a bounded form of it.
 
-torture_parts = steps random programs journal hostile_httpd hostile_bridge tsan \
-	planted
+torture_parts = steps random programs journal faults hostile_httpd \
+	hostile_bridge tsan planted
 
 EXTRA_DIST += \
 	%D%/README.md \
 	%D%/build.sh \
+	%D%/fail_nth.c \
 	%D%/hostile.c \
 	%D%/roles.c \
 	%D%/roles.h \
@@ -14,6 +15,7 @@ EXTRA_DIST += \
 	%D%/steps.c \
 	%D%/steps.h \
 	%D%/steady.py \
+	%D%/torture_faults.py \
 	%D%/torture_hostile.py \
 	%D%/torture_journal.py \
 	%D%/torture_programs.py \

@@ -64,6 +64,14 @@ part_journal() {
 		"$(full_or_smoke 1000 20)" "$seed"
 }
 
+part_faults() {
+	# shellcheck disable=SC2046
+	build faults &&
+		WEIR_BUILD=${WEIR_BUILD:-${TORTURE_BUILD:-$PWD}} \
+			tests/torture/torture_faults.py "$dir/fail_nth.so" \
+			$(full_or_smoke '' 4)
+}
+
 # attack ROLE: on the programs in WEIR_BUILD, or on those built for it.
 attack() {
 	build hostile || return
