@@ -112,6 +112,20 @@ tell_torn(const struct store_damage *damage)
 }
 
 static void
+tell_damaged(const struct store_damage *damage)
+{
+	log_error("journal_damaged",
+	    "file=%s offset=%" PRIu64 " bytes=%" PRIu64
+	    " first_sequence=%" PRIu64 " last_sequence=%" PRIu64
+	    " kept_as=%s what=%s help=\"what these sequences said is lost, the "
+	    "rest is in use; check the disk, and see weirctl store check\"",
+	    log_quote(damage->file), damage->offset, damage->bytes,
+	    damage->first_sequence, damage->last_sequence,
+	    log_quote(damage->kept_as == NULL ? "" : damage->kept_as),
+	    log_quote(damage->what));
+}
+
+static void
 on_damaged(void *context, const struct store_damage *damage)
 {
 	struct recovery *recovery = context;
@@ -122,15 +136,15 @@ on_damaged(void *context, const struct store_damage *damage)
 		return;
 	}
 	recovery->damaged++;
-	log_error("journal_damaged",
-	    "file=%s offset=%" PRIu64 " bytes=%" PRIu64
-	    " first_sequence=%" PRIu64 " last_sequence=%" PRIu64
-	    " kept_as=%s what=%s help=\"what these sequences said is lost, the "
-	    "rest is in use; check the disk, and see weirctl store check\"",
-	    log_quote(damage->file), damage->offset, damage->bytes,
-	    damage->first_sequence, damage->last_sequence,
-	    log_quote(damage->kept_as == NULL ? "" : damage->kept_as),
-	    log_quote(damage->what));
+	tell_damaged(damage);
+}
+
+/* What was whole at the start, and is not when it is read. */
+static void
+on_damaged_since(void *context, const struct store_damage *damage)
+{
+	(void)context;
+	tell_damaged(damage);
 }
 
 /* ---- all of it ------------------------------------------------------------
@@ -194,6 +208,8 @@ run(struct recovery *recovery, const struct store_spec *spec)
 	int err;
 
 	err = store_open(spec, &sink, &broker->store);
+	if (err == 0)
+		store_on_damage(broker->store, on_damaged_since, NULL);
 	if (err == 0)
 		err = recovery_state_finish(
 		    recovery->state, broker->store, &counts);

@@ -4,6 +4,8 @@
 
 #include "broker/recover.h"
 
+#include <sys/mman.h>
+
 #include "tests/unit/recover_box.h"
 
 /* ---- the tests --------------------------------------------------------- */
@@ -352,6 +354,65 @@ START_TEST(knows_what_a_checkpoint_has_seen_of_retained_messages)
 }
 END_TEST
 
+static int
+take_none(void *arg, uint64_t sequence, const struct store_message *message,
+    const struct store_delivery *delivery)
+{
+	(void)arg;
+	(void)sequence;
+	(void)message;
+	(void)delivery;
+	return 0;
+}
+
+/* Read what waits for the cursor, and return what was logged meanwhile. */
+static const char *
+log_of_reading(uint64_t cursor)
+{
+	static char text[4096];
+	struct store_reader *reader = store_reader_new(broker.store);
+	int out = dup(STDERR_FILENO), file = memfd_create("log", 0);
+	uint64_t upto;
+	ssize_t length;
+
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_ge(out, 0);
+	dup2(file, STDERR_FILENO);
+	ck_assert_int_eq(
+	    store_read(reader, cursor, 0, 10, SIZE_MAX, take_none, NULL, &upto),
+	    0);
+	dup2(out, STDERR_FILENO);
+	store_reader_free(reader);
+	length = pread(file, text, sizeof(text) - 1, 0);
+	ck_assert_int_ge(length, 0);
+	text[length] = '\0';
+	close(file);
+	close(out);
+	return text;
+}
+
+START_TEST(says_what_was_damaged_since)
+{
+	const struct store_delivery delivery = { .cursor = 1, .qos = 1 };
+	const struct store_message message = message_to(&delivery);
+	const char *name = NULL;
+	size_t size;
+
+	open_session(1, "a");
+	put_message(&message);
+	cut();
+	ck_assert_int_eq(recover(), EXIT_OK);
+	ck_assert_str_eq(log_of_reading(1), "");
+	for (size_t i = 0; name == NULL || strstr(name, ".seg") == NULL; i++)
+		name = store_sim_name(sim, i);
+	ck_assert_ptr_nonnull(store_sim_bytes(sim, name, &size));
+	for (uint64_t at = 4096; at + 21 < size && at < 8192; at += 21)
+		store_sim_damage(sim, name, at, "damage over all of it", 21);
+	ck_assert_ptr_nonnull(
+	    strstr(log_of_reading(1), "event=journal_damaged"));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -370,6 +431,7 @@ main(void)
 	tcase_add_test(tc, closes_what_nobody_has);
 	tcase_add_test(tc, passes_over_a_body_that_makes_no_sense);
 	tcase_add_test(tc, passes_over_a_record_of_a_newer_kind);
+	tcase_add_test(tc, says_what_was_damaged_since);
 	tcase_add_test(
 	    tc, knows_what_a_checkpoint_has_seen_of_retained_messages);
 	suite_add_tcase(suite, tc);
