@@ -21,6 +21,7 @@ libstore_a_SOURCES = \
 	%D%/store_commit.c \
 	%D%/store_cursors.c \
 	%D%/store_cursors.h \
+	%D%/store_cursors_merge.c \
 	%D%/store_format.h \
 	%D%/store_index.c \
 	%D%/store_io.h \

@@ -104,18 +104,12 @@ cursors_fini(struct store_cursors *cursors)
 
 /* ---- entries ------------------------------------------------------------- */
 
-static uint64_t
-entry_live(const struct cursor_entry *entry)
-{
-	return entry->total - entry->below - entry->over;
-}
-
 /* Count the change of an entry's live deliveries since it had `before`. */
 static void
 note_live(struct store_cursors *cursors, const struct cursor_entry *entry,
     uint64_t before)
 {
-	uint64_t live = entry_live(entry);
+	uint64_t live = cursor_entry_live(entry);
 
 	BUG_ON(entry->segment->live + live < before);
 	entry->segment->live += live - before;
@@ -127,7 +121,7 @@ static void
 remove_entry(struct store_cursors *cursors, struct cursor *cursor, size_t i)
 {
 	struct cursor_entry *entry = &cursor->entries[i];
-	uint64_t before = entry_live(entry);
+	uint64_t before = cursor_entry_live(entry);
 
 	entry->below = entry->total - entry->over;
 	note_live(cursors, entry, before);
@@ -430,7 +424,7 @@ add_over(
 	insert_over(cursor, sequence);
 	if (presence == UNCERTAIN)
 		return;
-	before = entry_live(&cursor->entries[i]);
+	before = cursor_entry_live(&cursor->entries[i]);
 	cursor->entries[i].over++;
 	note_live(cursors, &cursor->entries[i], before);
 	if (before == 1)
@@ -442,7 +436,7 @@ static void
 pass_part(struct store_cursors *cursors, struct cursor *cursor, uint64_t floor)
 {
 	struct cursor_entry *entry = &cursor->entries[0];
-	uint64_t before = entry_live(entry), below, over;
+	uint64_t before = cursor_entry_live(entry), below, over;
 
 	over = count_upto(cursor->over, cursor->over_count, floor) -
 	    count_upto(cursor->over, cursor->over_count, entry->first - 1);
@@ -456,7 +450,7 @@ pass_part(struct store_cursors *cursors, struct cursor *cursor, uint64_t floor)
 	if (below > entry->below)
 		entry->below = below;
 	note_live(cursors, entry, before);
-	if (entry_live(entry) == 0)
+	if (cursor_entry_live(entry) == 0)
 		remove_entry(cursors, cursor, 0);
 }
 
@@ -537,68 +531,11 @@ cursor_queued(const struct cursor *cursor, uint64_t *out_bytes)
 
 	for (size_t i = 0; i < cursor->entry_count; i++) {
 		entry = &cursor->entries[i];
-		live = entry_live(entry);
+		live = cursor_entry_live(entry);
 		queued += live;
 		bytes += entry->bytes / entry->total * live +
 		    entry->bytes % entry->total * live / entry->total;
 	}
 	*out_bytes = bytes;
 	return queued;
-}
-
-/* ---- merging ------------------------------------------------------------- */
-
-static bool
-is_among(struct segment *const *list, size_t count, const struct segment *one)
-{
-	for (size_t i = 0; i < count; i++)
-		if (list[i] == one)
-			return true;
-	return false;
-}
-
-/* Take `next` into `entry`, which is of the same segment now. */
-static void
-join(struct cursor_entry *entry, struct cursor_entry *next)
-{
-	/* Marks count from the first delivery: those of `next` do not fit. */
-	free(next->marks);
-	entry->last = next->last;
-	entry->total += next->total;
-	entry->below += next->below;
-	entry->over += next->over;
-	entry->bytes += next->bytes;
-}
-
-static void
-merge_cursor(struct cursor *cursor, struct segment *const *from,
-    size_t from_count, struct segment *into)
-{
-	struct cursor_entry *entry;
-	size_t kept = 0;
-
-	for (size_t i = 0; i < cursor->entry_count; i++) {
-		entry = &cursor->entries[i];
-		if (is_among(from, from_count, entry->segment)) {
-			entry->segment->live -= entry_live(entry);
-			into->live += entry_live(entry);
-			entry->segment = into;
-		}
-		if (kept > 0 && cursor->entries[kept - 1].segment == into &&
-		    entry->segment == into)
-			join(&cursor->entries[kept - 1], entry);
-		else
-			cursor->entries[kept++] = *entry;
-	}
-	cursor->entry_count = kept;
-}
-
-void
-cursors_merge(struct store_cursors *cursors, uint64_t number,
-    struct segment *const *from, size_t from_count, struct segment *into)
-{
-	struct cursor *cursor = cursors_find(cursors, number);
-
-	if (cursor != NULL)
-		merge_cursor(cursor, from, from_count, into);
 }

@@ -41,6 +41,13 @@ struct cursor_entry {
 	size_t mark_count, mark_room;
 };
 
+/* Deliveries of it that wait. */
+static inline uint64_t
+cursor_entry_live(const struct cursor_entry *entry)
+{
+	return entry->total - entry->below - entry->over;
+}
+
 struct cursor {
 	uint64_t number;
 	uint64_t floor;

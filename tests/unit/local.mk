@@ -2,7 +2,8 @@
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
 EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/links_journal_box.h \
-	%D%/store_any.h %D%/store_box.h
+	%D%/store_any.h %D%/store_box.h \
+	%D%/merge_box.h %D%/reader_box.h
 
 if HAVE_CHECK
 unit_tests = \
@@ -97,7 +98,9 @@ unit_tests = \
 	test_store_checkpoint \
 	test_store_cursors \
 	test_store_damage \
+	test_store_index \
 	test_store_merge \
+	test_store_merge_trouble \
 	test_store_reader \
 	test_store_record \
 	test_store_faults \
@@ -548,6 +551,14 @@ test_store_sync_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_store_merge_SOURCES  = %D%/test_store_merge.c $(STORE_SIM)
 test_store_merge_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_store_merge_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_index_SOURCES  = %D%/test_store_index.c $(STORE_SIM)
+test_store_index_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_index_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
+
+test_store_merge_trouble_SOURCES  = %D%/test_store_merge_trouble.c $(STORE_SIM)
+test_store_merge_trouble_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_store_merge_trouble_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 
 test_store_reader_SOURCES  = %D%/test_store_reader.c $(STORE_SIM)
 test_store_reader_CPPFLAGS = $(UNIT_CPPFLAGS)
