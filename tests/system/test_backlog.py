@@ -233,6 +233,13 @@ def figures(suite):
     return next(b for b in status["bridges"] if b["name"] == "cloud")
 
 
+def is_sanitized(suite):
+    """A sanitizer keeps what is freed, and reserves terabytes."""
+    with open("/proc/%d/status" % suite.pid("weir-broker")) as f:
+        size = next(line.split()[1] for line in f if line.startswith("VmSize:"))
+    return int(size) > 1 << 30
+
+
 def private_kib(suite):
     """Resident memory of the broker without that of the rings."""
     with open("/proc/%d/status" % suite.pid("weir-broker")) as f:
@@ -319,11 +326,12 @@ def away_for_long(tap):
         arrives(tap, name, suite, far, [("http", count), ("mqtt", count)], 240)
         tap.note("%s: came in %.1f s" % (name, time.monotonic() - begin))
         most = max(most, private_kib(suite))
-        tap.ok(
-            most - before < MOST_GROWTH,
-            name + ": the broker's memory is flat",
-            "from %d to %d KiB" % (before, most),
-        )
+        with tap.case(name + ": the broker's memory is flat"):
+            if is_sanitized(suite):
+                raise weir.Skip("a sanitizer keeps what is freed")
+            weir.expect(
+                most - before < MOST_GROWTH, "from %d to %d KiB" % (before, most)
+            )
         tap.note("%s: resident %d to %d KiB" % (name, before, most))
         far.end()
 

@@ -6,6 +6,7 @@
  */
 
 #include "broker/links_feed.h"
+#include "broker/links_lanes.h"
 #include "broker/links_pending.h"
 #include "tests/unit/links_journal_box.h"
 
@@ -145,6 +146,22 @@ START_TEST(what_the_journal_cannot_keep_is_refused_and_goes_nowhere)
 	run_all();
 	ck_assert_uint_eq(receipts(0), 1);
 	ck_assert_uint_eq(receive(&bridge), 1);
+	tear_down_journal();
+}
+END_TEST
+
+START_TEST(a_lane_is_not_empty_before_all_is_settled)
+{
+	struct links_endpoint *endpoint;
+
+	begin();
+	endpoint = broker.links->endpoints[0];
+	ck_assert_int_eq(publish(&httpd, 1, "cloud/x", 10), 0);
+	run();
+	ck_assert_ptr_nonnull(links_lanes_close(endpoint, 1, "cloud"));
+	commit_all(true);
+	run();
+	ck_assert_ptr_null(links_lanes_close(endpoint, 1, "cloud"));
 	tear_down_journal();
 }
 END_TEST
@@ -409,6 +426,39 @@ START_TEST(qos_0_goes_straight_and_waits_for_nothing)
 }
 END_TEST
 
+/* What it gave before it failed is not put twice. */
+START_TEST(a_read_that_fails_half_way_is_tried_again)
+{
+	struct message *message;
+	uint64_t last = 0;
+	unsigned got = 0;
+
+	begin();
+	publish_all(1, "cloud/x", LARGE, 120);
+	attach_bridge();
+	for (int i = 0; i < 50 && !asked_read.is_asked; i++) {
+		got += take(1, &last);
+		run();
+	}
+	ck_assert(asked_read.is_asked);
+	asked_read.is_asked = false;
+	for (uint64_t at = asked_read.from; at < asked_read.from + 3; at++) {
+		message = load(at);
+		member.loaded(
+		    member.context, asked_read.cursor, message, at, NULL);
+		message_put(message);
+	}
+	member.loaded_upto(member.context, asked_read.cursor, 0, -EIO);
+	links_feed_beat(broker.links);
+	run_all();
+	got += take_all(&last);
+	ck_assert_uint_eq(got, 120);
+	ck_assert_uint_eq(last, 120);
+	ck_assert_uint_eq(backlog_bytes(broker.backlogs, 0), 0);
+	tear_down_journal();
+}
+END_TEST
+
 /* ---- no room --------------------------------------------------------------
  */
 
@@ -427,6 +477,7 @@ START_TEST(a_full_backlog_stalls_its_lane_alone)
 	}
 	/* What the ring holds, and the backlog; the rest had no credit. */
 	ck_assert_uint_ge(sent, 14);
+	ck_assert_uint_le(unreleased(1), 2 * 4200);
 	ck_assert_uint_lt(turns_in_50_ms(), 20);
 	publish_all(2, "x/plant", 100, 1);
 	ck_assert_uint_ge(receipts(0), 1);
@@ -779,6 +830,27 @@ START_TEST(a_link_that_breaks_loses_and_doubles_nothing)
 }
 END_TEST
 
+/* The journal has what it has; what it has not is kept of the old ring. */
+START_TEST(qos_0_in_a_ring_that_breaks_is_kept_beside_the_journal)
+{
+	uint64_t last = 0;
+
+	begin();
+	attach_bridge();
+	publish_all(1, "cloud/x", 100, 3);
+	ck_assert(send_qos0());
+	publish_all(1, "cloud/x", 100, 3);
+	broker.links->endpoints[1]->fault = "the test says so";
+	loop_again(broker.loop);
+	run();
+	kill_program(&bridge);
+	attach_bridge();
+	ck_assert_uint_eq(take_all(&last), 7);
+	ck_assert_uint_eq(last, 6);
+	tear_down_journal();
+}
+END_TEST
+
 /* It breaks while a read is under way, which is then about the past. */
 START_TEST(a_read_under_way_is_of_no_use_to_a_new_ring)
 {
@@ -916,6 +988,7 @@ add_answers(TCase *tc)
 	tcase_add_test(tc, a_record_is_answered_when_the_journal_has_it);
 	tcase_add_test(
 	    tc, what_the_journal_cannot_keep_is_refused_and_goes_nowhere);
+	tcase_add_test(tc, a_lane_is_not_empty_before_all_is_settled);
 	tcase_add_test(tc, a_bad_record_waits_for_its_turn);
 	tcase_add_test(tc, what_nobody_wants_is_not_written);
 	tcase_add_test(tc, a_sick_disk_refuses_at_once);
@@ -932,6 +1005,7 @@ add_rings(TCase *tc)
 	tcase_add_test(tc, what_finds_no_room_waits_in_the_journal);
 	tcase_add_test(tc, a_refill_and_new_ones_make_one_order);
 	tcase_add_test(tc, a_read_that_fails_is_tried_again);
+	tcase_add_test(tc, a_read_that_fails_half_way_is_tried_again);
 	tcase_add_test(tc, qos_0_goes_straight_and_waits_for_nothing);
 	tcase_add_test(tc, a_full_backlog_stalls_its_lane_alone);
 	tcase_add_test(tc, a_full_backlog_that_rejects_refuses);
@@ -956,6 +1030,8 @@ add_deaths(TCase *tc)
 	tcase_add_loop_test(tc, a_ring_that_comes_back_is_gone_on_with, 0, 2);
 	tcase_add_test(tc, another_journal_does_not_know_what_a_kept_ring_has);
 	tcase_add_test(tc, a_link_that_breaks_loses_and_doubles_nothing);
+	tcase_add_test(
+	    tc, qos_0_in_a_ring_that_breaks_is_kept_beside_the_journal);
 	tcase_add_test(tc, a_read_under_way_is_of_no_use_to_a_new_ring);
 	tcase_add_test(tc, httpd_breaks_its_link_with_records_in_the_line);
 	tcase_add_test(tc, a_checkpoint_has_bridges_and_what_is_settled);
