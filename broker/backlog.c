@@ -96,11 +96,27 @@ backlogs_on_relief(
 	backlogs->context = context;
 }
 
+/*
+ * Where somebody waits for room, there is none before there is enough: a large
+ * message would starve among small ones, which always find a gap.
+ */
 static bool
-has_room(const struct backlog *backlog, uint64_t used, size_t weight)
+is_kept_for_others(
+    const struct backlogs *backlogs, unsigned bridge, uint64_t used)
 {
+	return (atomic_load(&backlogs->asked) >> bridge & 1) != 0 &&
+	    used > backlogs->list[bridge].relief;
+}
+
+static bool
+has_room(const struct backlogs *backlogs, unsigned bridge, uint64_t used,
+    size_t weight)
+{
+	const uint64_t limit = backlogs->list[bridge].limit;
+
 	return used == 0 ||
-	    (weight <= backlog->limit && used <= backlog->limit - weight);
+	    (weight <= limit && used <= limit - weight &&
+		!is_kept_for_others(backlogs, bridge, used));
 }
 
 /*
@@ -115,7 +131,7 @@ reserve(struct backlogs *backlogs, unsigned bridge, size_t weight, bool waits)
 	uint64_t used = atomic_load(&backlog->bytes);
 
 	for (;;) {
-		if (has_room(backlog, used, weight)) {
+		if (has_room(backlogs, bridge, used, weight)) {
 			if (atomic_compare_exchange_weak(
 				&backlog->bytes, &used, used + weight))
 				return true;
@@ -289,6 +305,14 @@ backlog_bytes(const struct backlogs *backlogs, unsigned bridge)
 	/* relaxed: a recent number */
 	return atomic_load_explicit(
 	    &backlogs->list[bridge].bytes, memory_order_relaxed);
+}
+
+bool
+backlog_has_room(
+    const struct backlogs *backlogs, unsigned bridge, size_t weight)
+{
+	return has_room(
+	    backlogs, bridge, backlog_bytes(backlogs, bridge), weight);
 }
 
 uint64_t

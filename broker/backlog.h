@@ -8,6 +8,9 @@
  * Producers are let through while the count is below `backlog` of the bridge
  * (and the ring is not the only room: with "0" up to one worker_window).
  *
+ * One that was found full is full until an eighth of it, or 64 KiB, is free:
+ * then all who wait are told at once.
+ *
  * Sets of bridges are those of bridge_table.h.
  */
 
@@ -73,6 +76,10 @@ struct backlog_losses backlog_losses(
  * messages has to come to the same sum.
  */
 void backlog_set(struct backlogs *backlogs, unsigned bridge, uint64_t bytes);
+
+/* Would backlog_offer() take it now?  Any thread, no side effect. */
+bool backlog_has_room(
+    const struct backlogs *backlogs, unsigned bridge, size_t weight);
 
 /* Any thread; relaxed. */
 uint64_t backlog_bytes(const struct backlogs *backlogs, unsigned bridge);

@@ -25,30 +25,45 @@ links_credit_release(struct links_endpoint *endpoint)
 }
 
 /*
- * No more than that is granted against a backlog: it is shared, and what has
- * got into a lane on the strength of room that others took since has to wait
- * there, where nobody can be told that it is refused.
+ * Credit is never taken back, and a backlog is shared: what has got into a
+ * lane on the strength of room that others took since has to wait there, where
+ * nobody can be told that it is refused.  So much of the room is granted to
+ * each lane, within bounds in bytes.
  */
-#define BACKLOG_CREDIT (64u << 10)
+#define CREDIT_SHARE 4
+#define CREDIT_MOST (UINT64_C(1) << 20)
+#define CREDIT_LEAST (UINT64_C(64) << 10)
+
+static uint64_t
+backlog_credit(const struct backlogs *backlogs, unsigned bridge)
+{
+	const uint64_t used = backlog_bytes(backlogs, bridge);
+	const uint64_t limit = backlog_limit(backlogs, bridge);
+	uint64_t room, credit;
+
+	if (used >= limit || !backlog_has_room(backlogs, bridge, 1))
+		return 0;
+	room = limit - used;
+	credit = room / CREDIT_SHARE;
+	if (credit > CREDIT_MOST)
+		credit = CREDIT_MOST;
+	if (credit < CREDIT_LEAST)
+		credit = CREDIT_LEAST;
+	return credit < room ? credit : room;
+}
 
 static uint64_t
 free_bytes(
     const struct links *links, const struct links_lane *lane, unsigned bridge)
 {
-	const struct backlogs *backlogs = links->broker->backlogs;
-	const struct links_endpoint *endpoint = links->endpoints[bridge + 1];
-	uint64_t used, limit;
+	struct ring_producer *producer =
+	    links->endpoints[bridge + 1]->output.producer;
 
-	if (links->journal.port == NULL)
-		return endpoint->output.producer == NULL
-		    ? 0
-		    : ring_producer_free_bytes(
-			  endpoint->output.producer, lane->largest);
-	used = backlog_bytes(backlogs, bridge);
-	limit = backlog_limit(backlogs, bridge);
-	if (used >= limit)
-		return 0;
-	return limit - used < BACKLOG_CREDIT ? limit - used : BACKLOG_CREDIT;
+	if (links->journal.port != NULL)
+		return backlog_credit(links->broker->backlogs, bridge);
+	return producer == NULL
+	    ? 0
+	    : ring_producer_free_bytes(producer, lane->largest);
 }
 
 /* What the destinations of a lane have free. */

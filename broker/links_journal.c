@@ -224,15 +224,11 @@ uint64_t
 links_journal_lacking(
     const struct links *links, uint64_t bridges, size_t weight)
 {
-	const struct backlogs *backlogs = links->broker->backlogs;
-	uint64_t lacking = 0, used;
-	unsigned bridge;
+	uint64_t lacking = 0;
 
 	for (; bridges != 0; bridges &= bridges - 1) {
-		bridge = (unsigned)__builtin_ctzll(bridges);
-		used = backlog_bytes(backlogs, bridge);
-		if (used != 0 &&
-		    used + weight > backlog_limit(backlogs, bridge))
+		if (!backlog_has_room(links->broker->backlogs,
+			(unsigned)__builtin_ctzll(bridges), weight))
 			lacking |= bridges & -bridges;
 	}
 	return lacking;

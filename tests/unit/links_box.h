@@ -185,7 +185,9 @@ configure(void)
 {
 	static char *const names[] = { cloud, plant, loose };
 
-	snprintf(run_dir, sizeof(run_dir), "/tmp/weir-box-%d", getpid());
+	/* Whoever had this pid before may have left a socket behind. */
+	snprintf(run_dir, sizeof(run_dir), "/tmp/weir-box-%d-%llx", getpid(),
+	    (unsigned long long)clock_now_ns());
 	for (unsigned i = 0; i < 3; i++)
 		bridges[i] = (struct conf_bridge){
 			.name = names[i],

@@ -161,6 +161,22 @@ START_TEST(is_full_from_when_it_was_asked_to_when_it_is_relieved)
 }
 END_TEST
 
+/* Or the large one would wait for as long as small ones come. */
+START_TEST(small_ones_do_not_overtake_one_that_waits)
+{
+	offer(A, 7500);
+	ck_assert(backlog_has_room(backlogs, 0, 500));
+	ck_assert_int_eq(offer(A, 900), BACKLOG_STALLS);
+	ck_assert_int_eq(offer(A, 1), BACKLOG_STALLS);
+	ck_assert(!backlog_has_room(backlogs, 0, 1));
+	backlog_passed(backlogs, 0, 500);
+	ck_assert(backlog_has_room(backlogs, 0, 900));
+	ck_assert_uint_eq(backlog_relieved(backlogs), A);
+	ck_assert_int_eq(offer(A, 900), BACKLOG_TAKES);
+	ck_assert_int_eq(offer(A, 1), BACKLOG_TAKES);
+}
+END_TEST
+
 START_TEST(what_comes_back_counts_again)
 {
 	offer(A, 8000);
@@ -312,6 +328,7 @@ main(void)
 	tcase_add_test(tc, counts_what_is_lost_where_it_is_decided);
 	tcase_add_test(
 	    tc, is_full_from_when_it_was_asked_to_when_it_is_relieved);
+	tcase_add_test(tc, small_ones_do_not_overtake_one_that_waits);
 	tcase_add_test(tc, what_comes_back_counts_again);
 	tcase_add_test(tc, takes_a_message_beyond_the_limit_when_empty);
 	tcase_add_test(tc, tells_of_room_once_and_only_who_asked);
