@@ -132,6 +132,8 @@ libbroker_a_SOURCES = \
 	%D%/rcu.h \
 	%D%/recover.c \
 	%D%/recover.h \
+	%D%/recover_finish.c \
+	%D%/recover_private.h \
 	%D%/recover_state.c \
 	%D%/recover_state.h \
 	%D%/retain.c \

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "broker/recover_state.h"
+#include "broker/recover_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/checkpoint.h"
-#include "broker/recover.h"
 #include "broker/retain.h"
-#include "broker/session_queue.h"
 #include "broker/wall_clock.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
@@ -19,41 +16,12 @@
 /* Of the tree of subscriptions, in levels. */
 #define FIRST_ROOM 1024
 
-/* What the records say of a cursor. */
-struct entry {
-	struct entry *next; /* in its bucket */
-	uint64_t cursor;
-	struct session *session;
-	struct will *will;
-	uint64_t left_ns;   /* 0: it was connected */
-	char *account;      /* one that is not there any more */
-	char *bridge;       /* it is one */
-	uint64_t *received; /* sequences of QoS 2 that the client has */
-	size_t received_count;
-	bool is_open;
-};
-
-struct recovery_state {
-	struct broker *broker;
-	struct recovered *recovered;
-	struct entry **buckets;
-	size_t bucket_count;
-	size_t count;
-	uint64_t last;   /* the journal's last sequence; from the finish on */
-	uint64_t serial; /* retained: the checkpoint knows all up to it */
-	uint64_t ahead_ns;
-	uint64_t last_cursor;
-	size_t subscribed; /* records */
-	size_t room;       /* that the tree of subscriptions has */
-	struct recovery_counts counts;
-};
-
 /* ---- entries ------------------------------------------------------------- */
 
-static struct entry **
+static struct recovery_entry **
 find_link(const struct recovery_state *state, uint64_t cursor)
 {
-	struct entry **link;
+	struct recovery_entry **link;
 
 	link = &state->buckets[cursor & (state->bucket_count - 1)];
 	while (*link != NULL && (*link)->cursor != cursor)
@@ -61,8 +29,8 @@ find_link(const struct recovery_state *state, uint64_t cursor)
 	return link;
 }
 
-static struct entry *
-find(const struct recovery_state *state, uint64_t cursor)
+struct recovery_entry *
+recovery_state_find(const struct recovery_state *state, uint64_t cursor)
 {
 	return *find_link(state, cursor);
 }
@@ -72,9 +40,9 @@ static void
 grow(struct recovery_state *state)
 {
 	const size_t count = state->bucket_count;
-	struct entry **old = state->buckets, **buckets, *entry;
+	struct recovery_entry **old = state->buckets, **buckets, *entry;
 
-	buckets = calloc(count * 2, sizeof(struct entry *));
+	buckets = calloc(count * 2, sizeof(struct recovery_entry *));
 	if (buckets == NULL)
 		return;
 	state->buckets = buckets;
@@ -95,10 +63,10 @@ recovery_state_last_cursor(const struct recovery_state *state)
 	return state->last_cursor;
 }
 
-static struct entry *
+static struct recovery_entry *
 obtain(struct recovery_state *state, uint64_t cursor)
 {
-	struct entry **link = find_link(state, cursor);
+	struct recovery_entry **link = find_link(state, cursor);
 
 	if (cursor > state->last_cursor)
 		state->last_cursor = cursor;
@@ -108,7 +76,7 @@ obtain(struct recovery_state *state, uint64_t cursor)
 		grow(state);
 		link = find_link(state, cursor);
 	}
-	*link = calloc(1, sizeof(struct entry));
+	*link = calloc(1, sizeof(struct recovery_entry));
 	if (*link == NULL)
 		return NULL;
 	(*link)->cursor = cursor;
@@ -117,7 +85,7 @@ obtain(struct recovery_state *state, uint64_t cursor)
 }
 
 static void
-free_entry(struct entry *entry)
+free_entry(struct recovery_entry *entry)
 {
 	will_free(entry->will);
 	free(entry->account);
@@ -127,7 +95,7 @@ free_entry(struct entry *entry)
 }
 
 static void
-forget(struct recovery_state *state, struct entry *entry)
+forget(struct recovery_state *state, struct recovery_entry *entry)
 {
 	*find_link(state, entry->cursor) = entry->next;
 	state->count--;
@@ -142,7 +110,7 @@ recovery_state_new(struct broker *broker, struct recovered *recovered)
 	state = calloc(1, sizeof(*state));
 	if (state == NULL)
 		return NULL;
-	state->buckets = calloc(FIRST_BUCKETS, sizeof(struct entry *));
+	state->buckets = calloc(FIRST_BUCKETS, sizeof(struct recovery_entry *));
 	if (state->buckets == NULL) {
 		free(state);
 		return NULL;
@@ -157,7 +125,7 @@ recovery_state_new(struct broker *broker, struct recovered *recovered)
 void
 recovery_state_free(struct recovery_state *state)
 {
-	struct entry *entry;
+	struct recovery_entry *entry;
 
 	if (state == NULL)
 		return;
@@ -173,18 +141,9 @@ recovery_state_free(struct recovery_state *state)
 
 /* ---- sessions ------------------------------------------------------------ */
 
-static struct worker *
-worker_of(const struct recovery_state *state, const struct entry *entry)
-{
-	struct broker *broker = state->broker;
-
-	return broker->workers[entry->session != NULL
-		? entry->session->subscriber.worker
-		: entry->cursor % broker->worker_count];
-}
-
 static int
-make_session(struct recovery_state *state, struct entry *entry, struct slice id)
+make_session(
+    struct recovery_state *state, struct recovery_entry *entry, struct slice id)
 {
 	struct broker *broker = state->broker;
 	struct worker *worker = broker->workers[worker_of_client(broker, id)];
@@ -196,7 +155,7 @@ make_session(struct recovery_state *state, struct entry *entry, struct slice id)
 }
 
 static int
-set_owner(struct recovery_state *state, struct entry *entry,
+set_owner(struct recovery_state *state, struct recovery_entry *entry,
     const struct store_session *record)
 {
 	const uint64_t identity =
@@ -215,7 +174,7 @@ static int
 on_session(struct recovery_state *state, struct slice body)
 {
 	struct store_session record;
-	struct entry *entry;
+	struct recovery_entry *entry;
 	int err;
 
 	err = store_session_parse(body, &record);
@@ -242,11 +201,11 @@ static int
 on_leave(struct recovery_state *state, struct slice body)
 {
 	struct store_leave record;
-	struct entry *entry;
+	struct recovery_entry *entry;
 	int err;
 
 	err = store_leave_parse(body, &record);
-	entry = err == 0 ? find(state, record.cursor) : NULL;
+	entry = err == 0 ? recovery_state_find(state, record.cursor) : NULL;
 	if (entry == NULL)
 		return err;
 	entry->left_ns = record.left_ns;
@@ -261,7 +220,7 @@ on_leave(struct recovery_state *state, struct slice body)
 int
 recovery_state_closed(struct recovery_state *state, uint64_t cursor)
 {
-	struct entry *entry = find(state, cursor);
+	struct recovery_entry *entry = recovery_state_find(state, cursor);
 
 	if (entry == NULL)
 		return 0;
@@ -289,12 +248,12 @@ on_subscribe(struct recovery_state *state, struct slice body, bool is_wanted)
 	struct subscription_tree *tree = state->broker->subscriptions;
 	struct store_subscribe record;
 	struct subscription_options options;
-	struct entry *entry;
+	struct recovery_entry *entry;
 	bool existed;
 	int err;
 
 	err = store_subscribe_parse(body, &record);
-	entry = err == 0 ? find(state, record.cursor) : NULL;
+	entry = err == 0 ? recovery_state_find(state, record.cursor) : NULL;
 	if (entry == NULL || entry->session == NULL)
 		return err;
 	if (!is_wanted) {
@@ -318,11 +277,11 @@ static int
 on_released(struct recovery_state *state, struct slice body)
 {
 	struct store_packet record;
-	struct entry *entry;
+	struct recovery_entry *entry;
 	int err;
 
 	err = store_packet_parse(body, &record);
-	entry = err == 0 ? find(state, record.cursor) : NULL;
+	entry = err == 0 ? recovery_state_find(state, record.cursor) : NULL;
 	if (entry != NULL && entry->session != NULL)
 		packet_ids_remove(&entry->session->received, record.packet_id);
 	return err;
@@ -332,13 +291,13 @@ static int
 on_received(struct recovery_state *state, struct slice body)
 {
 	struct store_packet record;
-	struct entry *entry;
+	struct recovery_entry *entry;
 	uint64_t *list;
 	size_t count;
 	int err;
 
 	err = store_packet_parse(body, &record);
-	entry = err == 0 ? find(state, record.cursor) : NULL;
+	entry = err == 0 ? recovery_state_find(state, record.cursor) : NULL;
 	if (entry == NULL)
 		return err;
 	/* Room grows to each power of two. */
@@ -358,11 +317,11 @@ static int
 on_unfinished(struct recovery_state *state, struct slice body)
 {
 	struct store_unfinished record;
-	struct entry *entry;
+	struct recovery_entry *entry;
 	int err;
 
 	err = store_unfinished_parse(body, &record);
-	entry = err == 0 ? find(state, record.cursor) : NULL;
+	entry = err == 0 ? recovery_state_find(state, record.cursor) : NULL;
 	if (entry == NULL || entry->session == NULL)
 		return err;
 	for (size_t i = 0; i < record.count && err == 0; i++)
@@ -426,7 +385,7 @@ static int
 on_bridge(struct recovery_state *state, struct slice body)
 {
 	struct store_bridge record;
-	struct entry *entry;
+	struct recovery_entry *entry;
 	int err;
 
 	err = store_bridge_parse(body, &record);
@@ -514,13 +473,13 @@ int
 recovery_state_message(
     struct recovery_state *state, const struct store_message *message)
 {
-	struct entry *entry = NULL;
+	struct recovery_entry *entry = NULL;
 	int err;
 
 	state->recovered->is_changed = true;
 	err = recovery_state_covered(state, message);
 	if (message->publisher != 0 && message->packet_id != 0)
-		entry = find(state, message->publisher);
+		entry = recovery_state_find(state, message->publisher);
 	if (err == 0 && entry != NULL && entry->session != NULL)
 		err = packet_ids_add(
 		    &entry->session->received, message->packet_id);
@@ -528,231 +487,4 @@ recovery_state_message(
 	    message->retain_serial > state->serial)
 		err = keep_retained(state, message);
 	return err;
-}
-
-/* ---- the end: which cursors are open --------------------------------------
- */
-
-static int
-note_closing(struct recovery_state *state, uint64_t cursor)
-{
-	struct recovered *recovered = state->recovered;
-	const size_t count = recovered->closing_count;
-	uint64_t *list;
-
-	if ((count & (count - 1)) == 0) {
-		list = realloc(recovered->closing,
-		    (count == 0 ? 1 : count * 2) * sizeof(*list));
-		if (list == NULL)
-			return -ENOMEM;
-		recovered->closing = list;
-	}
-	recovered->closing[recovered->closing_count++] = cursor;
-	return 0;
-}
-
-static int
-open_bridge(struct recovery_state *state, const struct entry *entry,
-    const struct store_cursor *cursor)
-{
-	const struct slice name = slice_of_string(entry->bridge);
-	const int number = bridge_table_find(state->broker->bridges, name);
-	const struct store_bridge record = { cursor->cursor, name };
-
-	if (number < 0) {
-		log_warning("bridge_absent",
-		    "bridge=%s queued=%llu help=\"it is not configured; what "
-		    "waits for it is kept until it is\"",
-		    log_quote(entry->bridge),
-		    (unsigned long long)cursor->queued);
-		return checkpoint_keep_bridge(
-		    state->broker->checkpoints, &record);
-	}
-	state->counts.bridges++;
-	state->recovered->bridges[number] = (struct recovered_bridge){
-		.cursor = cursor->cursor,
-		.floor = cursor->floor,
-		.last = cursor->queued == 0 ? 0 : state->last,
-		.queued = cursor->queued,
-		.queued_bytes = cursor->queued_bytes,
-	};
-	return 0;
-}
-
-static int
-by_sequence(const void *a, const void *b)
-{
-	const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
-
-	return one < other ? -1 : one > other;
-}
-
-static int
-open_session(struct recovery_state *state, struct entry *entry,
-    const struct store_cursor *cursor)
-{
-	int err;
-
-	state->counts.queued += cursor->queued;
-	err = session_queue_restore(entry->session, cursor, state->last);
-	if (entry->received_count != 0)
-		qsort(entry->received, entry->received_count,
-		    sizeof(*entry->received), by_sequence);
-	for (size_t i = 0; i < entry->received_count && err == 0; i++)
-		err = session_queue_restore_received(
-		    entry->session, entry->received[i]);
-	return err;
-}
-
-/* For store_each_cursor(). */
-static int
-on_open_cursor(void *arg, const struct store_cursor *cursor)
-{
-	struct recovery_state *state = arg;
-	struct entry *entry = find(state, cursor->cursor);
-
-	if (entry == NULL)
-		return note_closing(state, cursor->cursor);
-	entry->is_open = true;
-	if (entry->bridge != NULL)
-		return open_bridge(state, entry, cursor);
-	if (entry->session == NULL || entry->account != NULL)
-		return note_closing(state, cursor->cursor);
-	return open_session(state, entry, cursor);
-}
-
-/* ---- the end: what is due -------------------------------------------------
- */
-
-static uint64_t
-after(uint64_t now_ns, uint64_t interval_ns, uint64_t elapsed_ns)
-{
-	const uint64_t left_ns =
-	    interval_ns > elapsed_ns ? interval_ns - elapsed_ns : 0;
-
-	if (interval_ns == SESSION_NEVER || left_ns > SESSION_NEVER - now_ns)
-		return SESSION_NEVER;
-	return now_ns + left_ns;
-}
-
-static void
-count_session(struct recovery_state *state, const struct entry *entry)
-{
-	state->counts.sessions++;
-	state->counts.subscriptions += entry->session->subscriber.count;
-	if (entry->left_ns == 0) {
-		state->counts.were_connected++;
-		state->recovered->is_changed = true;
-	}
-}
-
-static void
-publish(struct recovery_state *state, struct entry *entry)
-{
-	will_set_owner(entry->will, entry->cursor, entry->left_ns);
-	will_publish_restored(worker_of(state, entry), entry->will);
-	entry->will = NULL;
-	state->counts.wills++;
-}
-
-/* It is offline: until when, and when is its will due? */
-static int
-settle_session(struct recovery_state *state, struct entry *entry)
-{
-	const uint64_t now_ns = clock_now_ns(), wall_ns = clock_wall_ns();
-	struct session *session = entry->session;
-	uint64_t elapsed_ns, when_ns;
-
-	count_session(state, entry);
-	if (entry->left_ns == 0)
-		entry->left_ns = wall_ns;
-	elapsed_ns = wall_ns > entry->left_ns ? wall_ns - entry->left_ns : 0;
-	session->left_ns = entry->left_ns;
-	session->expires_at_ns = after(now_ns, session->expiry_ns, elapsed_ns);
-	when_ns = session->expires_at_ns;
-	if (entry->will != NULL) {
-		session->will_at_ns =
-		    after(now_ns, will_delay_ns(entry->will), elapsed_ns);
-		if (session->will_at_ns < when_ns)
-			when_ns = session->will_at_ns;
-		will_set_owner(entry->will, entry->cursor, entry->left_ns);
-		if (session->will_at_ns > now_ns) {
-			session->will = entry->will;
-			entry->will = NULL;
-		} else {
-			publish(state, entry);
-		}
-	}
-	if (when_ns == SESSION_NEVER)
-		return 0;
-	return alarms_set(session->home->alarms, &session->alarm, when_ns);
-}
-
-static void
-end_orphan(struct recovery_state *state, struct entry *entry)
-{
-	log_warning("session_orphaned",
-	    "client=%s account=%s help=\"the account is not there any more: "
-	    "its "
-	    "session ends, and what waited for it is lost\"",
-	    log_quote_n(entry->session->id, entry->session->id_length),
-	    log_quote(entry->account));
-	state->counts.orphans++;
-	state->recovered->is_changed = true;
-}
-
-/* A will alone, or a session that is no more, or never was for its client. */
-static void
-settle_rest(struct recovery_state *state, struct entry *entry)
-{
-	if (entry->left_ns == 0)
-		entry->left_ns = clock_wall_ns();
-	if (entry->will != NULL && entry->account == NULL)
-		publish(state, entry);
-	if (entry->session != NULL)
-		session_end(entry->session);
-	entry->session = NULL;
-}
-
-static int
-settle_entry(struct recovery_state *state, struct entry *entry)
-{
-	if (entry->session != NULL && entry->is_open) {
-		if (entry->account == NULL)
-			return settle_session(state, entry);
-		end_orphan(state, entry);
-	}
-	settle_rest(state, entry);
-	return 0;
-}
-
-static void
-wake_workers(struct broker *broker)
-{
-	for (unsigned i = 0; i < broker->worker_count; i++)
-		loop_again(broker->workers[i]->loop);
-}
-
-int
-recovery_state_finish(struct recovery_state *state, struct store *store,
-    struct recovery_counts *out_counts)
-{
-	struct broker *broker = state->broker;
-	struct entry *entry;
-	int err;
-
-	state->last = store_committed(store);
-	err = store_each_cursor(store, on_open_cursor, state);
-	for (size_t i = 0; i < state->bucket_count && err == 0; i++)
-		for (entry = state->buckets[i]; entry != NULL && err == 0;
-		     entry = entry->next)
-			err = settle_entry(state, entry);
-	if (err != 0)
-		return err;
-	retained_restored(broker->retained, state->serial);
-	state->counts.retained = retained_count(broker->retained);
-	/* The first turn fires the alarms and publishes the wills. */
-	wake_workers(broker);
-	*out_counts = state->counts;
-	return 0;
 }

@@ -476,13 +476,19 @@ def bridge_comes_back(tap):
             run.start()
             run.wait_ready()
 
+        def told(times):
+            weir.wait_for(
+                "it is said", lambda: len(run.lines("bridge_absent")) == times
+            )
+
         configure([])
         # The second start knows the bridge from a checkpoint alone.
-        kill_all(run)
         with tap.case("a bridge that is not configured is named, and kept"):
-            told = run.lines("bridge_absent")
-            weir.expect(len(told) == 2, told)
-            weir.expect('bridge="cloud" queued=50' in told[-1], told[-1])
+            told(1)
+            kill_all(run)
+            told(2)
+            for line in run.lines("bridge_absent"):
+                weir.expect('bridge="cloud" queued=50' in line, line)
         with weir.Mosquitto(port=port) as remote:
             there = weir.Collector(remote.port, "cloud/#", qos=1)
             configure([bridge])
