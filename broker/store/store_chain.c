@@ -135,7 +135,6 @@ recovery_tell_one(
 		.first_sequence = first_sequence,
 		.last_sequence = last_sequence,
 		.what = "a segment that is missing" });
-	recovery->is_manifest_due = true;
 }
 
 uint64_t
@@ -156,7 +155,6 @@ tell_manifest(struct recovery *recovery, const char *what)
 	    &(struct store_damage){ .file = STORE_MANIFEST_NAME,
 		.first_sequence = 1,
 		.what = what });
-	recovery->is_manifest_due = true;
 }
 
 /*

@@ -29,9 +29,10 @@ struct manifest_header {
 	uint32_t version;
 	uint32_t crc; /* of all, with 0 here */
 	uint64_t count;
+	uint64_t sequence_floor; /* of the store that wrote it */
 };
 
-_Static_assert(sizeof(struct manifest_header) == 24, "packed");
+_Static_assert(sizeof(struct manifest_header) == 32, "packed");
 _Static_assert(sizeof(struct store_manifest_entry) == 32, "packed");
 
 static uint32_t
@@ -87,6 +88,7 @@ encode(struct store *store, const struct segment *without, size_t *out_length)
 
 	length = sizeof(header) + count * sizeof(entry);
 	header.count = htole64(count);
+	header.sequence_floor = htole64(store->sequence_floor);
 	memcpy(bytes, &header, sizeof(header));
 	header.crc = htole32(crc_of(bytes, length));
 	memcpy(bytes, &header, sizeof(header));
@@ -152,6 +154,7 @@ decode(const uint8_t *bytes, size_t length, struct store_manifest *out)
 		entries[i].durable = le64toh(entries[i].durable);
 	}
 	out->entries = entries;
+	out->sequence_floor = le64toh(header.sequence_floor);
 	return 0;
 }
 

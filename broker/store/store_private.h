@@ -113,7 +113,13 @@ struct store {
 	bool is_making; /* somebody makes a spare */
 	pthread_cond_t made;
 	unsigned spare_serial;
-	uint64_t listed;     /* first sequence of the newest in the manifest */
+	uint64_t listed; /* first sequence of the newest in the manifest */
+
+	/*
+	 * [const] Where the next life begins if this one commits nothing: above
+	 * all that this one may leave in files that are ready.
+	 */
+	uint64_t sequence_floor;
 	uint64_t free_bytes; /* of the disk, when last asked */
 	uint64_t available;  /* store_available(), when last refreshed */
 
@@ -352,6 +358,7 @@ struct store_manifest_entry {
 struct store_manifest {
 	struct store_manifest_entry *entries; /* on the heap */
 	size_t count;
+	uint64_t sequence_floor;
 };
 
 /*

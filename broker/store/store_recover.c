@@ -265,6 +265,43 @@ add_segment(struct recovery *recovery, const struct found_segment *found,
 	return 0;
 }
 
+/*
+ * Even so: a sync that failed in the life before has left pages that are read
+ * here, need no sync, and are not on the disk.
+ */
+static int
+renew_tail(
+    struct store *store, const struct store_scan *scan, struct segment *segment)
+{
+	char name[STORE_NAME_MAX];
+
+	if (scan->unsure >= segment->end)
+		return 0;
+	segment_name(segment->first_sequence, segment->merged_last, name);
+	return store_write_again(
+	    store, name, scan->unsure, segment->end - scan->unsure);
+}
+
+/* Up to where the segment is on the disk for sure; it is made so. */
+static int
+settle_durable(struct store *store, const struct store_scan *scan,
+    const struct store_bounds *bounds, struct segment *segment)
+{
+	int err;
+
+	segment->durable = bounds->durable;
+	if (store->spec.is_synced && !store->spec.is_read_only &&
+	    segment->durable < segment->last_sequence) {
+		err = renew_tail(store, scan, segment);
+		if (err != 0)
+			return err;
+		segment->durable = segment->last_sequence;
+	}
+	if (bounds->is_last)
+		segment->durable = segment->last_sequence;
+	return 0;
+}
+
 static int
 scan_one(struct recovery *recovery, struct store_scan *scan, size_t i)
 {
@@ -287,8 +324,9 @@ scan_one(struct recovery *recovery, struct store_scan *scan, size_t i)
 	/* It had more once, and numbers are not used twice. */
 	if (found->merged_last > scan->last)
 		scan->last = found->merged_last;
-	segment->durable =
-	    bounds.is_last ? segment->last_sequence : bounds.durable;
+	err = settle_durable(store, scan, &bounds, segment);
+	if (err != 0)
+		return err;
 	tell_short(scan, found, &bounds);
 	if (!found->has_header)
 		mend_header(recovery, scan, found);
@@ -317,24 +355,6 @@ sync_all(struct recovery *recovery)
 	if (err == 0)
 		err = store->io->sync_directory(store->io->context);
 	return err;
-}
-
-/*
- * Even so: a sync that failed in the life before has left pages that are read
- * here, need no sync, and are not on the disk.
- */
-static int
-renew_tail(const struct recovery *recovery, const struct store_scan *scan)
-{
-	struct store *store = recovery->store;
-	char name[STORE_NAME_MAX];
-
-	if (store->spec.is_read_only || !store->spec.is_synced ||
-	    recovery->count == 0 || scan->unsure >= store->end.end)
-		return 0;
-	segment_name(store->end.first, 0, name);
-	return store_write_again(
-	    store, name, scan->unsure, store->end.end - scan->unsure);
 }
 
 static uint64_t
@@ -373,8 +393,6 @@ scan_all(struct recovery *recovery)
 	scan.total_bytes = recovery->checkpoint_bytes + file_bytes(recovery);
 	for (size_t i = 0; i < recovery->count && result == 0; i++)
 		result = scan_one(recovery, &scan, i);
-	if (result == 0)
-		result = renew_tail(recovery, &scan);
 	store_scan_fini(&scan);
 	if (result == 0 && scan.last < store->checkpoint_sequence)
 		recovery_tell_one(
@@ -394,9 +412,26 @@ scan_all(struct recovery *recovery)
 		store->next_sequence = store->end.first + 1;
 	if (store->end.first != 0 || store->spare_count != 0)
 		store->next_sequence += most_records(store);
+	if (recovery->manifest.sequence_floor > store->next_sequence)
+		store->next_sequence = recovery->manifest.sequence_floor;
+	store->sequence_floor = store->next_sequence + most_records(store);
 	atomic_store_explicit(&store->committed, last, memory_order_release);
 	atomic_store_explicit(&store->durable, last, memory_order_relaxed);
 	return result;
+}
+
+/*
+ * It may fail, on a disk that is full: then what was missing is told again
+ * the next time, and nothing is taken over that could be of a void commit.
+ */
+static void
+write_manifest(struct store *store)
+{
+	if (store_manifest_write(store, NULL) == 0)
+		return;
+	while (store->spare_count > 0)
+		store_discard_spare(
+		    store, &store->spares[--store->spare_count]);
 }
 
 int
@@ -420,10 +455,8 @@ store_recover(struct store *store, const struct store_sink *sink)
 		result = scan_all(&recovery);
 	if (result == 0)
 		result = store_index_find_files(store);
-	/* It may fail: then it is told again the next time. */
-	if (result == 0 && recovery.is_manifest_due &&
-	    !store->spec.is_read_only)
-		store_manifest_write(store, NULL);
+	if (result == 0 && !store->spec.is_read_only)
+		write_manifest(store);
 
 	for (size_t i = 0; i < recovery.count; i++)
 		if (recovery.found[i].file >= 0)

@@ -34,7 +34,6 @@ struct recovery {
 	uint64_t checkpoint_bytes; /* read of checkpoints */
 	struct store_manifest manifest;
 	int listed; /* 0, or why there is no manifest */
-	bool is_manifest_due;
 };
 
 /* Remove those that a failed commit has left, were merged, or taken away. */
