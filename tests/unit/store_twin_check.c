@@ -234,6 +234,19 @@ start_at(struct twin *twin, struct search *search, size_t count)
 		    &search->model, &twin->messages, &twin->ops.list[i]);
 }
 
+/*
+ * What was done without a sync: if that is lost, the delivery may wait again,
+ * or it may be gone with a file that was used again meanwhile.
+ */
+static void
+doubt_unsynced(const struct twin *twin, struct search *search, size_t from)
+{
+	for (size_t i = from; i < twin->committed; i++)
+		if (twin->ops.list[i].kind == MODEL_DONE)
+			model_apply_unsure(&search->model, &twin->messages,
+			    &twin->ops.list[i]);
+}
+
 /* One of the batches that failed, or a part of it, may be there after all. */
 static bool
 search_ghosts(struct twin *twin, struct search *search)
@@ -311,6 +324,7 @@ find_what_survived(struct twin *twin)
 		search.told_in_doubt +=
 		    count_told(twin, &ghost->ops, 0, ghost->ops.count);
 	start_at(twin, &search, lower);
+	doubt_unsynced(twin, &search, lower);
 	found = search_ops(twin, &search, &twin->ops, lower);
 	if (found != SIZE_MAX) {
 		twin_drop_ops(twin, found);
