@@ -3,6 +3,7 @@
 #include "broker/backlog.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "common/conf/conf.h"
@@ -273,7 +274,7 @@ send_many(void *arg)
 			continue;
 		}
 		while (atomic_load(&told) == seen)
-			;
+			sched_yield();
 	}
 	return NULL;
 }
@@ -299,6 +300,8 @@ START_TEST(loses_no_wake_between_threads)
 			backlog_passed(backlogs, 0, WEIGHT);
 			backlog_passed(backlogs, 1, WEIGHT);
 			passed++;
+		} else {
+			sched_yield();
 		}
 		calls = atomic_load(&reliefs);
 		if ((has_moved || calls != called) &&
