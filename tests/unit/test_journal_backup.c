@@ -14,7 +14,7 @@
 
 #include "tests/unit/unit.h"
 
-static char from[64], to[64];
+static char from[64], to[72];
 static struct journal_backup backup;
 
 static void

@@ -138,7 +138,7 @@ START_TEST(is_found_by_its_number_until_it_ends)
 	restored = session_restore(&sessions, slice_of_string("old"), 7000);
 	ck_assert(restored->is_durable);
 	for (int i = 0; i < 300; i++) {
-		char id[8];
+		char id[12];
 
 		snprintf(id, sizeof(id), "%d", i);
 		session = online(id, SECOND);
