@@ -620,6 +620,8 @@ main(void)
 	Suite *suite = suite_create("store_checkpoint");
 	TCase *tc = tcase_create("all");
 
+	/* Under a sanitizer, on a machine that is busy. */
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_store_starts_from_its_checkpoint);
 	tcase_add_test(tc, messages_that_are_covered_are_told_apart);
 	tcase_add_test(tc, cursors_come_back_with_what_is_over);

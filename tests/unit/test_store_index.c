@@ -276,6 +276,8 @@ main(void)
 	Suite *suite = suite_create("store_index");
 	TCase *tc = tcase_create("all");
 
+	/* Under a sanitizer, on a machine that is busy. */
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, reads_through_all_segments_with_and_without_indexes);
 	tcase_add_test(tc, an_index_that_is_damaged_is_made_again);
 	tcase_add_test(tc, indexes_of_nothing_are_removed);

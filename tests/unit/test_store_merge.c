@@ -415,6 +415,8 @@ main(void)
 	Suite *suite = suite_create("store_merge");
 	TCase *tc = tcase_create("all");
 
+	/* Under a sanitizer, on a machine that is busy. */
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, sparse_neighbours_become_one_file);
 	tcase_add_test(tc, only_what_is_waited_for_is_kept);
 	tcase_add_test(tc, what_no_two_checkpoints_cover_is_left_alone);

@@ -491,6 +491,8 @@ main(void)
 	Suite *suite = suite_create("store_reader");
 	TCase *tc = tcase_create("all");
 
+	/* Under a sanitizer, on a machine that is busy. */
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, gives_what_waits_from_a_sequence_on);
 	tcase_add_test(tc, gives_nothing_that_is_over_or_not_committed);
 	tcase_add_test(tc, ends_when_enough_is_given);
