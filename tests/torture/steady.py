@@ -103,6 +103,7 @@ class Publisher(Client):
     """Numbers 1, 2, 3 ... to one topic; now and then a retained one."""
 
     WINDOW = 8
+    PAUSE_S = 0.002  # a flood would make it a test of those who read it
     RETAIN_EVERY = 25
 
     def __init__(self, port, name, qos, topic, retained):
@@ -154,6 +155,7 @@ class Publisher(Client):
             packet_id = self.next_packet_id(link)
             self.under_way[packet_id] = [self.sent, is_retained, False]
             self.publish(link, packet_id, self.sent, is_retained, False)
+            time.sleep(self.PAUSE_S)
         got = self.packet(link, 0.2)
         if got is None:
             return
@@ -192,6 +194,7 @@ class Subscriber(Client):
         self.qos = qos
         self.filter = topic_filter
         self.got = {}  # publisher -> numbers, as they came
+        self.seen = {}  # publisher -> the set of them
         self.texts = []  # (topic, payload) of what has no number
         self.held = set()  # QoS 2: packet ids received, not released
         self.is_subscribed = threading.Event()
@@ -239,6 +242,7 @@ class Subscriber(Client):
         if message.retain:
             return
         self.got.setdefault(what[0], []).append(what[1])
+        self.seen.setdefault(what[0], set()).add(what[1])
 
     def count(self):
         return sum(len(numbers) for numbers in self.got.values())

@@ -150,21 +150,33 @@ def torment(tap, cast, suite, kills, dice):
 
 def has_all(subscriber, cast):
     return all(
-        numbers <= set(subscriber.got.get(name, ()))
+        numbers <= subscriber.seen.get(name, set())
         for name, _, numbers in cast.sources()
     )
+
+
+def wait_while_they_come(what, arrived, count):
+    """Until all is there; in vain when nothing more comes for a while."""
+    last, since = count(), time.monotonic()
+    while not arrived():
+        time.sleep(0.3)
+        if count() != last:
+            last, since = count(), time.monotonic()
+        weir.expect(time.monotonic() - since < LIMIT / 2, "waited in vain: " + what)
 
 
 def check_losses(tap, cast, receivers):
     for subscriber in receivers:
         with tap.case("%s has all that was acknowledged" % subscriber.client_id):
             try:
-                weir.wait_for(
-                    "they arrive", lambda: has_all(subscriber, cast), LIMIT
+                wait_while_they_come(
+                    "they arrive",
+                    lambda: has_all(subscriber, cast),
+                    subscriber.count,
                 )
             except AssertionError:
                 for name, _, numbers in cast.sources():
-                    lost = numbers - set(subscriber.got.get(name, ()))
+                    lost = numbers - subscriber.seen.get(name, set())
                     weir.expect(
                         not lost,
                         "%d of %s lost: %s" % (len(lost), name, sorted(lost)[:5]),
@@ -210,7 +222,7 @@ def check_remote(tap, cast, remote):
         )
 
     with tap.case("the remote has all that was acknowledged, in order"):
-        weir.wait_for("they arrive", arrived, LIMIT, pause=0.3)
+        wait_while_they_come("they arrive", arrived, lambda: len(remote.messages))
         for name, _, _ in cast.sources():
             count = steady.unordered(numbers_of(name))
             weir.expect(count == 0, "%s: %d out of order" % (name, count))
