@@ -34,6 +34,16 @@ links_credit_release(struct links_endpoint *endpoint)
 #define CREDIT_MOST (UINT64_C(1) << 20)
 #define CREDIT_LEAST (UINT64_C(64) << 10)
 
+/*
+ * A message weighs in a backlog (message_weight()) up to half as much again as
+ * its record is long in a lane.
+ */
+static uint64_t
+in_lane_bytes(uint64_t weight)
+{
+	return weight / 3 * 2;
+}
+
 static uint64_t
 backlog_credit(const struct backlogs *backlogs, unsigned bridge)
 {
@@ -43,7 +53,7 @@ backlog_credit(const struct backlogs *backlogs, unsigned bridge)
 
 	if (used >= limit || !backlog_has_room(backlogs, bridge, 1))
 		return 0;
-	room = limit - used;
+	room = in_lane_bytes(limit - used);
 	credit = room / CREDIT_SHARE;
 	if (credit > CREDIT_MOST)
 		credit = CREDIT_MOST;
