@@ -2,13 +2,14 @@
 # part of `make check`: ./run-tests runs a bounded form of it.
 
 torture_parts = steps random programs journal faults hostile_httpd \
-	hostile_bridge tsan planted
+	hostile_bridge tsan planted planted_store
 
 EXTRA_DIST += \
 	%D%/README.md \
 	%D%/build.sh \
 	%D%/fail_nth.c \
 	%D%/hostile.c \
+	%D%/planted_store.sh \
 	%D%/roles.c \
 	%D%/roles.h \
 	%D%/run_torture.sh \

@@ -114,6 +114,11 @@ part_planted() {
 	return $bad
 }
 
+# The same for the store: each fault is found by one of its unit tests.
+part_planted_store() {
+	tests/torture/planted_store.sh "$dir"
+}
+
 failed=0
 for part in $parts; do
 	if ! declare -F "part_$part" >/dev/null; then

@@ -124,7 +124,7 @@ take_round(struct script *script, unsigned round)
 	}
 }
 
-/* A segment is filled, all is over, and an older file is used again. */
+/* A segment is filled, most is over, and an older file is used again. */
 static void
 turn_over(struct script *script)
 {
@@ -134,9 +134,10 @@ turn_over(struct script *script)
 		if (script->cursors[i % CURSORS] != 0)
 			twin_message(twin, &script->cursors[i % CURSORS], 1,
 			    MODEL_PAYLOAD_MAX - i, MODEL_KEYS);
+	twin_state(twin, (uint8_t)roll(script, MODEL_KEYS));
 	twin_commit(twin, true);
 	for (unsigned i = 0; i < CURSORS; i++)
-		move_floor(script, i, 0);
+		move_floor(script, i, 1);
 	twin_checkpoint(twin, NULL);
 	twin_tend(twin);
 }

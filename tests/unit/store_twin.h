@@ -57,7 +57,7 @@ struct twin {
 	uint32_t next_value;
 	uint32_t put[MODEL_KEYS]; /* the newest in a checkpoint */
 	bool loses;               /* the crash was one that loses */
-	bool has_failed;          /* a commit, or the last one before */
+	bool has_failed;          /* ever: a tail may be torn */
 	bool is_calm;             /* nothing can be torn */
 };
 

@@ -374,8 +374,8 @@ twin_open(struct twin *twin)
 	if (twin->is_calm && told->torn != 0)
 		twin_complain(twin, "a torn tail is told where none is",
 		    told->last_sequence);
-	/* It is told until another segment says where this one ends. */
-	twin->has_failed = told->torn != 0;
+	if (told->torn != 0)
+		twin->has_failed = true;
 	find_what_survived(twin);
 	twin->next_cursor = store_next_cursor(twin->store);
 	return 0;

@@ -155,6 +155,29 @@ START_TEST(each_call_may_fail_for_want_of_space)
 }
 END_TEST
 
+/*
+ * The process dies too; the next one reads what was written, and may answer
+ * by it.  It must be there after a power cut.
+ */
+START_TEST(what_a_failed_sync_has_left_in_memory_is_written_again)
+{
+	struct twin twin;
+	uint64_t count = count_calls(STORE_SIM_SYNC);
+
+	for (uint64_t nth = 0; nth < count; nth++) {
+		start(&twin, nth);
+		store_sim_fail(twin.sim, STORE_SIM_SYNC, nth, -EIO, true);
+		script_run(&twin);
+		twin_crash(&twin, STORE_SIM_KILL);
+		store_sim_heal(twin.sim);
+		ck_assert_int_eq(twin_open(&twin), 0);
+		twin_crash(&twin, STORE_SIM_LOSE_ALL);
+		ck_assert_int_eq(twin_open(&twin), 0);
+		finish(&twin);
+	}
+}
+END_TEST
+
 START_TEST(the_disk_may_be_gone_for_a_while)
 {
 	struct twin twin;
@@ -269,6 +292,8 @@ main(void)
 	tcase_add_test(tc, each_call_may_fail_once_with_an_error_of_the_disk);
 	tcase_add_test(tc, each_call_may_fail_from_some_time_on);
 	tcase_add_test(tc, each_call_may_fail_for_want_of_space);
+	tcase_add_test(
+	    tc, what_a_failed_sync_has_left_in_memory_is_written_again);
 	tcase_add_test(tc, the_disk_may_be_gone_for_a_while);
 	tcase_add_test(tc, each_call_of_a_start_may_fail);
 	tcase_add_test(tc, a_disk_may_be_of_any_size);
