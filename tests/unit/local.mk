@@ -2,7 +2,7 @@
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
 EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/links_journal_box.h \
-	%D%/store_any.h %D%/store_box.h \
+	%D%/store_any.h %D%/store_box.h %D%/store_dir.h \
 	%D%/merge_box.h %D%/reader_box.h
 
 if HAVE_CHECK
