@@ -115,9 +115,10 @@ def restart(run):
 
 def recovered(run, end):
     """End it so; what the next broker says it has found."""
+    # It comes by way of the supervisor: perhaps after the broker answers.
+    weir.wait_for("the one before has said it", lambda: run.lines("recovered"))
     count = len(run.lines("recovered"))
     end(run)
-    # It comes by way of the supervisor: perhaps after the broker answers.
     weir.wait_for("it is said", lambda: len(run.lines("recovered")) > count)
     return run.lines("recovered")[-1]
 
