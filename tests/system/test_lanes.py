@@ -126,7 +126,10 @@ def idle_lanes(tap, suite, at_b):
 def lanes(tap):
     with weir.Mosquitto() as a, weir.Mosquitto() as b:
         bridges = [bridge("a", a, ["a/#", "ab/#"]), bridge("b", b, ["b/#", "ab/#"])]
-        with weir.Weir(bridges=bridges, lane_idle="500ms") as suite:
+        # Little of what is committed waits: each is tried for seconds.
+        with weir.Weir(
+            bridges=bridges, lane_idle="500ms", worker_window="16KiB"
+        ) as suite:
             at_a = weir.Collector(a.port, "#", qos=1)
             at_b = weir.Collector(b.port, "#", qos=1)
             overlapping(tap, suite, a, b, at_a, at_b)
