@@ -395,10 +395,12 @@ def moves(tap, run):
 
 
 def doctor(tap, run):
-    with tap.case("doctor measures the disk, and all is well"):
-        told = json.loads(run.ctl("doctor", "--json"))
+    with tap.case("doctor measures the disk, and finds the journal well"):
+        # The machine's limits and memory are its own: it may be told off.
+        told = json.loads(run.ctl("doctor", "--json", check=False))
         found = by_name(told["findings"])
-        weir.expect(told["ok"] and told["syncs"] > 0, told)
+        failed = [name for name in found if found[name]["level"] == "fail"]
+        weir.expect(told["ok"] == (not failed) and told["syncs"] > 0, told)
         weir.expect(told["sync_p50_ns"] <= told["sync_p99_ns"], told)
         weir.expect("one publisher" in found["disk"]["text"], found)
         weir.expect(found["broker"]["level"] == "ok", found)
