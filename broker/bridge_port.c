@@ -10,9 +10,6 @@
 #include "common/base/pool.h"
 #include "common/conf/conf.h"
 
-/* message_weight() of an empty message: bounds the items of a window. */
-#define LEAST_WEIGHT 128u
-
 /* The way to one bridge. */
 struct way {
 	/* [worker] bytes sent, ever. */
@@ -251,7 +248,8 @@ bridge_port_new(const struct bridge_port_spec *spec)
 	memset(port, 0, size);
 
 	/* A full window of empty messages, one too large, one spare. */
-	most = (spec->window_bytes / LEAST_WEIGHT + 2) * spec->bridges + 1;
+	most =
+	    (spec->window_bytes / MESSAGE_LEAST_WEIGHT + 2) * spec->bridges + 1;
 	if (most > UINT32_MAX)
 		most = UINT32_MAX;
 	/* One for each bridge is always there: an empty port never stalls. */

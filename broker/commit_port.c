@@ -21,7 +21,7 @@ int
 commit_port_init(
     struct commit_port *port, struct commit *commit, unsigned member)
 {
-	size_t most = commit->window_bytes / COMMIT_LEAST_WEIGHT + 1;
+	size_t most = commit->window_bytes / MESSAGE_LEAST_WEIGHT + 1;
 	int err;
 
 	port->commit = commit;
@@ -186,7 +186,7 @@ commit_send_state(struct commit_port *port, enum store_kind kind,
 	item->kind = (uint8_t)kind;
 	item->must_sync = must_sync;
 	item->is_written = true;
-	item->weight = COMMIT_LEAST_WEIGHT + body.len;
+	item->weight = MESSAGE_LEAST_WEIGHT + body.len;
 	return send_item(port, item);
 }
 
@@ -205,7 +205,7 @@ commit_send_cursor(
 	item->is_written = true;
 	/* Clean Start waits for what ends, a CONNECT for what begins. */
 	item->must_sync = true;
-	item->weight = COMMIT_LEAST_WEIGHT;
+	item->weight = MESSAGE_LEAST_WEIGHT;
 	return send_item(port, item);
 }
 

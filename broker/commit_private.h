@@ -34,9 +34,6 @@
 /* Entries of one DONE item. */
 #define COMMIT_DONES 64u
 
-/* The least that an item weighs, see message_weight(). */
-#define COMMIT_LEAST_WEIGHT 128u
-
 enum commit_what {
 	COMMIT_MESSAGE,
 	COMMIT_STATE,

@@ -94,12 +94,19 @@ message_payload(const struct message *message)
 /* Of an empty one. */
 #define MESSAGE_LEAST_WEIGHT 128u
 
+/* Bytes that a message of these lengths is counted with. */
+static inline size_t
+message_weight_of(size_t topic, size_t properties, size_t payload)
+{
+	return MESSAGE_LEAST_WEIGHT + topic + properties + payload;
+}
+
 /* Bytes it is counted with in windows and queues. */
 static inline size_t
 message_weight(const struct message *message)
 {
-	return MESSAGE_LEAST_WEIGHT + (size_t)message->topic_length +
-	    message->properties_length + message->payload_length;
+	return message_weight_of(message->topic_length,
+	    message->properties_length, message->payload_length);
 }
 
 #endif

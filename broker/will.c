@@ -263,8 +263,8 @@ static bool
 try_to_publish(struct worker *worker, struct will *will)
 {
 	const struct message_parts *parts = &will->parts;
-	const size_t weight =
-	    128 + parts->topic.len + parts->properties.len + parts->payload.len;
+	const size_t weight = message_weight_of(
+	    parts->topic.len, parts->properties.len, parts->payload.len);
 	enum outcome outcome;
 	uint64_t bridges;
 
