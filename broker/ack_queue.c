@@ -1,59 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "broker/session.h"
-
-#define FIRST_SIZE 8
 
 struct pending_ack *
 ack_queue_at(const struct ack_queue *queue, uint32_t i)
 {
-	return &queue->list[(queue->first + i) & (queue->size - 1)];
-}
-
-static int
-grow(struct ack_queue *queue)
-{
-	struct ack_queue larger = { .count = queue->count };
-
-	larger.size = queue->size == 0 ? FIRST_SIZE : queue->size * 2;
-	larger.list = malloc(larger.size * sizeof(*larger.list));
-	if (larger.list == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < queue->count; i++)
-		larger.list[i] = *ack_queue_at(queue, i);
-	free(queue->list);
-	*queue = larger;
-	return 0;
+	return fifo_at(&queue->list, sizeof(struct pending_ack), i);
 }
 
 int
 ack_queue_put(struct ack_queue *queue, const struct pending_ack *ack)
 {
+	struct pending_ack *last;
 	int err;
 
-	if (queue->count == queue->size) {
-		err = grow(queue);
-		if (err != 0)
-			return err;
-	}
-	*ack_queue_at(queue, queue->count++) = *ack;
+	err = fifo_reserve(&queue->list, sizeof(*last));
+	if (err != 0)
+		return err;
+	last = fifo_add(&queue->list, sizeof(*last));
+	*last = *ack;
 	return 0;
 }
 
 struct pending_ack *
 ack_queue_first(struct ack_queue *queue)
 {
-	return queue->count == 0 ? NULL : ack_queue_at(queue, 0);
+	return queue->list.count == 0 ? NULL : ack_queue_at(queue, 0);
 }
 
 void
 ack_queue_drop_first(struct ack_queue *queue)
 {
-	queue->first++;
-	if (--queue->count == 0)
+	fifo_drop_first(&queue->list);
+	if (queue->list.count == 0)
 		ack_queue_fini(queue);
 }
 
@@ -62,7 +41,7 @@ ack_queue_has(const struct ack_queue *queue, uint8_t type, uint16_t packet_id)
 {
 	const struct pending_ack *ack;
 
-	for (uint32_t i = 0; i < queue->count; i++) {
+	for (uint32_t i = 0; i < queue->list.count; i++) {
 		ack = ack_queue_at(queue, i);
 		if (ack->type == type && ack->packet_id == packet_id)
 			return true;
@@ -76,12 +55,12 @@ ack_queue_keep_type(struct ack_queue *queue, uint8_t type)
 	struct pending_ack *ack;
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < queue->count; i++) {
+	for (uint32_t i = 0; i < queue->list.count; i++) {
 		ack = ack_queue_at(queue, i);
 		if (ack->type == type)
 			*ack_queue_at(queue, kept++) = *ack;
 	}
-	queue->count = kept;
+	queue->list.count = kept;
 	if (kept == 0)
 		ack_queue_fini(queue);
 }
@@ -89,6 +68,5 @@ ack_queue_keep_type(struct ack_queue *queue, uint8_t type)
 void
 ack_queue_fini(struct ack_queue *queue)
 {
-	free(queue->list);
-	*queue = (struct ack_queue){ 0 };
+	fifo_fini(&queue->list);
 }

@@ -56,7 +56,8 @@ client_acknowledge_after(struct client *client, const struct pending_ack *ack)
 {
 	struct session *session = client->session;
 
-	if (session->acks.count == 0 && is_committed(client->worker, ack))
+	if (ack_queue_count(&session->acks) == 0 &&
+	    is_committed(client->worker, ack))
 		return say(client, ack);
 	if (ack_queue_put(&session->acks, ack) != 0) {
 		/* It is never acknowledged: the client sends it again. */
@@ -164,7 +165,7 @@ acks_fail(struct worker *worker, const struct commit_letter *letter)
 
 	for (session = worker->acking; session != NULL;
 	     session = session->next_acking) {
-		for (uint32_t i = 0; i < session->acks.count; i++) {
+		for (uint32_t i = 0; i < ack_queue_count(&session->acks); i++) {
 			ack = ack_queue_at(&session->acks, i);
 			if (ack->ticket >= letter->first_ticket &&
 			    ack->ticket <= letter->last_ticket)
@@ -202,7 +203,7 @@ acks_retry(struct worker *worker)
 
 	for (session = worker->acking; session != NULL;
 	     session = session->next_acking) {
-		for (uint32_t i = 0; i < session->acks.count; i++) {
+		for (uint32_t i = 0; i < ack_queue_count(&session->acks); i++) {
 			ack = ack_queue_at(&session->acks, i);
 			if (ack->failed && is_note(ack))
 				note_again(session, ack);

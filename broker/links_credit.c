@@ -15,7 +15,7 @@ links_credit_release(struct links_endpoint *endpoint)
 	{
 		/* Also when only padding was stepped over. */
 		moved |= ring_release(lane->consumer,
-		    lane->pending.count == 0
+		    lane->pending.list.count == 0
 			? ring_consumer_cursor(lane->consumer)
 			: lane->done_word,
 		    &lane->outcome, endpoint->links->now_ns);

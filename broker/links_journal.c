@@ -2,8 +2,6 @@
 
 #include "broker/links_journal.h"
 
-#include <stdlib.h>
-
 #include "broker/backlog.h"
 #include "broker/bridge_port_links.h"
 #include "broker/bridge_table.h"
@@ -12,77 +10,10 @@
 #include "broker/links_incoming.h"
 #include "broker/links_ingress.h"
 #include "broker/links_private.h"
+#include "broker/publish.h"
 #include "broker/recover.h"
 #include "broker/route.h"
 #include "common/base/board.h"
-
-#define FIRST_SIZE 64u
-
-/* ---- what was sent -------------------------------------------------------
- */
-
-static struct links_sent *
-sent_at(const struct links_journal *journal, uint32_t index)
-{
-	return &journal->sent[(journal->first_sent + index) &
-	    (journal->sent_size - 1)];
-}
-
-/* The window of the port bounds it. */
-static bool
-has_sent_room(struct links_journal *journal)
-{
-	uint32_t size =
-	    journal->sent_size == 0 ? FIRST_SIZE : journal->sent_size * 2;
-	struct links_sent *sent;
-
-	if (journal->sent_count < journal->sent_size)
-		return true;
-	sent = malloc(size * sizeof(*sent));
-	if (sent == NULL)
-		return false;
-	for (uint32_t i = 0; i < journal->sent_count; i++)
-		sent[i] = *sent_at(journal, i);
-	free(journal->sent);
-	journal->sent = sent;
-	journal->sent_size = size;
-	journal->first_sent = 0;
-	return true;
-}
-
-static void
-note_sent(struct links_journal *journal, uint64_t ticket, uint64_t bridges,
-    size_t weight)
-{
-	if (bridges == 0)
-		return;
-	journal->sent_count++;
-	*sent_at(journal, journal->sent_count - 1) = (struct links_sent){
-		.ticket = ticket,
-		.bridges = bridges,
-		.weight = weight,
-	};
-}
-
-/* Up to that ticket; what came to nothing is in no backlog. */
-static void
-forget_sent(struct links *links, uint64_t last, bool is_failed)
-{
-	struct links_journal *journal = &links->journal;
-	struct links_sent *sent;
-
-	while (journal->sent_count > 0) {
-		sent = sent_at(journal, 0);
-		if (sent->ticket > last)
-			break;
-		if (is_failed)
-			backlog_withdraw(links->broker->backlogs, sent->bridges,
-			    sent->weight);
-		journal->first_sent =
-		    (journal->first_sent + 1) & (journal->sent_size - 1);
-		journal->sent_count--;
-	}
-}
 
 /* ---- sampled records -----------------------------------------------------
  */
@@ -122,29 +53,8 @@ links_journal_was_traced(
 static size_t
 weight_of(const struct links_incoming *in)
 {
-	return MESSAGE_LEAST_WEIGHT + in->message.topic.len +
-	    in->message.properties.len + in->message.payload.len;
-}
-
-static bool
-add_bridges(
-    struct links_incoming *in, struct commit_item *item, uint64_t bridges)
-{
-	const struct broker *broker = in->links->broker;
-	struct commit_delivery delivery = {
-		.member = (uint16_t)broker->worker_count,
-		.qos = in->message.qos == 2 ? 2 : 1,
-		.retain = in->message.retain,
-		.is_durable = true,
-	};
-
-	for (; bridges != 0; bridges &= bridges - 1) {
-		delivery.cursor = bridge_table_cursor(
-		    broker->bridges, (unsigned)__builtin_ctzll(bridges));
-		if (!commit_add(item, &delivery))
-			return false;
-	}
-	return true;
+	return message_weight_of(in->message.topic.len,
+	    in->message.properties.len, in->message.payload.len);
 }
 
 static void
@@ -167,7 +77,7 @@ find_receivers(struct links_incoming *in, struct message *message,
 {
 	int sessions;
 
-	if (!add_bridges(in, item, bridges))
+	if (!publish_add_bridges(in->links->broker, item, message, bridges))
 		return false;
 	sessions = route_collect(
 	    in->links->broker, NULL, message, NULL, item, out_serial);
@@ -191,7 +101,7 @@ send_item(struct links_incoming *in, struct commit_item *item, uint64_t bridges,
 	journal->sent_ticket = in->ticket;
 	if (journal->still_since_ns == 0)
 		journal->still_since_ns = in->links->now_ns;
-	note_sent(journal, in->ticket, bridges, weight_of(in));
+	claims_add(&journal->claims, in->ticket, bridges, weight_of(in));
 	note_traced(in);
 }
 
@@ -260,7 +170,7 @@ journal_takes(struct links_incoming *in)
 		links_ingress_wait_for_memory(in);
 		return false;
 	}
-	if (has_sent_room(&in->links->journal))
+	if (claims_reserve(&in->links->journal.claims))
 		return true;
 	links_ingress_wait_for_memory(in);
 	return false;
@@ -355,7 +265,7 @@ settled(void *context, const struct commit_letter *letter)
 	if (is_failed)
 		links_pending_fail(links, letter->first_ticket,
 		    letter->last_ticket, MQTT_IMPLEMENTATION_SPECIFIC_ERROR);
-	forget_sent(links, letter->last_ticket, is_failed);
+	claims_settled(&links->journal.claims, links->broker->backlogs, letter);
 	links->journal.settled = letter->last_ticket;
 	links->journal.still_since_ns =
 	    letter->last_ticket < links->journal.sent_ticket
@@ -448,7 +358,7 @@ void
 links_journal_fini(struct links *links)
 {
 	sources_fini(&links->journal.known);
-	free(links->journal.sent);
+	claims_fini(&links->journal.claims);
 }
 
 void

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/claims.h"
 #include "broker/sources.h"
 
 struct board_text;
@@ -31,23 +32,13 @@ struct message;
 /* Sampled records that may be on their way: the last ones are known. */
 #define LINKS_TRACED_MAX 32u
 
-/* What was sent for bridges, and is not settled. */
-struct links_sent {
-	uint64_t ticket;
-	uint64_t bridges; /* in whose backlogs it is counted */
-	size_t weight;
-};
-
 struct links_journal {
 	struct commit_port *port; /* NULL: there is no journal */
 	uint64_t sent_ticket;     /* the last one */
 	uint64_t settled;         /* all tickets up to it */
 	uint64_t still_since_ns;  /* nothing was settled since; 0: all is */
 	struct sources known;     /* what former lives have taken */
-
-	/* A circle. */
-	struct links_sent *sent;
-	uint32_t sent_size, first_sent, sent_count;
+	struct claims claims;     /* for bridges, and not settled */
 
 	struct store_source traced[LINKS_TRACED_MAX];
 	unsigned next_traced;

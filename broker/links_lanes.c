@@ -306,7 +306,7 @@ why_not_closed(struct links_endpoint *endpoint, uint32_t lane, const char *set)
 		return "it asked to close a lane that is not open";
 	if (ring_consumer_has_record(consumer) ||
 	    ring_consumer_pending_bytes(consumer) != 0 ||
-	    endpoint->lanes[lane].pending.count != 0)
+	    endpoint->lanes[lane].pending.list.count != 0)
 		return "it asked to close a lane that is not empty";
 	if (RING_CLASS(ring_consumer_cursor(consumer)) != 0)
 		return "it asked to close a lane that has grown";

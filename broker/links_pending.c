@@ -2,19 +2,15 @@
 
 #include "broker/links_pending.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/links_private.h"
-#include "common/base/bug.h"
 #include "common/mqtt/reason.h"
-
-#define FIRST_SIZE 64u
 
 static struct links_pending *
 at(const struct links_pending_line *line, uint32_t index)
 {
-	return &line->list[(line->first + index) & (line->size - 1)];
+	return fifo_at(&line->list, sizeof(struct links_pending), index);
 }
 
 static bool
@@ -76,45 +72,28 @@ conclude(struct links_endpoint *endpoint, struct links_lane *lane,
 
 /* ---- the line ------------------------------------------------------------ */
 
-static bool
-grow(struct links_pending_line *line)
-{
-	uint32_t size = line->size == 0 ? FIRST_SIZE : line->size * 2;
-	struct links_pending *list;
-
-	if (size > LINKS_PENDING_MAX)
-		return false;
-	list = malloc(size * sizeof(*list));
-	if (list == NULL)
-		return false;
-	for (uint32_t i = 0; i < line->count; i++)
-		list[i] = *at(line, i);
-	free(line->list);
-	line->list = list;
-	line->size = size;
-	line->first = 0;
-	return true;
-}
-
 bool
 links_pending_has_room(struct links_lane *lane)
 {
-	return lane->pending.count < lane->pending.size || grow(&lane->pending);
+	struct fifo *list = &lane->pending.list;
+
+	return list->count < LINKS_PENDING_MAX &&
+	    fifo_reserve(list, sizeof(struct links_pending)) == 0;
 }
 
 void
 links_pending_add(struct links_endpoint *endpoint, struct links_lane *lane,
     const struct links_pending *pending)
 {
-	struct links_pending_line *line = &lane->pending;
+	struct fifo *list = &lane->pending.list;
+	struct links_pending *last;
 
-	if (line->count == 0 && is_settled(endpoint->links, pending)) {
+	if (list->count == 0 && is_settled(endpoint->links, pending)) {
 		conclude(endpoint, lane, pending);
 		return;
 	}
-	BUG_ON(line->count == line->size); /* has_room() was not asked */
-	*at(line, line->count) = *pending;
-	line->count++;
+	last = fifo_add(list, sizeof(*last));
+	*last = *pending;
 }
 
 static bool
@@ -122,7 +101,8 @@ first_can_go(struct links_endpoint *endpoint, const struct links_lane *lane)
 {
 	const struct links_pending_line *line = &lane->pending;
 
-	return line->count > 0 && is_settled(endpoint->links, at(line, 0)) &&
+	return line->list.count > 0 &&
+	    is_settled(endpoint->links, at(line, 0)) &&
 	    has_receipt_room(endpoint, at(line, 0));
 }
 
@@ -134,8 +114,7 @@ settle_lane(struct links_endpoint *endpoint, struct links_lane *lane)
 
 	while (first_can_go(endpoint, lane)) {
 		conclude(endpoint, lane, at(line, 0));
-		line->first = (line->first + 1) & (line->size - 1);
-		line->count--;
+		fifo_drop_first(&line->list);
 		moved = true;
 	}
 	/* Perhaps it is the line that was full. */
@@ -192,7 +171,8 @@ links_pending_fail(
 	{
 		LINKS_EACH_LANE(endpoint, lane)
 		{
-			for (uint32_t i = 0; i < lane->pending.count; i++) {
+			for (uint32_t i = 0; i < lane->pending.list.count;
+			     i++) {
 				pending = at(&lane->pending, i);
 				if (pending->ticket >= first &&
 				    pending->ticket <= last)
@@ -212,7 +192,7 @@ links_pending_is_empty(struct links *links)
 	{
 		LINKS_EACH_LANE(endpoint, lane)
 		{
-			if (lane->pending.count > 0)
+			if (lane->pending.list.count > 0)
 				return false;
 		}
 	}
@@ -222,6 +202,5 @@ links_pending_is_empty(struct links *links)
 void
 links_pending_forget(struct links_lane *lane)
 {
-	free(lane->pending.list);
-	lane->pending = (struct links_pending_line){ 0 };
+	fifo_fini(&lane->pending.list);
 }

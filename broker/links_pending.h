@@ -22,6 +22,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/fifo.h"
+
 struct links;
 struct links_endpoint;
 struct links_lane;
@@ -40,11 +42,9 @@ struct links_pending {
 	bool is_traced;
 };
 
-/* A circle; all zero is an empty one. */
+/* All zero is an empty one. */
 struct links_pending_line {
-	struct links_pending *list;
-	uint32_t size; /* a power of two, or 0 */
-	uint32_t first, count;
+	struct fifo list; /* of struct links_pending */
 };
 
 /* Is there a place for one more?  False: it is full, or there is no memory. */

@@ -36,6 +36,8 @@ libbroker_a_SOURCES = \
 	%D%/broker.h \
 	%D%/checkpoint.c \
 	%D%/checkpoint.h \
+	%D%/claims.c \
+	%D%/claims.h \
 	%D%/client.c \
 	%D%/client.h \
 	%D%/commit.c \

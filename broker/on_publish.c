@@ -185,9 +185,10 @@ make_message(struct client *client, const struct mqtt_publish *publish)
 static size_t
 weight_of(const struct client *client, const struct mqtt_publish *publish)
 {
-	return 128 + publish->topic.len + publish->payload.len +
-	    (client->version == MQTT_5 ? publish->properties.forwardable_size
-				       : 0);
+	return message_weight_of(publish->topic.len,
+	    client->version == MQTT_5 ? publish->properties.forwardable_size
+				      : 0,
+	    publish->payload.len);
 }
 
 /* A QoS 2 message that is here already [MQTT-4.3.3-10]. */
@@ -435,7 +436,8 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 	client->held_for = bridges;
 	/* MQTT 3 knows no Receive Maximum: it waits instead. */
 	if (publish->qos != 0 &&
-	    session->acks.count >= worker->broker->conf->receive_maximum)
+	    ack_queue_count(&session->acks) >=
+		worker->broker->conf->receive_maximum)
 		return STALLED;
 	if (!route_has_room(worker->broker, worker))
 		return stall_on_memory(client);
@@ -508,10 +510,8 @@ unfinished(const struct client *client)
 
 	if (client->parked != NULL)
 		count += client->parked->reserved;
-	for (uint32_t i = 0; i < acks->count; i++)
-		count +=
-		    acks->list[(acks->first + i) & (acks->size - 1)].type ==
-		    MQTT_PUBACK;
+	for (uint32_t i = 0; i < ack_queue_count(acks); i++)
+		count += ack_queue_at(acks, i)->type == MQTT_PUBACK;
 	return count;
 }
 
@@ -522,7 +522,8 @@ is_within_receive_maximum(
 {
 	const struct session *session = client->session;
 	const uint32_t max = client->worker->broker->conf->receive_maximum;
-	uint32_t at_most = session->received.count + session->acks.count;
+	uint32_t at_most =
+	    session->received.count + ack_queue_count(&session->acks);
 
 	if (client->parked != NULL)
 		at_most += client->parked->reserved;

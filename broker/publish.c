@@ -2,68 +2,11 @@
 
 #include "broker/publish.h"
 
-#include <stdlib.h>
-
 #include "broker/backlog.h"
 #include "broker/commit.h"
 #include "broker/route.h"
 #include "broker/session.h"
 #include "broker/worker.h"
-#include "common/base/bug.h"
-
-#define FIRST_CLAIMS 16
-
-/* ---- claims ------------------------------------------------------------- */
-
-static struct publish_claim *
-claim_at(const struct publish_claims *claims, uint32_t i)
-{
-	return &claims->list[(claims->first + i) & (claims->size - 1)];
-}
-
-/* Room for one more.  False: no memory. */
-static bool
-make_room(struct publish_claims *claims)
-{
-	struct publish_claims larger = { .count = claims->count };
-
-	if (claims->count < claims->size)
-		return true;
-	larger.size = claims->size == 0 ? FIRST_CLAIMS : claims->size * 2;
-	larger.list = malloc(larger.size * sizeof(*larger.list));
-	if (larger.list == NULL)
-		return false;
-	for (uint32_t i = 0; i < claims->count; i++)
-		larger.list[i] = *claim_at(claims, i);
-	free(claims->list);
-	*claims = larger;
-	return true;
-}
-
-void
-publish_settled(struct worker *worker, const struct commit_letter *letter)
-{
-	struct publish_claims *claims = &worker->claims;
-	const struct publish_claim *claim;
-
-	while (claims->count != 0) {
-		claim = claim_at(claims, 0);
-		if (claim->ticket > letter->last_ticket)
-			return;
-		/* Else the links thread does, when it is in the ring. */
-		if (letter->reason != MQTT_SUCCESS)
-			publish_withdraw(worker, claim->bridges, claim->weight);
-		claims->first++;
-		claims->count--;
-	}
-}
-
-void
-publish_claims_fini(struct publish_claims *claims)
-{
-	free(claims->list);
-	*claims = (struct publish_claims){ 0 };
-}
 
 /* ---- offering ------------------------------------------------------------ */
 
@@ -103,20 +46,21 @@ publish_withdraw(struct worker *worker, uint64_t bridges, size_t weight)
 
 /* ---- committing ---------------------------------------------------------- */
 
-static bool
-add_bridges(struct worker *worker, struct commit_item *item,
+bool
+publish_add_bridges(const struct broker *broker, struct commit_item *item,
     const struct message *message, uint64_t bridges)
 {
 	struct commit_delivery delivery = {
-		.member = (uint16_t)worker->broker->worker_count,
-		.qos = message->qos,
+		.member = (uint16_t)broker->worker_count,
+		/* By HTTP, QoS 0 is treated as QoS 1. */
+		.qos = message->qos == 2 ? 2 : 1,
 		.retain = message->retain,
 		.is_durable = true,
 	};
 
 	for (; bridges != 0; bridges &= bridges - 1) {
-		delivery.cursor = bridge_table_cursor(worker->broker->bridges,
-		    (unsigned)__builtin_ctzll(bridges));
+		delivery.cursor = bridge_table_cursor(
+		    broker->bridges, (unsigned)__builtin_ctzll(bridges));
 		if (!commit_add(item, &delivery))
 			return false;
 	}
@@ -132,12 +76,13 @@ make_item(struct worker *worker, const struct publication *publication,
 	struct commit_item *item;
 	int receivers = 0;
 
-	if (publication->bridges != 0 && !make_room(&worker->claims))
+	if (publication->bridges != 0 && !claims_reserve(&worker->claims))
 		return NULL;
 	item = commit_begin(worker->commit, message);
 	if (item == NULL)
 		return NULL;
-	if (add_bridges(worker, item, message, publication->bridges))
+	if (publish_add_bridges(
+		worker->broker, item, message, publication->bridges))
 		receivers = route_collect(worker->broker, worker, message,
 		    publication->publisher, item, out_serial);
 	else
@@ -149,21 +94,6 @@ make_item(struct worker *worker, const struct publication *publication,
 	*out_receivers = (unsigned)receivers +
 	    (unsigned)__builtin_popcountll(publication->bridges);
 	return item;
-}
-
-static void
-claim(struct worker *worker, const struct publication *publication,
-    uint64_t ticket)
-{
-	struct publish_claims *claims = &worker->claims;
-
-	if (publication->bridges == 0)
-		return;
-	*claim_at(claims, claims->count++) = (struct publish_claim){
-		.ticket = ticket,
-		.bridges = publication->bridges,
-		.weight = message_weight(publication->message),
-	};
 }
 
 uint64_t
@@ -189,7 +119,8 @@ publish_commit(struct worker *worker, const struct publication *publication,
 	}
 	origin.is_written = origin.retain_serial != 0 || origin.packet_id != 0;
 	ticket = commit_send(worker->commit, item, &origin);
-	claim(worker, publication, ticket);
+	claims_add(&worker->claims, ticket, publication->bridges,
+	    message_weight(publication->message));
 	return ticket;
 }
 

@@ -21,7 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct commit_letter;
+struct broker;
+struct commit_item;
 struct message;
 struct session;
 struct worker;
@@ -33,21 +34,6 @@ enum publish_answer {
 	PUBLISH_STALLS,  /* a bridge's backlog is full: likewise */
 	PUBLISH_REJECTS, /* one with overflow = "reject" is full */
 	PUBLISH_REFUSES, /* the journal is full or ill: commit_refusal() */
-};
-
-/* What goes to a bridge's backlog, until its ticket is settled. */
-struct publish_claim {
-	uint64_t ticket;
-	uint64_t bridges;
-	size_t weight;
-};
-
-/* First in, first out, in a ring that grows; embed it, zeroed. */
-struct publish_claims {
-	struct publish_claim *list;
-	uint32_t first;
-	uint32_t count;
-	uint32_t size; /* a power of two, or 0 */
 };
 
 struct publication {
@@ -80,9 +66,8 @@ uint64_t publish_commit(struct worker *worker,
 void publish_keep_retained(
     struct worker *worker, struct message *message, uint64_t serial);
 
-/* For the worker: these tickets are settled. */
-void publish_settled(struct worker *worker, const struct commit_letter *letter);
-
-void publish_claims_fini(struct publish_claims *claims);
+/* Bridges as receivers of `item`; any member's thread.  False: no memory. */
+bool publish_add_bridges(const struct broker *broker, struct commit_item *item,
+    const struct message *message, uint64_t bridges);
 
 #endif

@@ -35,6 +35,7 @@
 #include "broker/packet_ids.h"
 #include "broker/rcu.h"
 #include "broker/subscription_tree.h"
+#include "common/base/fifo.h"
 #include "common/base/pool.h"
 #include "common/stats/stats.h"
 
@@ -60,12 +61,9 @@ struct pending_ack {
 	bool failed;    /* its ticket did; `reason` says why */
 };
 
-/* First in, first out, in a ring that grows; no memory while empty. */
+/* First in, first out; no memory while empty. */
 struct ack_queue {
-	struct pending_ack *list;
-	uint32_t first;
-	uint32_t count;
-	uint32_t size; /* a power of two, or 0 */
+	struct fifo list; /* of struct pending_ack */
 };
 
 /*
@@ -220,6 +218,12 @@ session_id(const struct session *session)
 }
 
 /* ---- acknowledgements that wait --------------------------------------- */
+
+static inline uint32_t
+ack_queue_count(const struct ack_queue *queue)
+{
+	return queue->list.count;
+}
 
 /* 0 or -ENOMEM. */
 int ack_queue_put(struct ack_queue *queue, const struct pending_ack *ack);

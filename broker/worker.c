@@ -156,7 +156,7 @@ send_acks(struct worker *worker)
 		if (session->ended)
 			continue;
 		acks_send(worker, session);
-		if (!session->ended && session->acks.count != 0)
+		if (!session->ended && ack_queue_count(&session->acks) != 0)
 			worker_await_acks(worker, session);
 	}
 }
@@ -295,7 +295,7 @@ owes_acks(const struct worker *worker)
 	for (session = worker->acking; session != NULL;
 	     session = session->next_acking)
 		if (!session->ended && session->client != NULL &&
-		    session->acks.count != 0)
+		    ack_queue_count(&session->acks) != 0)
 			return true;
 	return false;
 }
@@ -540,7 +540,7 @@ worker_end_sessions(struct worker *worker)
 	     worker->acking = worker->acking->next_acking)
 		worker->acking->is_acking = false;
 	will_queue_fini(worker);
-	publish_claims_fini(&worker->claims);
+	claims_fini(&worker->claims);
 	sessions_end_all(&worker->sessions);
 }
 

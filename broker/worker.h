@@ -24,9 +24,9 @@
 
 #include "broker/alarms.h"
 #include "broker/broker.h"
+#include "broker/claims.h"
 #include "broker/counters.h"
 #include "broker/held.h"
-#include "broker/publish.h"
 #include "broker/session.h"
 #include "broker/settle.h"
 #include "broker/will.h"
@@ -88,7 +88,7 @@ struct worker {
 	struct session *pumped;     /* with retained messages to send */
 	struct session *acking;     /* with acknowledgements that wait */
 	struct will_queue waiting_wills;
-	struct publish_claims claims;
+	struct claims claims;
 	struct message *delivered;   /* see worker_commit.c */
 	struct settle_line settling; /* answers that wait for the journal */
 	uint64_t settled_badly;      /* letters of what was not committed */

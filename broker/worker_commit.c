@@ -65,7 +65,7 @@ on_settled(void *context, const struct commit_letter *letter)
 	begin(worker, NULL);
 	if (letter->last_ticket == 0)
 		return;
-	publish_settled(worker, letter);
+	claims_settled(&worker->claims, worker->broker->backlogs, letter);
 	if (letter->reason != MQTT_SUCCESS)
 		acks_fail(worker, letter);
 	settle_letter(worker, letter);

@@ -12,6 +12,8 @@ libbase_a_SOURCES = \
 	%D%/clock.c \
 	%D%/clock.h \
 	%D%/exit.h \
+	%D%/fifo.c \
+	%D%/fifo.h \
 	%D%/histogram.c \
 	%D%/histogram.h \
 	%D%/log.c \

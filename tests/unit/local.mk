@@ -34,6 +34,7 @@ unit_tests = \
 	test_escape \
 	test_fdpass \
 	test_feed \
+	test_fifo \
 	test_forward \
 	test_held \
 	test_histogram \
@@ -237,6 +238,10 @@ test_fdpass_LDADD    = libshm.a $(CHECK_LIBS)
 test_feed_SOURCES  = %D%/test_feed.c
 test_feed_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_feed_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_fifo_SOURCES  = %D%/test_fifo.c
+test_fifo_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_fifo_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_forward_SOURCES  = %D%/test_forward.c
 test_forward_CPPFLAGS = $(UNIT_CPPFLAGS)

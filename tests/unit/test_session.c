@@ -344,19 +344,19 @@ START_TEST(keeps_the_order_of_acknowledgements)
 		if (i % 4 == 0)
 			ack_queue_drop_first(&queue);
 	}
-	ck_assert_uint_eq(queue.count, 75);
+	ck_assert_uint_eq(ack_queue_count(&queue), 75);
 	ck_assert_uint_eq(ack_queue_first(&queue)->packet_id, 26);
 	ck_assert(ack_queue_has(&queue, MQTT_PUBACK, 100));
 	ck_assert(!ack_queue_has(&queue, MQTT_PUBREC, 100));
 	ck_assert(!ack_queue_has(&queue, MQTT_PUBACK, 25));
 	ack_queue_keep_type(&queue, MQTT_PUBREC);
-	ck_assert_uint_eq(queue.count, 25);
+	ck_assert_uint_eq(ack_queue_count(&queue), 25);
 	for (uint16_t i = 27; i <= 99; i += 3) {
 		ck_assert_uint_eq(ack_queue_first(&queue)->packet_id, i);
 		ack_queue_drop_first(&queue);
 	}
 	ck_assert_ptr_null(ack_queue_first(&queue));
-	ck_assert_ptr_null(queue.list);
+	ck_assert_ptr_null(queue.list.items);
 }
 END_TEST
 
