@@ -29,43 +29,8 @@ die(const char *what, int err)
 	exit(1);
 }
 
-static int
-no_state(void *context, uint8_t kind, uint64_t sequence, struct slice body)
-{
-	(void)context, (void)kind, (void)sequence, (void)body;
-	return 0;
-}
-
-static int
-no_message(
-    void *context, uint64_t sequence, const struct store_message *message)
-{
-	(void)context, (void)sequence, (void)message;
-	return 0;
-}
-
-static int
-no_done(void *context, const struct store_done *done)
-{
-	(void)context, (void)done;
-	return 0;
-}
-
-static int
-no_cursor(void *context, uint64_t cursor)
-{
-	(void)context, (void)cursor;
-	return 0;
-}
-
 static void
-no_progress(void *context, uint64_t done, uint64_t total)
-{
-	(void)context, (void)done, (void)total;
-}
-
-static void
-no_damage(void *context, const struct store_damage *damage)
+tell_damage(void *context, const struct store_damage *damage)
 {
 	(void)context;
 	fprintf(stderr, "fill-journal: %s: %s\n", damage->file, damage->what);
@@ -79,15 +44,7 @@ open_store(const char *directory, struct store_io *io)
 		.segment_bytes = UINT64_C(16) << 20,
 		.max_bytes = UINT64_C(16) << 30,
 	};
-	const struct store_sink sink = {
-		.state = no_state,
-		.message = no_message,
-		.done = no_done,
-		.opened = no_cursor,
-		.closed = no_cursor,
-		.progress = no_progress,
-		.damaged = no_damage,
-	};
+	const struct store_sink sink = { .damaged = tell_damage };
 	struct store *store;
 	int err;
 

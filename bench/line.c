@@ -10,7 +10,7 @@
  * sends the next when one is settled; publishers are spread over `members`
  * threads.  -n: without a sync; -y: with one that takes so long and does
  * nothing, for a directory in memory.  Prints messages a second, messages a
- *commit, and the CPU time of a message in all threads.
+ * commit, and the CPU time of a message in all threads.
  */
 
 #include <errno.h>
@@ -136,57 +136,6 @@ run(void *arg)
 
 /* ---- a journal ---------------------------------------------------------- */
 
-static int
-on_state(void *context, uint8_t kind, uint64_t sequence, struct slice body)
-{
-	(void)context;
-	(void)kind;
-	(void)sequence;
-	(void)body;
-	return 0;
-}
-
-static int
-on_message(
-    void *context, uint64_t sequence, const struct store_message *message)
-{
-	(void)context;
-	(void)sequence;
-	(void)message;
-	return 0;
-}
-
-static int
-on_done(void *context, const struct store_done *done)
-{
-	(void)context;
-	(void)done;
-	return 0;
-}
-
-static int
-on_cursor(void *context, uint64_t cursor)
-{
-	(void)context;
-	(void)cursor;
-	return 0;
-}
-
-static void
-on_progress(void *context, uint64_t done, uint64_t total)
-{
-	(void)context;
-	(void)done;
-	(void)total;
-}
-
-static void
-on_damage(void *context, const struct store_damage *damage)
-{
-	(void)context;
-	(void)damage;
-}
-
 static uint64_t sync_us;
 
 static int
@@ -203,15 +152,7 @@ wait_as_sync(void *context, int file)
 static struct store *
 open_store(struct store_io *io, const char *directory, bool is_synced)
 {
-	const struct store_sink sink = {
-		.state = on_state,
-		.message = on_message,
-		.done = on_done,
-		.opened = on_cursor,
-		.closed = on_cursor,
-		.progress = on_progress,
-		.damaged = on_damage,
-	};
+	const struct store_sink sink = { 0 };
 	struct store *store;
 	int err;
 

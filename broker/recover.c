@@ -57,23 +57,6 @@ on_covered(
 	return recovery_state_covered(recovery->state, message);
 }
 
-/* The store keeps count of these itself. */
-static int
-on_done(void *context, const struct store_done *done)
-{
-	(void)context;
-	(void)done;
-	return 0;
-}
-
-static int
-on_opened(void *context, uint64_t cursor)
-{
-	(void)context;
-	(void)cursor;
-	return 0;
-}
-
 static int
 on_closed(void *context, uint64_t cursor)
 {
@@ -191,13 +174,12 @@ tell_failed(int err)
 static int
 run(struct recovery *recovery, const struct store_spec *spec)
 {
+	/* DONE and OPEN are the store's own to count. */
 	const struct store_sink sink = {
 		.context = recovery,
 		.state = on_state,
 		.message = on_message,
 		.covered = on_covered,
-		.done = on_done,
-		.opened = on_opened,
 		.closed = on_closed,
 		.progress = on_progress,
 		.damaged = on_damaged,

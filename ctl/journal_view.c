@@ -40,15 +40,6 @@ on_message(
 }
 
 static int
-on_done(void *context, const struct store_done *done)
-{
-	/* The store counts these; they are asked for at the end. */
-	(void)context;
-	(void)done;
-	return 0;
-}
-
-static int
 on_opened(void *context, uint64_t cursor)
 {
 	struct journal_view *view = context;
@@ -63,14 +54,6 @@ on_closed(void *context, uint64_t cursor)
 
 	journal_state_close(view->state, cursor);
 	return 0;
-}
-
-static void
-on_progress(void *context, uint64_t done, uint64_t total)
-{
-	(void)context;
-	(void)done;
-	(void)total;
 }
 
 static void
@@ -144,14 +127,13 @@ forget(struct journal_view *view)
 static int
 open_once(const struct journal_view_spec *spec, struct journal_view *view)
 {
+	/* What is DONE the store counts; it is asked for at the end. */
 	const struct store_sink sink = {
 		.context = view,
 		.state = on_state,
 		.message = on_message,
-		.done = on_done,
 		.opened = on_opened,
 		.closed = on_closed,
-		.progress = on_progress,
 		.damaged = on_damaged,
 	};
 	const struct store_spec store_spec = {

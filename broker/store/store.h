@@ -66,9 +66,9 @@ struct store_damage {
 };
 
 /*
- * What recovery tells.  All functions but one are set; those that return int
- * end store_open() with what they return if it is not 0.  Order: everything of
- * the checkpoint, then the records behind it in their order.
+ * What recovery tells.  A function that is NULL is not told; those that return
+ * int end store_open() with what they return if it is not 0.  Order: everything
+ * of the checkpoint, then the records behind it in their order.
  */
 struct store_sink {
 	void *context;
@@ -84,7 +84,7 @@ struct store_sink {
 	/*
 	 * One that the checkpoint covers and that is still there, before those
 	 * behind it.  What it changed is in the checkpoint; where it came from
-	 * may not be, of the last ones.  NULL: nobody asks.
+	 * may not be, of the last ones.
 	 */
 	int (*covered)(void *context, uint64_t sequence,
 	    const struct store_message *message);

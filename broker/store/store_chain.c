@@ -126,11 +126,10 @@ void
 recovery_tell_one(
     struct recovery *recovery, uint64_t first_sequence, uint64_t last_sequence)
 {
-	const struct store_sink *sink = recovery->sink;
 	char name[STORE_NAME_MAX];
 
 	segment_name(first_sequence, 0, name);
-	sink->damaged(sink->context,
+	store_tell_sink(recovery->sink,
 	    &(struct store_damage){ .file = name,
 		.first_sequence = first_sequence,
 		.last_sequence = last_sequence,
@@ -149,9 +148,7 @@ recovery_next_first(const struct recovery *recovery, uint64_t first_sequence)
 static void
 tell_manifest(struct recovery *recovery, const char *what)
 {
-	const struct store_sink *sink = recovery->sink;
-
-	sink->damaged(sink->context,
+	store_tell_sink(recovery->sink,
 	    &(struct store_damage){ .file = STORE_MANIFEST_NAME,
 		.first_sequence = 1,
 		.what = what });

@@ -22,8 +22,6 @@
 /* Names put aside are numbered; a store with so many keeps the last. */
 #define MAX_ASIDE 1000u
 
-#define TELL_EVERY (UINT64_C(16) << 20)
-
 /* Checkpoints that are sound, the newest first; more are of no use. */
 #define KEPT 2u
 
@@ -42,8 +40,7 @@ struct load {
 	size_t count, room;
 	size_t checked;       /* of them; the rest is of no use */
 	unsigned sound_count; /* of these */
-	uint64_t done, total; /* bytes, for the progress */
-	uint64_t told;
+	struct store_progress *progress;
 	uint64_t *over; /* scratch */
 	size_t over_room;
 };
@@ -147,7 +144,7 @@ tell_damage(struct load *load, const struct found_checkpoint *found)
 	checkpoint_file_name(found->generation, name);
 	if (found->flaw.err == 0 && put_aside(load->store, name, aside))
 		damage.kept_as = aside;
-	load->sink->damaged(load->sink->context, &damage);
+	store_tell_sink(load->sink, &damage);
 }
 
 /* ---- checking ------------------------------------------------------------ */
@@ -187,11 +184,7 @@ note_progress(void *context, uint64_t bytes)
 {
 	struct load *load = context;
 
-	load->done += bytes;
-	if (load->done - load->told < TELL_EVERY)
-		return;
-	load->told = load->done;
-	load->sink->progress(load->sink->context, load->done, load->total);
+	store_progress_add(load->progress, bytes);
 }
 
 /* 0 too if it is damaged. */
@@ -205,7 +198,7 @@ check(struct load *load, struct found_checkpoint *found, bool any_tag)
 	int err;
 
 	checkpoint_file_name(found->generation, name);
-	load->total += size_of(load, name);
+	load->progress->total += size_of(load, name);
 	err = checkpoint_file_read(load->store->io, name, &each, &found->head,
 	    &found->bytes, &found->flaw);
 	if (err == 0 &&
@@ -289,6 +282,8 @@ take_record(void *context, uint8_t kind, struct slice body)
 
 	if (kind == STORE_CHECKPOINT_CURSOR)
 		return restore_cursor(load, body);
+	if (load->sink->state == NULL)
+		return 0;
 	return load->sink->state(load->sink->context, kind, 0, body);
 }
 
@@ -349,25 +344,23 @@ take_newest(struct load *load)
 }
 
 int
-store_checkpoint_load(struct store *store, const struct store_sink *sink,
-    uint64_t journal_bytes, uint64_t *out_bytes)
+store_checkpoint_load(
+    struct store *store, bool has_journal, struct store_progress *progress)
 {
 	struct load load = {
-		.store = store, .sink = sink, .total = journal_bytes
+		.store = store, .sink = progress->sink, .progress = progress
 	};
 	int err;
 
 	err = find_files(&load);
 	if (err == 0)
-		err = check_all(&load, journal_bytes == 0);
+		err = check_all(&load, !has_journal);
 	if (err == 0) {
 		tidy(&load);
 		err = take_newest(&load);
 	}
-	if (err == 0) {
+	if (err == 0)
 		note_sound(&load);
-		*out_bytes = load.done;
-	}
 	free(load.found);
 	free(load.over);
 	return err;

@@ -214,6 +214,19 @@ bool store_adopt_spare(struct store *store, const char *name);
 /* Fill an empty store from its files.  0; from the sink; or -errno. */
 int store_recover(struct store *store, const struct store_sink *sink);
 
+/* How much of the files was read; the sink is told now and then. */
+struct store_progress {
+	const struct store_sink *sink;
+	uint64_t done, total; /* bytes */
+	uint64_t told;        /* of those done */
+};
+
+void store_progress_add(struct store_progress *progress, uint64_t bytes);
+
+/* Tell of damage, if the sink asks for it. */
+void store_tell_sink(
+    const struct store_sink *sink, const struct store_damage *damage);
+
 /* ---- store_index.c ------------------------------------------------------- */
 
 /* At open: which segments have an index; files of others are removed. */
@@ -258,12 +271,12 @@ bool store_merge_tend(struct store *store);
 
 /*
  * Take cursors and state of the newest that is whole; changes no file if one
- * is of a newer version.  Segments come next: `journal_bytes` of them, for the
- * progress, of which *out_bytes has been made when it returns.
+ * is of a newer version.  `has_journal`: there are segments, which know the
+ * store's tag.  What there is to read is added to the progress, and what was.
  * 0; from the sink; -ENOTSUP; or -errno.
  */
-int store_checkpoint_load(struct store *store, const struct store_sink *sink,
-    uint64_t journal_bytes, uint64_t *out_bytes);
+int store_checkpoint_load(
+    struct store *store, bool has_journal, struct store_progress *progress);
 
 /* ---- store_scan.c -------------------------------------------------------- */
 
@@ -289,7 +302,7 @@ struct store_scan {
 	uint64_t checkpoint; /* up to it the state is known already */
 	uint64_t last;       /* sequence of the last record taken, or lost */
 	uint64_t seen;       /* the highest one in any record */
-	uint64_t done_bytes, total_bytes, told_bytes;
+	struct store_progress *progress;
 
 	/* Of the segment at hand. */
 	bool has_tried_to_keep;
@@ -302,7 +315,7 @@ int store_parse_message(struct slice body, struct store_message_room *room,
     struct store_message *out_message);
 
 int store_scan_init(struct store_scan *scan, struct store *store,
-    const struct store_sink *sink);
+    struct store_progress *progress);
 void store_scan_fini(struct store_scan *scan);
 
 /* The next segment is begun: nothing of it is put aside yet. */

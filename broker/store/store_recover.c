@@ -17,6 +17,33 @@
 
 #include "broker/store/store_recovery.h"
 
+/* Bytes from one time that progress is told to the next. */
+#define TELL_EVERY (UINT64_C(16) << 20)
+
+/* ---- what is told ---------------------------------------------------------
+ */
+
+void
+store_progress_add(struct store_progress *progress, uint64_t bytes)
+{
+	const struct store_sink *sink = progress->sink;
+
+	progress->done += bytes;
+	if (sink->progress == NULL ||
+	    progress->done - progress->told < TELL_EVERY)
+		return;
+	progress->told = progress->done;
+	sink->progress(sink->context, progress->done, progress->total);
+}
+
+void
+store_tell_sink(
+    const struct store_sink *sink, const struct store_damage *damage)
+{
+	if (sink->damaged != NULL)
+		sink->damaged(sink->context, damage);
+}
+
 /* ---- which files there are ------------------------------------------------
  */
 
@@ -386,11 +413,11 @@ scan_all(struct recovery *recovery)
 	uint64_t last;
 	int result;
 
-	result = store_scan_init(&scan, store, recovery->sink);
+	result = store_scan_init(&scan, store, &recovery->progress);
 	scan.checkpoint = store->checkpoint_sequence;
-	scan.done_bytes = recovery->checkpoint_bytes;
-	scan.told_bytes = recovery->checkpoint_bytes;
-	scan.total_bytes = recovery->checkpoint_bytes + file_bytes(recovery);
+	/* Some files have gone. */
+	recovery->progress.total =
+	    recovery->progress.done + file_bytes(recovery);
 	for (size_t i = 0; i < recovery->count && result == 0; i++)
 		result = scan_one(recovery, &scan, i);
 	store_scan_fini(&scan);
@@ -437,15 +464,18 @@ write_manifest(struct store *store)
 int
 store_recover(struct store *store, const struct store_sink *sink)
 {
-	struct recovery recovery = { .store = store, .sink = sink };
+	struct recovery recovery = {
+		.store = store, .sink = sink, .progress.sink = sink
+	};
 	int result;
 
 	result = open_all(&recovery);
 	if (result == 0)
 		result = find_tag(&recovery);
+	recovery.progress.total = file_bytes(&recovery);
 	if (result == 0)
-		result = store_checkpoint_load(store, sink,
-		    file_bytes(&recovery), &recovery.checkpoint_bytes);
+		result = store_checkpoint_load(
+		    store, recovery.progress.total != 0, &recovery.progress);
 	if (result == 0) {
 		tidy(&recovery);
 		recovery_tell_missing(&recovery);

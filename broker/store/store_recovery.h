@@ -31,7 +31,7 @@ struct recovery {
 	size_t count, room;
 	char (*others)[STORE_NAME_MAX]; /* spares and temporary files */
 	size_t other_count, other_room;
-	uint64_t checkpoint_bytes; /* read of checkpoints */
+	struct store_progress progress;
 	struct store_manifest manifest;
 	int listed; /* 0, or why there is no manifest */
 };

@@ -21,13 +21,13 @@
 
 #include "broker/store/store_private.h"
 
-#define TELL_EVERY (UINT64_C(16) << 20)
-
 int
-store_scan_init(
-    struct store_scan *scan, struct store *store, const struct store_sink *sink)
+store_scan_init(struct store_scan *scan, struct store *store,
+    struct store_progress *progress)
 {
-	*scan = (struct store_scan){ .store = store, .sink = sink };
+	*scan = (struct store_scan){
+		.store = store, .sink = progress->sink, .progress = progress
+	};
 	return segment_view_init(&scan->view, store->io, SEGMENT_VIEW_LARGE);
 }
 
@@ -54,7 +54,7 @@ tell_damage(struct store_scan *scan, const struct store_bounds *bounds,
 	struct store_damage told = *damage;
 
 	told.file = bounds->name;
-	scan->sink->damaged(scan->sink->context, &told);
+	store_tell_sink(scan->sink, &told);
 }
 
 void
@@ -71,17 +71,6 @@ store_scan_tell(struct store_scan *scan, const struct store_bounds *bounds,
 	}
 	told.kept_as = scan->kept_as[0] != '\0' ? scan->kept_as : NULL;
 	tell_damage(scan, bounds, &told);
-}
-
-static void
-tell_progress(struct store_scan *scan, uint64_t bytes)
-{
-	scan->done_bytes += bytes;
-	if (scan->done_bytes - scan->told_bytes < TELL_EVERY)
-		return;
-	scan->told_bytes = scan->done_bytes;
-	scan->sink->progress(
-	    scan->sink->context, scan->done_bytes, scan->total_bytes);
 }
 
 /* ---- what a record does -------------------------------------------------- */
@@ -132,12 +121,11 @@ tell_message(struct store_scan *scan, uint64_t sequence,
     const struct store_message *message)
 {
 	const struct store_sink *sink = scan->sink;
+	int (*told)(void *context, uint64_t sequence,
+	    const struct store_message *message);
 
-	if (sequence > scan->checkpoint)
-		return sink->message(sink->context, sequence, message);
-	return sink->covered == NULL
-	    ? 0
-	    : sink->covered(sink->context, sequence, message);
+	told = sequence > scan->checkpoint ? sink->message : sink->covered;
+	return told == NULL ? 0 : told(sink->context, sequence, message);
 }
 
 static int
@@ -175,6 +163,7 @@ static int
 take_done(struct store_scan *scan, const struct segment_record *record)
 {
 	struct store_cursors *cursors = &scan->store->cursors;
+	const struct store_sink *sink = scan->sink;
 	struct store_done done;
 	size_t count;
 	int result;
@@ -187,7 +176,8 @@ take_done(struct store_scan *scan, const struct segment_record *record)
 			return result;
 		cursors_done(cursors, &done, record->sequence);
 		cursors_unreserve(cursors, done.cursor);
-		result = scan->sink->done(scan->sink->context, &done);
+		if (sink->done != NULL)
+			result = sink->done(sink->context, &done);
 	}
 	return result;
 }
@@ -205,13 +195,15 @@ take_cursor(struct store_scan *scan, const struct segment_record *record)
 		return err;
 	if (record->kind == STORE_CLOSE) {
 		cursors_close(cursors, cursor);
-		return sink->closed(sink->context, cursor);
+		return sink->closed == NULL
+		    ? 0
+		    : sink->closed(sink->context, cursor);
 	}
 	err = cursors_reserve_open(cursors, cursor);
 	if (err != 0)
 		return err;
 	cursors_open(cursors, cursor, record->sequence);
-	return sink->opened(sink->context, cursor);
+	return sink->opened == NULL ? 0 : sink->opened(sink->context, cursor);
 }
 
 /* What the checkpoint has is only counted. */
@@ -231,6 +223,8 @@ take_kind(struct store_scan *scan, struct segment *segment,
 		return take_cursor(scan, record);
 	if (record->kind < STORE_START)
 		return -ENOTSUP;
+	if (scan->sink->state == NULL)
+		return 0;
 	return scan->sink->state(
 	    scan->sink->context, record->kind, record->sequence, record->body);
 }
@@ -452,7 +446,7 @@ store_scan_segment(struct store_scan *scan, struct segment *segment, int file,
 		if (found == SEGMENT_RECORD && record.sequence > scan->last) {
 			result = take(scan, segment, &record, &bounds);
 			offset += record.bytes;
-			tell_progress(scan, record.bytes);
+			store_progress_add(scan->progress, record.bytes);
 		} else {
 			result = pass_gap(scan, &bounds, &offset, found);
 			if (result == 0)

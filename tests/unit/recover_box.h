@@ -132,50 +132,6 @@ free_broker(void)
 /* ---- the journal ----------------------------------------------------------
  */
 
-static inline int
-no_state(void *context, uint8_t kind, uint64_t sequence, struct slice body)
-{
-	(void)context;
-	(void)kind;
-	(void)sequence;
-	(void)body;
-	return 0;
-}
-
-static inline int
-no_message(
-    void *context, uint64_t sequence, const struct store_message *message)
-{
-	(void)context;
-	(void)sequence;
-	(void)message;
-	return 0;
-}
-
-static inline int
-no_done(void *context, const struct store_done *done)
-{
-	(void)context;
-	(void)done;
-	return 0;
-}
-
-static inline int
-no_cursor(void *context, uint64_t cursor)
-{
-	(void)context;
-	(void)cursor;
-	return 0;
-}
-
-static inline void
-no_progress(void *context, uint64_t done, uint64_t total)
-{
-	(void)context;
-	(void)done;
-	(void)total;
-}
-
 static inline void
 no_damage(void *context, const struct store_damage *damage)
 {
@@ -197,15 +153,7 @@ spec_of_disk(void)
 static inline void
 open_journal(void)
 {
-	static const struct store_sink sink = {
-		.state = no_state,
-		.message = no_message,
-		.done = no_done,
-		.opened = no_cursor,
-		.closed = no_cursor,
-		.progress = no_progress,
-		.damaged = no_damage,
-	};
+	static const struct store_sink sink = { .damaged = no_damage };
 	const struct store_spec spec = spec_of_disk();
 
 	ck_assert_int_eq(store_open(&spec, &sink, &store), 0);

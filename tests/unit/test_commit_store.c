@@ -129,50 +129,6 @@ write_state(void *context, struct store_checkpoint *checkpoint)
 /* ---- a life ----------------------------------------------------------------
  */
 
-static int
-no_state(void *context, uint8_t kind, uint64_t sequence, struct slice body)
-{
-	(void)context;
-	(void)kind;
-	(void)sequence;
-	(void)body;
-	return 0;
-}
-
-static int
-no_message(
-    void *context, uint64_t sequence, const struct store_message *message)
-{
-	(void)context;
-	(void)sequence;
-	(void)message;
-	return 0;
-}
-
-static int
-no_done(void *context, const struct store_done *done)
-{
-	(void)context;
-	(void)done;
-	return 0;
-}
-
-static int
-no_cursor(void *context, uint64_t cursor)
-{
-	(void)context;
-	(void)cursor;
-	return 0;
-}
-
-static void
-no_progress(void *context, uint64_t done, uint64_t total)
-{
-	(void)context;
-	(void)done;
-	(void)total;
-}
-
 static void
 on_damaged(void *context, const struct store_damage *damage)
 {
@@ -183,8 +139,7 @@ on_damaged(void *context, const struct store_damage *damage)
 static void
 start(void)
 {
-	const struct store_sink sink = { NULL, no_state, no_message, NULL,
-		no_done, no_cursor, no_cursor, no_progress, on_damaged };
+	const struct store_sink sink = { .damaged = on_damaged };
 	struct commit_member list[MEMBERS] = { 0 };
 
 	ck_assert_int_eq(store_open(

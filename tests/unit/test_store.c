@@ -272,6 +272,59 @@ START_TEST(keeps_segments_that_no_checkpoint_covers)
 }
 END_TEST
 
+/* So much that progress would be told. */
+static void
+put_checkpoint(void)
+{
+	const size_t length = (size_t)17 << 20;
+	struct store_checkpoint *checkpoint;
+	void *body = calloc(1, length);
+
+	ck_assert_ptr_nonnull(body);
+	ck_assert_int_eq(store_checkpoint_begin(store, &checkpoint), 0);
+	ck_assert_int_eq(store_checkpoint_put(
+			     checkpoint, STORE_SESSION, slice_of(body, length)),
+	    0);
+	ck_assert_int_eq(store_checkpoint_end(checkpoint), 0);
+	free(body);
+}
+
+/* Each of what can be told is there, damage too. */
+START_TEST(recovers_all_the_same_when_nobody_is_told)
+{
+	const struct store_sink nobody = { 0 };
+	const struct store_spec spec = { .io = &io,
+		.segment_bytes = SEGMENT,
+		.max_bytes = 1024 * SEGMENT,
+		.is_synced = true };
+	uint64_t sequence, last;
+
+	store_close(store);
+	store = NULL;
+	ck_assert_int_eq(try_open(1024 * SEGMENT, true), 0);
+	open_cursor(1);
+	put(1, "covered");
+	put_checkpoint();
+	open_cursor(2);
+	last = put(1, "behind it");
+	done(1, last, 0);
+	ck_assert_int_eq(store_append_close(store, 2), 0);
+	ck_assert_int_eq(store_append(store, STORE_SESSION,
+			     slice_of_string("a state"), &sequence),
+	    0);
+	commit();
+	put(1, "torn");
+	kill_store();
+	flip(find_text("torn"));
+
+	ck_assert_int_eq(store_open(&spec, &nobody, &store), 0);
+	ck_assert_uint_eq(store_committed(store), sequence);
+	ck_assert_uint_eq(queued(1), 1);
+	ck_assert(!look(2).is_there);
+	ck_assert_uint_eq(store_next_cursor(store), 3);
+}
+END_TEST
+
 static uint64_t given[200];
 static size_t given_count;
 
@@ -377,6 +430,7 @@ main(void)
 	tcase_add_test(tc, opens_and_closes_within_one_batch);
 	tcase_add_test(tc, uses_segments_again_when_nothing_in_them_is_needed);
 	tcase_add_test(tc, keeps_segments_that_no_checkpoint_covers);
+	tcase_add_test(tc, recovers_all_the_same_when_nobody_is_told);
 	tcase_add_test(tc, reads_what_is_for_a_cursor_in_its_order);
 	tcase_add_test(tc, keeps_room_for_what_makes_room);
 	suite_add_tcase(suite, tc);
