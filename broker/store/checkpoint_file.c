@@ -13,7 +13,9 @@
 
 #define MAGIC UINT64_C(0x54504b4352494557) /* "WEIRCKPT" */
 #define HEAD_BYTES 64u
+#define HEAD_CRC_AT 12u
 #define RECORD_BYTES 16u
+#define RECORD_CRC_AT 4u
 #define END_BODY_BYTES 20u
 #define SUFFIX ".checkpoint"
 
@@ -92,7 +94,7 @@ write_head(const struct checkpoint_head *head, uint8_t *out)
 	at = store_bytes_put_u64(at, head->next_cursor);
 	at = store_bytes_put_u64(at, head->wall_ns);
 	store_bytes_put_u64(at, 0);
-	store_bytes_put_u32(out + 12, crc32c(0, out, HEAD_BYTES));
+	store_bytes_put_u32(out + HEAD_CRC_AT, crc32c(0, out, HEAD_BYTES));
 }
 
 static int
@@ -191,7 +193,7 @@ put(struct checkpoint_writer *writer, uint8_t kind, struct slice body)
 	at = store_bytes_put_u32(at, (uint32_t)writer->count);
 	store_bytes_put_u8(at, kind);
 	crc = crc32c(crc32c(0, head, sizeof(head)), body.data, body.len);
-	store_bytes_put_u32(head + 4, crc);
+	store_bytes_put_u32(head + RECORD_CRC_AT, crc);
 	store_bytes_put_u32(sum, crc);
 	writer->sum = crc32c(writer->sum, sum, sizeof(sum));
 	writer->count++;
@@ -341,7 +343,6 @@ take(struct input *in, size_t length, const uint8_t **out_bytes)
 static int
 read_head(struct input *in, struct checkpoint_head *out_head)
 {
-	uint8_t copy[HEAD_BYTES];
 	const uint8_t *bytes;
 	struct store_bytes at;
 	uint32_t version, crc;
@@ -350,15 +351,13 @@ read_head(struct input *in, struct checkpoint_head *out_head)
 	err = take(in, HEAD_BYTES, &bytes);
 	if (err != 0)
 		return err;
-	memcpy(copy, bytes, sizeof(copy));
-	store_bytes_put_u32(copy + 12, 0);
-
 	at = store_bytes_of(slice_of(bytes, HEAD_BYTES));
 	if (store_bytes_u64(&at) != MAGIC)
 		return flawed(in, 0, "its header is not one");
 	version = store_bytes_u32(&at);
 	crc = store_bytes_u32(&at);
-	if (crc != crc32c(0, copy, sizeof(copy)) || version == 0)
+	if (crc != crc32c_around(bytes, HEAD_BYTES, HEAD_CRC_AT) ||
+	    version == 0)
 		return flawed(in, 0, "its header is damaged");
 	if (version > CHECKPOINT_FILE_VERSION)
 		return -ENOTSUP;
@@ -373,31 +372,31 @@ read_head(struct input *in, struct checkpoint_head *out_head)
 static int
 read_record(struct input *in, uint64_t number, struct found *out_found)
 {
-	uint8_t head[RECORD_BYTES];
+	uint32_t length, crc, head_crc;
 	uint64_t offset = in->at;
 	struct store_bytes at;
 	const uint8_t *bytes;
-	uint32_t length, crc;
+	uint8_t kind;
 	int err;
 
 	err = take(in, RECORD_BYTES, &bytes);
 	if (err != 0)
 		return err;
-	memcpy(head, bytes, sizeof(head));
+	head_crc = crc32c_around(bytes, RECORD_BYTES, RECORD_CRC_AT);
 	at = store_bytes_of(slice_of(bytes, RECORD_BYTES));
 	length = store_bytes_u32(&at);
 	crc = store_bytes_u32(&at);
 	if (length > RECORD_MAX || store_bytes_u32(&at) != (uint32_t)number)
 		return flawed(in, offset, "a record is damaged");
+	kind = store_bytes_u8(&at);
 	err = take(in, length, &bytes);
 	in->flaw->offset = offset;
 	if (err != 0)
 		return err;
-	store_bytes_put_u32(head + 4, 0);
-	if (crc32c(crc32c(0, head, sizeof(head)), bytes, length) != crc)
+	if (crc32c(head_crc, bytes, length) != crc)
 		return flawed(in, offset, "a record is damaged");
 	*out_found = (struct found){
-		.kind = head[12], .crc = crc, .body = slice_of(bytes, length)
+		.kind = kind, .crc = crc, .body = slice_of(bytes, length)
 	};
 	return 0;
 }

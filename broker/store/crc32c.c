@@ -97,3 +97,16 @@ crc32c(uint32_t crc, const void *bytes, size_t length)
 		return by_instruction(crc, bytes, length);
 	return crc32c_table(crc, bytes, length);
 }
+
+uint32_t
+crc32c_around(const void *bytes, size_t length, size_t at)
+{
+	static const uint8_t zeros[4];
+	const uint8_t *begin = bytes;
+	const size_t behind = at + sizeof(zeros);
+	uint32_t crc;
+
+	crc = crc32c(0, begin, at);
+	crc = crc32c(crc, zeros, sizeof(zeros));
+	return crc32c(crc, begin + behind, length - behind);
+}

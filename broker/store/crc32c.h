@@ -18,7 +18,10 @@
 /* Goes on from `crc`, which is 0 at the beginning. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t length);
 
-/* The same, never with the instruction. */
+/* Of all, with four zeros for the bytes from `at` on: where itself is kept. */
+uint32_t crc32c_around(const void *bytes, size_t length, size_t at);
+
+/* As crc32c(), never with the instruction. */
 uint32_t crc32c_table(uint32_t crc, const void *bytes, size_t length);
 
 #endif

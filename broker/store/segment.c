@@ -59,14 +59,8 @@ segment_name_parse(
 static uint32_t
 page_crc(const struct store_segment_header *header)
 {
-	static const uint32_t none;
-	const uint8_t *page = (const uint8_t *)header;
-	const size_t at = offsetof(struct store_segment_header, crc);
-	uint32_t crc;
-
-	crc = crc32c(0, page, at);
-	crc = crc32c(crc, &none, sizeof(none));
-	return crc32c(crc, page + at + 4, sizeof(*header) - at - 4);
+	return crc32c_around(header, sizeof(*header),
+	    offsetof(struct store_segment_header, crc));
 }
 
 /* Between memory and disk, in either direction. */
@@ -260,13 +254,8 @@ header_is_plausible(
 static uint32_t
 record_crc(const uint8_t *at, uint64_t bytes)
 {
-	struct store_record_header header;
-	uint32_t crc;
-
-	memcpy(&header, at, sizeof(header));
-	header.crc = 0;
-	crc = crc32c(0, &header, sizeof(header));
-	return crc32c(crc, at + sizeof(header), bytes - sizeof(header));
+	return crc32c_around(
+	    at, bytes, offsetof(struct store_record_header, crc));
 }
 
 static bool

@@ -12,6 +12,7 @@
 #define MAGIC UINT64_C(0x3158444952494557) /* "WEIRIDX1" */
 #define INDEX_VERSION 1u
 #define HEAD_BYTES 48u
+#define CRC_AT 12u
 #define LIST_BYTES 16u
 #define ENTRY_BYTES 8u
 #define FIRST_SLOTS 16u
@@ -225,16 +226,6 @@ file_size(uint64_t lists, uint64_t entries)
 	return HEAD_BYTES + lists * LIST_BYTES + entries * ENTRY_BYTES;
 }
 
-static uint32_t
-file_crc(const uint8_t *bytes, size_t size)
-{
-	static const uint8_t none[4];
-	uint32_t crc = crc32c(0, bytes, 12);
-
-	crc = crc32c(crc, none, sizeof(none));
-	return crc32c(crc, bytes + 16, size - 16);
-}
-
 static int
 write_file(const struct store_io *io, const char *name, struct slice bytes)
 {
@@ -263,7 +254,7 @@ segment_index_write(const struct segment_index *index,
 		return -ENOMEM;
 	put_head(bytes, index, head);
 	put_lists(bytes + HEAD_BYTES, index);
-	store_bytes_put_u32(bytes + 12, file_crc(bytes, size));
+	store_bytes_put_u32(bytes + CRC_AT, crc32c_around(bytes, size, CRC_AT));
 	err = write_file(io, name, slice_of(bytes, size));
 	free(bytes);
 	if (err == 0)
@@ -318,7 +309,8 @@ check_head(const uint8_t *bytes, size_t size,
 
 	is_right = store_bytes_u64(&in) == MAGIC;
 	is_right = store_bytes_u32(&in) == INDEX_VERSION && is_right;
-	is_right = store_bytes_u32(&in) == file_crc(bytes, size) && is_right;
+	is_right = store_bytes_u32(&in) == crc32c_around(bytes, size, CRC_AT) &&
+	    is_right;
 	is_right = store_bytes_u64(&in) == head->first_sequence && is_right;
 	is_right = store_bytes_u64(&in) == head->tag && is_right;
 	is_right = store_bytes_u64(&in) == head->end && is_right;

@@ -38,12 +38,8 @@ _Static_assert(sizeof(struct store_manifest_entry) == 32, "packed");
 static uint32_t
 crc_of(const uint8_t *bytes, size_t length)
 {
-	struct manifest_header header;
-
-	memcpy(&header, bytes, sizeof(header));
-	header.crc = 0;
-	return crc32c(crc32c(0, &header, sizeof(header)),
-	    bytes + sizeof(header), length - sizeof(header));
+	return crc32c_around(
+	    bytes, length, offsetof(struct manifest_header, crc));
 }
 
 /* As on disk. */

@@ -64,6 +64,22 @@ START_TEST(both_ways_agree_on_any_length_and_place)
 }
 END_TEST
 
+START_TEST(leaves_out_where_it_is_kept_itself)
+{
+	uint8_t bytes[64];
+	uint32_t crc;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 37 + 11);
+	for (size_t at = 0; at + 4 <= sizeof(bytes); at++) {
+		memset(bytes + at, 0, 4);
+		crc = crc32c(0, bytes, sizeof(bytes));
+		memcpy(bytes + at, &crc, sizeof(crc));
+		ck_assert_uint_eq(crc32c_around(bytes, sizeof(bytes), at), crc);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -73,6 +89,7 @@ main(void)
 	tcase_add_loop_test(tc, gives_the_known_values, 0, 2);
 	tcase_add_loop_test(tc, goes_on_from_any_place, 0, 2);
 	tcase_add_test(tc, both_ways_agree_on_any_length_and_place);
+	tcase_add_test(tc, leaves_out_where_it_is_kept_itself);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
