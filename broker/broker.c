@@ -171,7 +171,6 @@ free_workers(struct broker *broker)
 	unsigned i;
 
 	BUG_ON(broker->worker_count > BROKER_MAX_WORKERS);
-	journal_detach(broker);
 	for (i = 0; i < broker->worker_count; i++)
 		if (broker->workers[i] != NULL)
 			worker_end_sessions(broker->workers[i]);

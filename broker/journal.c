@@ -148,13 +148,9 @@ make_commit(struct broker *broker)
 static void
 give_ports(struct broker *broker)
 {
-	struct worker *worker;
-
-	for (unsigned i = 0; i < broker->worker_count; i++) {
-		worker = broker->workers[i];
-		worker->commit = commit_port(broker->commit, i);
-		worker->sessions.commit = worker->commit;
-	}
+	for (unsigned i = 0; i < broker->worker_count; i++)
+		worker_use_commit(
+		    broker->workers[i], commit_port(broker->commit, i));
 }
 
 /* The first records of this life. */
@@ -265,17 +261,6 @@ journal_stop(struct broker *broker)
 		    "checkpoint\"");
 	commit_stop(broker->commit, is_whole);
 	broker->journal->is_started = false;
-}
-
-void
-journal_detach(struct broker *broker)
-{
-	for (unsigned i = 0; i < broker->worker_count; i++) {
-		if (broker->workers[i] == NULL)
-			continue;
-		broker->workers[i]->commit = NULL;
-		broker->workers[i]->sessions.commit = NULL;
-	}
 }
 
 void

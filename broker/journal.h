@@ -7,7 +7,6 @@
  *	workers and tables are there	journal_open()	recovers
  *	links are there			journal_start()	the members' ports
  *	members' threads have ended	journal_stop()	a last checkpoint
- *	sessions have ended		journal_end_mail()
  *	nobody holds a message of it	journal_close()
  *
  * Without a journal (conf_has_journal()) all of it does nothing.  Main thread.
@@ -31,9 +30,6 @@ int journal_start(struct broker *broker);
  * then the state is written, so that the next start is short.
  */
 void journal_stop(struct broker *broker);
-
-/* The members have no ports any more: what ends now, ends in memory alone. */
-void journal_detach(struct broker *broker);
 
 /* All mail has been opened. */
 void journal_close(struct broker *broker);
