@@ -6,20 +6,7 @@
 #include <stdlib.h>
 
 #include "broker/commit_private.h"
-#include "common/base/clock.h"
-
-uint64_t
-commit_wall_ahead_ns(void)
-{
-	return clock_wall_ns() - clock_now_ns();
-}
-
-static uint64_t
-wall_of(const struct commit_line *line, uint64_t monotonic_ns)
-{
-	return monotonic_ns == UINT64_MAX ? UINT64_MAX
-					  : monotonic_ns + line->ahead_ns;
-}
+#include "broker/wall_clock.h"
 
 /* Those of the item that are durable, as the store wants them. */
 static int
@@ -73,8 +60,10 @@ append_message(struct commit *commit, struct commit_item *item)
 		.retain_serial = item->retain_serial,
 		.source = { message->link, message->lane, message->sequence },
 		.identity = message->identity,
-		.created_ns = wall_of(line, message->created_ns),
-		.expires_ns = wall_of(line, message->expires_ns),
+		.created_ns =
+		    wall_clock_from(message->created_ns, line->ahead_ns),
+		.expires_ns =
+		    wall_clock_from(message->expires_ns, line->ahead_ns),
 		.topic = message_topic(message),
 		.properties = message_properties(message),
 		.payload = message_payload(message),

@@ -20,6 +20,7 @@
 
 #include "broker/commit_private.h"
 #include "broker/counters.h"
+#include "broker/wall_clock.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -281,12 +282,18 @@ commit_run(struct commit *commit, bool must_sync)
 	return err;
 }
 
+static bool
+is_due(uint64_t due_ns, uint64_t now_ns)
+{
+	return due_ns != 0 && due_ns <= now_ns;
+}
+
 static void
 finish(struct commit *commit)
 {
 	struct commit_line *line = &commit->line;
-	bool must_sync = line->run.must_sync ||
-	    (line->sync_due_ns != 0 && line->sync_due_ns <= line->now_ns);
+	bool must_sync =
+	    line->run.must_sync || is_due(line->sync_due_ns, line->now_ns);
 	bool is_appended = line->run.is_appended;
 	int err = 0;
 
@@ -344,8 +351,7 @@ fill(struct commit *commit)
 	return RUN_GOES_ON;
 }
 
-/* ---- the thread
- * -------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------- */
 
 static void
 take(struct commit *commit)
@@ -402,12 +408,6 @@ sync_late(struct commit *commit)
 	commit->line.sync_due_ns = 0;
 	if (err != 0)
 		begin_failing(commit, err);
-}
-
-static bool
-is_due(uint64_t due_ns, uint64_t now_ns)
-{
-	return due_ns != 0 && due_ns <= now_ns;
 }
 
 static uint64_t
@@ -491,7 +491,7 @@ work(struct commit *commit)
 	enum filled filled;
 
 	line->now_ns = clock_now_ns();
-	line->ahead_ns = commit_wall_ahead_ns();
+	line->ahead_ns = wall_clock_ahead_ns();
 	take(commit);
 	if (is_due(line->retry_at_ns, line->now_ns) && is_empty(&line->run))
 		retry(commit);

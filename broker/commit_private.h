@@ -160,7 +160,7 @@ struct commit_line {
 	struct commit_desk *desks;
 	struct store_delivery *deliveries; /* of the message at hand */
 	size_t delivery_room;
-	uint64_t ahead_ns; /* CLOCK_REALTIME before CLOCK_MONOTONIC */
+	uint64_t ahead_ns; /* see wall_clock.h */
 	struct commit_gather gather;
 
 	bool is_stocked;  /* with news for a run */
@@ -284,9 +284,6 @@ void commit_news_add(struct commit *commit, struct commit_item *item);
 void commit_news_post(struct commit *commit, enum mqtt_reason reason);
 
 /* ---- commit_append.c --------------------------------------------------- */
-
-/* CLOCK_REALTIME before CLOCK_MONOTONIC, as of now. */
-uint64_t commit_wall_ahead_ns(void);
 
 /* Into the store's batch.  0 with item->sequence, or as store_append(). */
 int commit_append(struct commit *commit, struct commit_item *item);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "broker/commit_private.h"
+#include "broker/wall_clock.h"
 
 /* Identifiers that an entry has room for in itself. */
 #define FEW_IDENTIFIERS 4u
@@ -34,7 +35,7 @@ struct commit_read {
 
 	/* What was read. */
 	struct commit_entry *first, *last;
-	uint64_t ahead_ns; /* CLOCK_REALTIME before CLOCK_MONOTONIC */
+	uint64_t ahead_ns; /* see wall_clock.h */
 	uint64_t upto;
 	int err;
 };
@@ -98,14 +99,6 @@ commit_read(struct commit_port *port, uint64_t cursor, uint64_t from,
 
 /* ---- the reader's side ------------------------------------------------- */
 
-static uint64_t
-monotonic(const struct commit_read *read, uint64_t wall_ns)
-{
-	if (wall_ns == UINT64_MAX)
-		return UINT64_MAX;
-	return wall_ns > read->ahead_ns ? wall_ns - read->ahead_ns : 0;
-}
-
 static struct message *
 make_message(struct commit_read *read, const struct store_message *record)
 {
@@ -120,8 +113,10 @@ make_message(struct commit_read *read, const struct store_message *record)
 		.lane = record->source.lane,
 		.sequence = record->source.sequence,
 		.identity = record->identity,
-		.created_ns = monotonic(read, record->created_ns),
-		.expires_ns = monotonic(read, record->expires_ns),
+		.created_ns =
+		    wall_clock_to_monotonic(record->created_ns, read->ahead_ns),
+		.expires_ns =
+		    wall_clock_to_monotonic(record->expires_ns, read->ahead_ns),
 	    });
 }
 
@@ -189,7 +184,7 @@ add_entry(void *arg, uint64_t sequence, const struct store_message *record,
 static void
 serve(struct commit *commit, struct commit_read *read)
 {
-	read->ahead_ns = commit_wall_ahead_ns();
+	read->ahead_ns = wall_clock_ahead_ns();
 	read->err = store_read(commit->reader.store_reader, read->cursor,
 	    read->from, read->max_messages, read->max_bytes, add_entry, read,
 	    &read->upto);
