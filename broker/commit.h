@@ -151,9 +151,6 @@ bool commit_add(
 /* Receivers added so far. */
 unsigned commit_receivers(const struct commit_item *item);
 
-/* Would it be written: is one of them durable? */
-bool commit_is_durable(const struct commit_item *item);
-
 /* Drop what commit_begin() gave. */
 void commit_cancel(struct commit_port *port, struct commit_item *item);
 

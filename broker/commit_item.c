@@ -194,12 +194,6 @@ commit_receivers(const struct commit_item *item)
 	return item->way_count;
 }
 
-bool
-commit_is_durable(const struct commit_item *item)
-{
-	return item->durable_count != 0;
-}
-
 void
 commit_cancel(struct commit_port *port, struct commit_item *item)
 {

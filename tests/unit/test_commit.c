@@ -70,7 +70,6 @@ START_TEST(tells_of_a_delivery_as_it_was_added)
 	ck_assert_int_eq(references(message), 2);
 	for (unsigned i = 0; i < 8; i++) {
 		ck_assert_uint_eq(commit_receivers(item), i);
-		ck_assert(commit_is_durable(item) == (i > 0));
 		delivery.cursor = 20 + i;
 		delivery.qos = (uint8_t)(1 + i % 2);
 		delivery.retain = i % 2;
