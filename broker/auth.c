@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 
 #include "broker/auth_accounts.h"
 #include "common/base/log.h"
+#include "common/base/thread.h"
 
 #define QUEUE_MAX 256u     /* checks that wait */
 #define VERIFIED_MAX 1024u /* credentials remembered; a power of two */
@@ -170,16 +170,11 @@ run(void *arg)
 static int
 start_thread(struct auth *auth)
 {
-	sigset_t all, before;
 	int err;
 
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	err = pthread_create(&auth->thread, NULL, run, auth);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = thread_start(&auth->thread, run, auth);
 	if (err != 0)
-		return -err;
+		return err;
 	auth->has_thread = true;
 	pthread_setname_np(auth->thread, "auth");
 	return 0;

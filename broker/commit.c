@@ -3,12 +3,12 @@
 #include "broker/commit.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/commit_private.h"
 #include "common/base/bug.h"
+#include "common/base/thread.h"
 
 static int
 init(struct commit *commit, const struct commit_spec *spec)
@@ -106,16 +106,11 @@ static int
 start_thread(struct commit *commit, enum commit_thread thread,
     void *(*run)(void *commit))
 {
-	sigset_t all, before;
 	int err;
 
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&commit->threads[thread], NULL, run, commit);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = thread_start(&commit->threads[thread], run, commit);
 	commit->is_running[thread] = err == 0;
-	return -err;
+	return err;
 }
 
 int

@@ -3,7 +3,6 @@
 #include "broker/worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/base/exit.h"
+#include "common/base/thread.h"
 
 /* Letters opened in a turn; sockets come between them. */
 #define MAIL_A_TURN 256
@@ -495,19 +495,14 @@ worker_use_commit(struct worker *worker, struct commit_port *port)
 int
 worker_start(struct worker *worker)
 {
-	sigset_t all, before;
 	int err;
 
 	err = worker_listeners_start(worker);
 	if (err != 0)
 		return err;
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&worker->thread, NULL, run, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = thread_start(&worker->thread, run, worker);
 	worker->is_running = err == 0;
-	return -err;
+	return err;
 }
 
 void

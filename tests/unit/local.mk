@@ -115,6 +115,7 @@ unit_tests = \
 	test_sub_format \
 	test_subscription_tree \
 	test_supervisor \
+	test_thread \
 	test_token_bucket \
 	test_top_model \
 	test_topic \
@@ -590,6 +591,10 @@ test_supervisor_SOURCES  = %D%/test_supervisor.c ctl/child_exec.c \
 test_supervisor_CPPFLAGS = $(UNIT_CPPFLAGS) $(EVENT_CFLAGS)
 test_supervisor_LDADD    = libnet.a libbase.a $(EVENT_LIBS) $(SYSTEMD_LIBS) \
 	$(CHECK_LIBS)
+
+test_thread_SOURCES  = %D%/test_thread.c
+test_thread_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_thread_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_token_bucket_SOURCES  = %D%/test_token_bucket.c
 test_token_bucket_CPPFLAGS = $(UNIT_CPPFLAGS)
