@@ -50,27 +50,61 @@ session_records_describe_will(const struct auth *auth, const struct will *will,
 	will_describe(will, out_record);
 }
 
+struct store_subscribe
+session_records_subscription(const struct session *session, struct slice filter,
+    const struct subscription_options *options)
+{
+	return (struct store_subscribe){
+		.cursor = session->cursor,
+		.qos = options->qos,
+		.no_local = options->no_local,
+		.retain_as_published = options->retain_as_published,
+		.identifier = options->identifier,
+		.filter = filter,
+	};
+}
+
 /* ---- sending them ------------------------------------------------------- */
+
+/* A record being written: `usual`, or on the heap. */
+struct body {
+	size_t size;
+	uint8_t *bytes; /* NULL: no memory */
+	uint8_t usual[USUAL_SIZE];
+};
+
+static void
+make_room(struct body *body, size_t size)
+{
+	body->size = size;
+	body->bytes = size <= sizeof(body->usual) ? body->usual : malloc(size);
+}
+
+/* Takes what make_room() has made. */
+static uint64_t
+send_body(struct commit_port *port, enum store_kind kind, struct body *body,
+    bool must_sync)
+{
+	uint64_t ticket;
+
+	ticket = commit_send_state(
+	    port, kind, slice_of(body->bytes, body->size), must_sync);
+	if (body->bytes != body->usual)
+		free(body->bytes);
+	return ticket;
+}
 
 static uint64_t
 send_session(struct commit_port *port, const struct store_session *record,
     bool must_sync)
 {
-	const size_t size = store_session_size(record);
-	uint8_t usual[USUAL_SIZE], *bytes = usual;
-	uint64_t ticket;
+	struct body body;
 
-	if (size > sizeof(usual)) {
-		bytes = malloc(size);
-		if (bytes == NULL)
-			return 0;
-	}
-	store_session_write(record, bytes);
-	ticket = commit_send_state(
-	    port, STORE_SESSION, slice_of(bytes, size), must_sync);
-	if (bytes != usual)
-		free(bytes);
-	return ticket;
+	make_room(&body, store_session_size(record));
+	if (body.bytes == NULL)
+		return 0;
+	store_session_write(record, body.bytes);
+	return send_body(port, STORE_SESSION, &body, must_sync);
 }
 
 static void
@@ -161,34 +195,21 @@ static uint64_t
 send_subscribe(struct commit_port *port, enum store_kind kind,
     const struct store_subscribe *record)
 {
-	const size_t size = store_subscribe_size(record);
-	uint8_t usual[USUAL_SIZE], *bytes = usual;
-	uint64_t ticket;
+	struct body body;
 
-	if (size > sizeof(usual)) {
-		bytes = malloc(size);
-		if (bytes == NULL)
-			return 0;
-	}
-	store_subscribe_write(record, bytes);
-	ticket = commit_send_state(port, kind, slice_of(bytes, size), true);
-	if (bytes != usual)
-		free(bytes);
-	return ticket;
+	make_room(&body, store_subscribe_size(record));
+	if (body.bytes == NULL)
+		return 0;
+	store_subscribe_write(record, body.bytes);
+	return send_body(port, kind, &body, true);
 }
 
 uint64_t
 session_records_subscribe(struct worker *worker, const struct session *session,
     struct slice filter, const struct subscription_options *options)
 {
-	const struct store_subscribe record = {
-		.cursor = session->cursor,
-		.qos = options->qos,
-		.no_local = options->no_local,
-		.retain_as_published = options->retain_as_published,
-		.identifier = options->identifier,
-		.filter = filter,
-	};
+	const struct store_subscribe record =
+	    session_records_subscription(session, filter, options);
 
 	return send_subscribe(worker->commit, STORE_SUBSCRIBE, &record);
 }

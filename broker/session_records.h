@@ -45,6 +45,11 @@ void session_records_describe(const struct auth *auth,
 void session_records_describe_will(const struct auth *auth,
     const struct will *will, struct store_session *out_record);
 
+/* The SUBSCRIBE record of one subscription.  The slice is the caller's. */
+struct store_subscribe session_records_subscription(
+    const struct session *session, struct slice filter,
+    const struct subscription_options *options);
+
 /*
  * Its client connects: session->will is the will of this connection, and
  * session->arriving or client is set.  `is_new`: the cursor is opened.

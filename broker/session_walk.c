@@ -118,14 +118,8 @@ put_subscription(
     void *arg, struct slice filter, const struct subscription_options *options)
 {
 	struct step *step = arg;
-	const struct store_subscribe record = {
-		.cursor = step->session->cursor,
-		.qos = options->qos,
-		.no_local = options->no_local,
-		.retain_as_published = options->retain_as_published,
-		.identifier = options->identifier,
-		.filter = filter,
-	};
+	const struct store_subscribe record =
+	    session_records_subscription(step->session, filter, options);
 	const size_t size = store_subscribe_size(&record);
 	int err;
 
