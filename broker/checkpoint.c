@@ -31,11 +31,11 @@ enum mode {
 	DIRECT    /* the keeper itself */
 };
 
+/* Its record. */
 struct kept_bridge {
 	struct kept_bridge *next;
-	uint64_t cursor;
 	size_t length;
-	uint8_t name[];
+	uint8_t body[];
 };
 
 struct checkpoint_desk {
@@ -122,14 +122,14 @@ int
 checkpoint_keep_bridge(
     struct checkpoint_desk *desk, const struct store_bridge *bridge)
 {
+	const size_t length = store_bridge_size(bridge);
 	struct kept_bridge *kept;
 
-	kept = malloc(sizeof(*kept) + bridge->name.len);
+	kept = malloc(sizeof(*kept) + length);
 	if (kept == NULL)
 		return -ENOMEM;
-	kept->cursor = bridge->cursor;
-	kept->length = bridge->name.len;
-	memcpy(kept->name, bridge->name.data, bridge->name.len);
+	kept->length = length;
+	store_bridge_write(bridge, kept->body);
 	kept->next = desk->bridges;
 	desk->bridges = kept;
 	return 0;
@@ -448,22 +448,12 @@ put_kept_bridges(
     struct checkpoint_desk *desk, struct store_checkpoint *checkpoint)
 {
 	const struct kept_bridge *bridge;
-	struct store_bridge record;
-	uint8_t *bytes;
 	int err = 0;
 
 	for (bridge = desk->bridges; bridge != NULL && err == 0;
-	     bridge = bridge->next) {
-		record.cursor = bridge->cursor;
-		record.name = slice_of(bridge->name, bridge->length);
-		bytes = malloc(store_bridge_size(&record));
-		if (bytes == NULL)
-			return -ENOMEM;
-		store_bridge_write(&record, bytes);
+	     bridge = bridge->next)
 		err = store_checkpoint_put(checkpoint, STORE_BRIDGE,
-		    slice_of(bytes, store_bridge_size(&record)));
-		free(bytes);
-	}
+		    slice_of(bridge->body, bridge->length));
 	return err;
 }
 
