@@ -4,10 +4,9 @@
 
 #include <stdlib.h>
 
-#include "broker/backlog.h"
 #include "broker/commit.h"
 #include "broker/links_egress.h"
-#include "broker/links_private.h"
+#include "broker/links_feed_private.h"
 #include "broker/message.h"
 
 /* A read is begun while the window holds no more, and brings no more. */
@@ -16,24 +15,6 @@
 
 /* Bytes that a bridge may be late when it is asked to skip some. */
 #define DROP_PATIENCE (256u << 10)
-
-static struct backlogs *
-backlogs_of(const struct links_endpoint *endpoint)
-{
-	return endpoint->links->broker->backlogs;
-}
-
-static unsigned
-bridge_of(const struct links_endpoint *endpoint)
-{
-	return (unsigned)endpoint->bridge_number;
-}
-
-static uint64_t
-at_most(uint64_t wanted, uint64_t there)
-{
-	return wanted < there ? wanted : there;
-}
 
 /* ---- the window ----------------------------------------------------------
  */
@@ -69,10 +50,9 @@ pass_head(struct links_endpoint *endpoint)
 {
 	struct links_feed *feed = endpoint->feed;
 
-	backlog_passed(
-	    backlogs_of(endpoint), bridge_of(endpoint), feed->head->counted);
+	backlog_passed(links_feed_backlogs(endpoint),
+	    links_feed_bridge(endpoint), feed->head->counted);
 	feed->put = feed->head->sequence;
-	feed->has_no_room = false;
 	links_feed_remove_head(feed);
 }
 
@@ -120,7 +100,8 @@ links_feed_arrived(
 	}
 	free_item(item);
 	if (sequence <= feed->queued) {
-		feed->early -= at_most(1, feed->early); /* it was faster */
+		feed->early -=
+		    links_feed_at_most(1, feed->early); /* it was faster */
 	} else {
 		feed->later++;
 		feed->later_bytes += weight;
@@ -139,7 +120,7 @@ links_feed_loaded(
 	if (feed->is_stale || sequence <= feed->queued)
 		return;
 	if (!is_early)
-		counted = at_most(counted, feed->later_bytes);
+		counted = links_feed_at_most(counted, feed->later_bytes);
 	item = new_item(message, sequence, counted);
 	if (item == NULL) {
 		feed->is_stale = true;
@@ -151,7 +132,7 @@ links_feed_loaded(
 		feed->early++;
 		return;
 	}
-	feed->later -= at_most(1, feed->later);
+	feed->later -= links_feed_at_most(1, feed->later);
 	feed->later_bytes -= counted;
 }
 
@@ -162,10 +143,10 @@ links_feed_catch_up(struct links_endpoint *endpoint)
 
 	if (feed->feed.is_lagging)
 		return;
-	backlog_passed(
-	    backlogs_of(endpoint), bridge_of(endpoint), feed->later_bytes);
+	backlog_passed(links_feed_backlogs(endpoint),
+	    links_feed_bridge(endpoint), feed->later_bytes);
 	endpoint->output.accepted -=
-	    at_most(feed->later, endpoint->output.accepted);
+	    links_feed_at_most(feed->later, endpoint->output.accepted);
 	feed->later = feed->later_bytes = 0;
 }
 
@@ -234,8 +215,8 @@ put_head(struct links_endpoint *endpoint)
 
 	if (links_journal_was_traced(endpoint->links, item->message))
 		record.flags |= RING_TRACED;
-	links_egress_put(
-	    endpoint->links, bridge_of(endpoint), item->message, &record);
+	links_egress_put(endpoint->links, links_feed_bridge(endpoint),
+	    item->message, &record);
 	output->accepted--; /* it was counted when it was committed */
 	ring_forward_note(
 	    output->forward, endpoint->id, LINKS_FEED_FORWARD, item->sequence);
@@ -245,7 +226,7 @@ put_head(struct links_endpoint *endpoint)
 static void
 drop_head(struct links_endpoint *endpoint)
 {
-	links_egress_drop(endpoint->links, bridge_of(endpoint));
+	links_egress_drop(endpoint->links, links_feed_bridge(endpoint));
 	endpoint->output.accepted--; /* as above */
 	pass_head(endpoint);
 }
@@ -272,7 +253,6 @@ move_head(struct links_endpoint *endpoint)
 		return true;
 	}
 	if (!links_output_has_room(output, length, NULL)) {
-		endpoint->feed->has_no_room = true;
 		if (output->producer != NULL)
 			ring_producer_stall(
 			    output->producer, endpoint->links->now_ns);
@@ -290,8 +270,8 @@ move_head(struct links_endpoint *endpoint)
 static bool
 make_way(struct links_endpoint *endpoint)
 {
-	struct backlogs *backlogs = backlogs_of(endpoint);
-	const unsigned bridge = bridge_of(endpoint);
+	struct backlogs *backlogs = links_feed_backlogs(endpoint);
+	const unsigned bridge = links_feed_bridge(endpoint);
 	const uint64_t limit = backlog_limit(backlogs, bridge);
 	bool moved = false;
 
@@ -382,5 +362,5 @@ links_feed_waiting(const struct links_endpoint *endpoint)
 	if (feed == NULL)
 		return 0;
 	all = feed->later + feed->count;
-	return all - at_most(feed->early, all);
+	return all - links_feed_at_most(feed->early, all);
 }

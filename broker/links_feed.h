@@ -71,9 +71,8 @@ struct links_feed {
 	size_t bytes;
 	uint64_t queued; /* the last sequence that is in the window, or was */
 	uint64_t put;
-	bool is_stale;    /* the read under way is of no use */
-	bool waits;       /* a read failed: tried again at the next beat */
-	bool has_no_room; /* the ring, for the head of the window */
+	bool is_stale; /* the read under way is of no use */
+	bool waits;    /* a read failed: tried again at the next beat */
 
 	uint64_t later, later_bytes;
 	uint64_t early; /* read before the mail that told of them */
@@ -109,15 +108,6 @@ void links_feed_loaded_upto(
 
 /* One bounded turn for each bridge.  True if anything moved. */
 bool links_feed_round(struct links *links);
-
-/* The window's head goes: read again, or in the ring.  For its own files. */
-void links_feed_remove_head(struct links_feed *feed);
-
-/*
- * If all was read: what is missing was over before, or is damaged, and in no
- * backlog any more.  For its own files.
- */
-void links_feed_catch_up(struct links_endpoint *endpoint);
 
 /* Its output was committed: note the head, move the floor. */
 void links_feed_committed(struct links_endpoint *endpoint);

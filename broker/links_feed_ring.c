@@ -7,11 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "broker/backlog.h"
 #include "broker/bridge_table.h"
 #include "broker/commit.h"
-#include "broker/links_feed.h"
-#include "broker/links_private.h"
+#include "broker/links_feed_private.h"
 #include "broker/message.h"
 #include "broker/recover.h"
 #include "common/base/clock.h"
@@ -25,24 +23,6 @@
 
 /* So long behind: the log says so. */
 #define BEHIND_NS CLOCK_SECOND_NS
-
-static uint64_t
-at_most(uint64_t wanted, uint64_t there)
-{
-	return wanted < there ? wanted : there;
-}
-
-static struct backlogs *
-backlogs_of(const struct links_endpoint *endpoint)
-{
-	return endpoint->links->broker->backlogs;
-}
-
-static unsigned
-bridge_of(const struct links_endpoint *endpoint)
-{
-	return (unsigned)endpoint->bridge_number;
-}
 
 /* ---- the floor ------------------------------------------------------------
  */
@@ -159,7 +139,8 @@ links_feed_ring_found(
 {
 	struct links_feed *feed = endpoint->feed;
 	struct links_output *output = &endpoint->output;
-	const uint64_t bytes = at_most(ring->bytes, feed->later_bytes);
+	const uint64_t bytes =
+	    links_feed_at_most(ring->bytes, feed->later_bytes);
 	uint64_t put;
 
 	put = ring_forward_sequence(
@@ -174,10 +155,11 @@ links_feed_ring_found(
 	if (put < feed->floor)
 		put = feed->floor;
 	empty_window(feed);
-	output->accepted -= at_most(ring->count, output->accepted);
-	feed->later -= at_most(ring->count, feed->later);
+	output->accepted -= links_feed_at_most(ring->count, output->accepted);
+	feed->later -= links_feed_at_most(ring->count, feed->later);
 	feed->later_bytes -= bytes;
-	backlog_passed(backlogs_of(endpoint), bridge_of(endpoint), bytes);
+	backlog_passed(
+	    links_feed_backlogs(endpoint), links_feed_bridge(endpoint), bytes);
 	if (put > noted(feed))
 		links_feed_note_head(endpoint,
 		    RING_POSITION(ring_producer_next_head(output->producer)),
@@ -208,7 +190,8 @@ links_feed_ring_lost(
 	empty_window(feed);
 	feed->later += ring->count;
 	feed->later_bytes += ring->bytes;
-	backlog_return(backlogs_of(endpoint), bridge_of(endpoint), ring->bytes);
+	backlog_return(links_feed_backlogs(endpoint),
+	    links_feed_bridge(endpoint), ring->bytes);
 	if (floor > feed->floor)
 		feed->floor = floor;
 	feed->head_count = 0;
@@ -235,9 +218,9 @@ log_behind(struct links_endpoint *endpoint, uint64_t now_ns)
 	    log_quote(endpoint->identity.name),
 	    (unsigned long long)links_feed_waiting(endpoint),
 	    (unsigned long long)backlog_bytes(
-		backlogs_of(endpoint), bridge_of(endpoint)),
+		links_feed_backlogs(endpoint), links_feed_bridge(endpoint)),
 	    (unsigned long long)backlog_limit(
-		backlogs_of(endpoint), bridge_of(endpoint)));
+		links_feed_backlogs(endpoint), links_feed_bridge(endpoint)));
 }
 
 static void
@@ -314,7 +297,7 @@ take_recovered(
 	feed_init(&feed->feed, recovered->floor, recovered->last);
 	feed->queued = feed->put = recovered->floor;
 	endpoint->output.accepted += recovered->queued;
-	backlog_set(backlogs_of(endpoint), bridge_of(endpoint),
+	backlog_set(links_feed_backlogs(endpoint), links_feed_bridge(endpoint),
 	    recovered->queued_bytes);
 }
 
@@ -339,7 +322,7 @@ links_feed_new(struct links_endpoint *endpoint)
 	if (err != 0)
 		return err;
 	bridge_table_set_cursor(
-	    broker->bridges, bridge_of(endpoint), feed->cursor);
+	    broker->bridges, links_feed_bridge(endpoint), feed->cursor);
 	return 0;
 }
 

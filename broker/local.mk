@@ -86,6 +86,7 @@ libbroker_a_SOURCES = \
 	%D%/links_episodes.c \
 	%D%/links_feed.c \
 	%D%/links_feed.h \
+	%D%/links_feed_private.h \
 	%D%/links_feed_ring.c \
 	%D%/links_handback.c \
 	%D%/links_handback.h \
