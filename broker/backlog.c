@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/bridge_table.h"
 #include "common/base/bug.h"
 #include "common/conf/conf.h"
 
@@ -37,11 +38,6 @@ struct backlogs {
 
 	struct backlog list[];
 };
-
-#define EACH_BRIDGE(bridge, set)                                               \
-	for (uint64_t set_left_ = (set); set_left_ != 0 &&                     \
-	     ((bridge) = (unsigned)__builtin_ctzll(set_left_), true);          \
-	     set_left_ &= set_left_ - 1)
 
 static void
 add_bridge(struct backlogs *backlogs, unsigned number,
@@ -163,7 +159,7 @@ relieved(const struct backlogs *backlogs, uint64_t bridges)
 	uint64_t has_room = 0;
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		if (atomic_load(&backlogs->list[bridge].bytes) <=
 		    backlogs->list[bridge].relief)
@@ -179,7 +175,7 @@ reserve_all(struct backlogs *backlogs, uint64_t bridges, size_t weight)
 	uint64_t taken = 0, bit;
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		bit = UINT64_C(1) << bridge;
 		if (!reserve(backlogs, bridge, weight, true)) {
@@ -205,9 +201,9 @@ take_droppable(struct backlogs *backlogs, uint64_t bridges, size_t weight)
 	uint64_t taken = bridges & backlogs->sliding;
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, taken)
+	BRIDGE_TABLE_EACH(bridge, taken)
 	backlog_return(backlogs, bridge, weight);
-	EACH_BRIDGE(bridge, bridges & backlogs->droppable)
+	BRIDGE_TABLE_EACH(bridge, bridges & backlogs->droppable)
 	{
 		if (reserve(backlogs, bridge, weight, false))
 			taken |= UINT64_C(1) << bridge;
@@ -250,7 +246,7 @@ backlog_withdraw(struct backlogs *backlogs, uint64_t bridges, size_t weight)
 {
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	subtract(&backlogs->list[bridge], weight);
 
 	bridges &= atomic_load(&backlogs->asked);

@@ -58,11 +58,6 @@ struct bridge_port {
 	struct way ways[];
 };
 
-#define EACH_BRIDGE(bridge, set)                                               \
-	for (uint64_t set_left_ = (set); set_left_ != 0 &&                     \
-	     ((bridge) = (unsigned)__builtin_ctzll(set_left_), true);          \
-	     set_left_ &= set_left_ - 1)
-
 static void
 open_sent(struct mail *mail, void *owner)
 {
@@ -150,12 +145,12 @@ bridge_port_offer(struct bridge_port *port, uint64_t bridges, size_t weight)
 	refusing = bridges & port->spec.rejecting &
 	    atomic_load_explicit(port->spec.full, memory_order_relaxed);
 	if (refusing != 0) {
-		EACH_BRIDGE(bridge, refusing)
+		BRIDGE_TABLE_EACH(bridge, refusing)
 		count_refused(&port->ways[bridge]);
 		return BRIDGE_PORT_REJECTS;
 	}
 
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		if (!has_window(port, bridge, weight))
 			return BRIDGE_PORT_STALLS;
@@ -182,7 +177,7 @@ bridge_port_send(
 	unsigned bridge;
 
 	port->ticket++;
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		BUG_ON(bridge >= port->spec.bridges);
 		BUG_ON(port->spare == NULL); /* no offer before the send */
@@ -207,7 +202,7 @@ bridge_port_is_committed(
 {
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		/* Acquire pairs with the release in bridge_port_publish(). */
 		if (atomic_load_explicit(&port->ways[bridge].committed_ticket,
@@ -278,7 +273,7 @@ bridge_port_free(struct bridge_port *port)
 	if (port == NULL)
 		return;
 	bridge_port_collect(port);
-	EACH_BRIDGE(bridge, port->waiting)
+	BRIDGE_TABLE_EACH(bridge, port->waiting)
 	{
 		while (bridge_port_head(port, bridge) != NULL)
 			bridge_port_advance(port, bridge);
@@ -373,7 +368,7 @@ bridge_port_publish(struct bridge_port *port)
 
 	if (port->unpublished == 0)
 		return false;
-	EACH_BRIDGE(bridge, port->unpublished)
+	BRIDGE_TABLE_EACH(bridge, port->unpublished)
 	{
 		way = &port->ways[bridge];
 		/* Release: after the ring's commit; pairs with the worker. */

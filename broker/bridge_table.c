@@ -255,14 +255,14 @@ bridge_table_unseen(
 
 	if (properties.len == 0)
 		return bridges;
-	for (uint64_t left = bridges; left != 0; left &= left - 1) {
-		bridge = (unsigned)__builtin_ctzll(left);
+	BRIDGE_TABLE_EACH(bridge, bridges)
+	{
 		/* relaxed: as in bridge_table_set_remote() */
 		for (unsigned i = 0; i < 2; i++)
 			id[i] = atomic_load_explicit(
 			    &table->remotes[bridge][i], memory_order_relaxed);
 		if (trail_has(properties, id))
-			unseen &= ~(left & -left);
+			unseen &= ~(UINT64_C(1) << bridge);
 	}
 	return unseen;
 }

@@ -15,6 +15,7 @@
 #ifndef WEIR_BROKER_BRIDGE_TABLE_H
 #define WEIR_BROKER_BRIDGE_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,12 @@
 
 struct bridge_table;
 struct conf;
+
+/* For each bridge of a set, in `bridge`; the set is looked at once. */
+#define BRIDGE_TABLE_EACH(bridge, set)                                         \
+	for (uint64_t set_left_ = (set); set_left_ != 0 &&                     \
+	     ((bridge) = (unsigned)__builtin_ctzll(set_left_), true);          \
+	     set_left_ &= set_left_ - 1)
 
 /* `conf` is not needed afterwards.  NULL with errno ENOMEM. */
 struct bridge_table *bridge_table_new(const struct conf *conf);

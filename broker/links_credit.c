@@ -81,14 +81,16 @@ static uint64_t
 budget(struct links *links, const struct links_lane *lane)
 {
 	uint64_t least = ring_consumer_capacity(lane->consumer), margin, room;
+	unsigned bridge;
 
 	if (links->is_draining)
 		return 0;
 	/* Sets that share a lane wait for each other anyway. */
 	if (lane->set == 0 || lane->geometry.name[0] == '*')
 		return least;
-	for (uint64_t left = lane->set; left != 0; left &= left - 1) {
-		room = free_bytes(links, lane, (unsigned)__builtin_ctzll(left));
+	BRIDGE_TABLE_EACH(bridge, lane->set)
+	{
+		room = free_bytes(links, lane, bridge);
 		if (room < least)
 			least = room;
 	}

@@ -6,17 +6,13 @@
 
 #include "broker/backlog.h"
 #include "broker/bridge_port_links.h"
+#include "broker/bridge_table.h"
 #include "broker/links_feed.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-
-#define EACH_BRIDGE(bridge, set)                                               \
-	for (uint64_t set_left_ = (set); set_left_ != 0 &&                     \
-	     ((bridge) = (unsigned)__builtin_ctzll(set_left_), true);          \
-	     set_left_ &= set_left_ - 1)
 
 static uint64_t
 capacity_of(const struct links_output *output)
@@ -70,7 +66,7 @@ links_egress_fitting(struct links *links, uint64_t bridges, size_t length)
 	uint64_t fitting = bridges;
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		if (can_ever_hold(links_bridge_output(links, bridge), length))
 			continue;
@@ -134,7 +130,7 @@ links_egress_refused(struct links *links, uint64_t bridges)
 	struct links_output *output;
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, bridges)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		output = links_bridge_output(links, bridge);
 		output->refused++;
@@ -310,7 +306,8 @@ links_egress_round(struct links *links)
 		port = (unsigned)((links->turns + i) % links->port_count);
 		if (links->ports[port] == NULL)
 			continue;
-		EACH_BRIDGE(bridge, bridge_port_waiting(links->ports[port]))
+		BRIDGE_TABLE_EACH(
+		    bridge, bridge_port_waiting(links->ports[port]))
 		moved |= serve(links, port, bridge);
 	}
 	return moved;
@@ -422,7 +419,7 @@ port_can_move(struct links *links, struct bridge_port *port)
 	struct bridge_port_item *item;
 	unsigned bridge;
 
-	EACH_BRIDGE(bridge, bridge_port_waiting(port))
+	BRIDGE_TABLE_EACH(bridge, bridge_port_waiting(port))
 	{
 		item = bridge_port_head(port, bridge);
 		if (drops(policy_of(links, bridge)) ||

@@ -135,11 +135,12 @@ links_journal_lacking(
     const struct links *links, uint64_t bridges, size_t weight)
 {
 	uint64_t lacking = 0;
+	unsigned bridge;
 
-	for (; bridges != 0; bridges &= bridges - 1) {
-		if (!backlog_has_room(links->broker->backlogs,
-			(unsigned)__builtin_ctzll(bridges), weight))
-			lacking |= bridges & -bridges;
+	BRIDGE_TABLE_EACH(bridge, bridges)
+	{
+		if (!backlog_has_room(links->broker->backlogs, bridge, weight))
+			lacking |= UINT64_C(1) << bridge;
 	}
 	return lacking;
 }
