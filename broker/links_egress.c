@@ -79,7 +79,6 @@ links_egress_fitting(struct links *links, uint64_t bridges, size_t length)
 static void
 count_dropped(struct links *links, struct links_output *output)
 {
-	output->accepted++;
 	output->dropped++;
 	links_count(links, COUNT_bridge_dropped, 1);
 	if (output->producer != NULL)
@@ -120,6 +119,7 @@ links_egress_make_room(struct links *links, unsigned bridge, size_t length)
 	if (links_output_has_room(output, length, NULL))
 		return true;
 	links_output_lacks(output, links->now_ns, NULL);
+	output->accepted++;
 	count_dropped(links, output);
 	return false;
 }
@@ -225,6 +225,7 @@ put_item(struct links *links, const struct bridge_port_item *item,
 		.time_ns = item->message->created_ns,
 	};
 
+	links_bridge_output(links, bridge)->accepted++;
 	links_egress_put(links, bridge, item->message, &record);
 }
 
@@ -234,10 +235,12 @@ is_lost_behind_feed(struct links *links, unsigned bridge)
 {
 	if (!links_feed_is_behind(links->endpoints[bridge + 1]))
 		return false;
-	if (policy_of(links, bridge) == CONF_OVERFLOW_REJECT)
+	if (policy_of(links, bridge) == CONF_OVERFLOW_REJECT) {
 		links_egress_refused(links, UINT64_C(1) << bridge);
-	else
-		links_egress_drop(links, bridge);
+		return true;
+	}
+	links_bridge_output(links, bridge)->accepted++;
+	links_egress_drop(links, bridge);
 	return true;
 }
 

@@ -60,7 +60,7 @@ uint64_t links_egress_fitting(
 bool links_egress_make_room(
     struct links *links, unsigned bridge, size_t length);
 
-/* One that the bridge does not get, by its policy: counted. */
+/* An accepted one that the bridge does not get, by its policy: counted. */
 void links_egress_drop(struct links *links, unsigned bridge);
 
 /* overflow = "drop_oldest": have the bridge skip what is oldest in its ring. */

@@ -217,7 +217,6 @@ put_head(struct links_endpoint *endpoint)
 		record.flags |= RING_TRACED;
 	links_egress_put(endpoint->links, links_feed_bridge(endpoint),
 	    item->message, &record);
-	output->accepted--; /* it was counted when it was committed */
 	ring_forward_note(
 	    output->forward, endpoint->id, LINKS_FEED_FORWARD, item->sequence);
 	pass_head(endpoint);
@@ -227,7 +226,6 @@ static void
 drop_head(struct links_endpoint *endpoint)
 {
 	links_egress_drop(endpoint->links, links_feed_bridge(endpoint));
-	endpoint->output.accepted--; /* as above */
 	pass_head(endpoint);
 }
 

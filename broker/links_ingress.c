@@ -163,6 +163,7 @@ put_to_bridge(struct links_incoming *in, unsigned bridge)
 	body = links_output_claim(output, in->record.length);
 	memcpy(body, links->scratch, in->record.length);
 	links_output_put(output, &record);
+	output->accepted++;
 	ring_forward_note(output->forward, record.source_link,
 	    record.source_lane, record.source_sequence);
 	ring_trace_note_record(

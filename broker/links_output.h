@@ -49,7 +49,7 @@ struct links_output {
 	uint64_t drop_requests;    /* to skip the oldest, ever */
 	uint64_t seen_losses;      /* of all kinds, at the last beat */
 	uint64_t episode_dropped, episode_refused; /* at its begin */
-	uint64_t accepted; /* put into the ring or dropped, ever */
+	uint64_t accepted; /* for it, or dropped, ever; counted once */
 
 	/* What became of records in memory that was given up. */
 	struct ring_outcome former;
@@ -68,7 +68,8 @@ void links_output_forget_waiter(struct links *links, const void *who);
 
 /*
  * Write a record; room is known to be there.  Returns where the body goes;
- * the record is finished with links_output_put().
+ * the record is finished with links_output_put().  Who brings it counts it as
+ * accepted, which may have been long before.
  */
 void *links_output_claim(struct links_output *output, size_t length);
 void links_output_put(

@@ -244,12 +244,13 @@ move_one(struct links_output *output, struct links_salvage *salvage)
 		ring_next(salvage->consumer);
 		return true;
 	}
-	if (!is_there_already(output, salvage, &record)) {
+	if (is_there_already(output, salvage, &record)) {
+		output->accepted--; /* it was counted with that ring, too */
+	} else {
 		if (!links_output_has_room(output, record.length, salvage))
 			return false;
 		put(output, salvage, &record, payload);
 	}
-	output->accepted--; /* it was counted when it first came */
 	ring_next(salvage->consumer);
 	salvage->count--;
 	return true;
