@@ -32,13 +32,14 @@
 #include <stdint.h>
 
 #include "broker/feed.h"
+#include "common/conf/conf.h"
 
 struct links;
 struct links_endpoint;
 struct message;
 
 /* Bytes of the window, by message_weight(). */
-#define LINKS_FEED_WINDOW (512u << 10)
+#define LINKS_FEED_WINDOW CONF_FEED_WINDOW
 
 /* Heads whose sequence is remembered; more are told apart less well. */
 #define LINKS_FEED_HEADS 1024u

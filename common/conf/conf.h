@@ -203,6 +203,9 @@ bool conf_has_journal(const struct conf *conf);
  */
 uint64_t conf_commit_window(const struct conf *conf);
 
+/* Bytes of messages that are read ahead of a bridge's ring, and one more. */
+#define CONF_FEED_WINDOW (UINT64_C(512) << 10)
+
 /* The bridge of that name, or NULL. */
 const struct conf_bridge *conf_bridge(
     const struct conf *conf, const char *name);

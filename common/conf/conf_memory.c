@@ -14,7 +14,7 @@
  *			bridge.
  *	journal		each thread that publishes may have its window under
  *			way to the journal, as messages and as the batch that
- *			is written; for each bridge a worker_window is read
+ *			is written; for each bridge CONF_FEED_WINDOW is read
  *			ahead of its ring.  A session's queue is its window.
  *	connections	unfinished input (a packet), what was read ahead of a
  *			held publish, what waits to be sent, and the objects.
@@ -118,7 +118,7 @@ journal_bytes(const struct conf *conf)
 	return plus(
 	    times(2 * (uint64_t)(conf->workers + 1), conf_commit_window(conf)),
 	    times(conf->bridge_count,
-		plus(conf->worker_window, conf->max_packet_size)));
+		plus(CONF_FEED_WINDOW, conf->max_packet_size)));
 }
 
 static uint64_t

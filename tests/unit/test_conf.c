@@ -297,6 +297,16 @@ START_TEST(counts_the_windows_of_the_journal)
 	ck_assert_uint_eq(conf_memory_for(conf, 1, 1, &m), without + m.journal);
 	ck_assert_uint_eq(m.journal, 2 * 4 * conf_commit_window(conf));
 
+	/* Read ahead for a bridge, whatever a worker may have under way. */
+	ck_assert_int_eq(
+	    load("workers = 3; worker_window = \"4KiB\";\n"
+		 "bridges = ( { name = \"a\"; url = \"mqtt://b\"; } );"),
+	    0);
+	conf_memory_for(conf, 1, 1, &m);
+	ck_assert_uint_eq(m.journal,
+	    2 * 4 * conf_commit_window(conf) + CONF_FEED_WINDOW +
+		conf->max_packet_size);
+
 	/* Never smaller than what one packet needs. */
 	ck_assert_int_eq(
 	    load("durability = \"disk\"; max_packet_size = \"8MiB\";"), 0);
