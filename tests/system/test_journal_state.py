@@ -97,11 +97,7 @@ def kill_broker(run):
 
 def kill_all(run):
     """kill -9 of all there is, then another start."""
-    weir.kill(run.child.pid, signal.SIGKILL)
-    for pid in weir.marked(run.box.mark):
-        weir.kill(pid, signal.SIGKILL)
-    run.child.wait()
-    weir.wait_for("nothing lives", lambda: not weir.marked(run.box.mark))
+    run.kill_all()
     run.start()
     run.wait_ready()
 

@@ -15,7 +15,6 @@ import fcntl
 import os
 import random
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -31,7 +30,7 @@ import steady  # noqa: E402
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
 DISK_SIZE = "256M"
-LIMIT = 60
+LIMIT = steady.LIMIT
 
 
 class Disk:
@@ -119,77 +118,29 @@ def settings(disk, remote):
     }
 
 
-class Cast:
-    """Two publishers of each QoS, two by HTTP; three who listen, two away."""
-
-    def __init__(self, suite):
-        port = suite.port
-        self.publishers = [
+def cast_of(suite):
+    """Two publishers of each QoS, two by HTTP; two who listen, two away."""
+    port = suite.port
+    return steady.Cast(
+        [
             steady.Publisher(
                 port, name, qos, "power/" + name, "power/retained/" + name
             )
             for name, qos in (("q1a", 1), ("q1b", 1), ("q2a", 2), ("q2b", 2))
-        ]
-        self.http = [
+        ],
+        [
             steady.HttpPublisher(suite, name, "power/" + name)
             for name in ("http-a", "http-b")
-        ]
-        self.there = [
+        ],
+        [
             steady.Subscriber(port, "there-%d" % qos, qos, "power/#")
             for qos in (1, 2)
-        ]
-        self.away = [
+        ],
+        [
             steady.Subscriber(port, "away-%d" % qos, qos, "power/#")
             for qos in (1, 2)
-        ]
-
-    def begin(self):
-        for client in self.there + self.away:
-            client.start()
-            weir.expect(
-                client.is_subscribed.wait(10), client.client_id + " subscribes"
-            )
-        for client in self.away:
-            client.end()
-        for client in self.publishers + self.http:
-            client.start()
-
-    def come_back(self, port):
-        back = []
-        for client in self.away:
-            again = steady.Subscriber(
-                port, client.client_id, client.qos, "power/#"
-            )
-            again.was_there = True
-            again.start()
-            back.append(again)
-        self.away = back
-
-    def sources(self):
-        """Name, QoS and accepted numbers of each who publishes."""
-        for one in self.publishers:
-            yield one.client_id, one.qos, one.accepted
-        for one in self.http:
-            yield one.name_, 1, one.accepted
-
-    def accepted(self):
-        return sum(len(numbers) for _, _, numbers in self.sources())
-
-    def goes_on(self, more):
-        before = [len(numbers) for _, _, numbers in self.sources()]
-        weir.wait_for(
-            "all who publish go on",
-            lambda: all(
-                len(numbers) >= count + more
-                for (_, _, numbers), count in zip(self.sources(), before)
-            ),
-            LIMIT,
-        )
-
-    def end(self):
-        for client in self.publishers + self.there + self.away:
-            if client.is_alive():
-                client.end()
+        ],
+    )
 
 
 def cut(disk, suite, lingers):
@@ -202,29 +153,11 @@ def cut(disk, suite, lingers):
             lambda: suite.logged("event=journal_failing"),
         )
         weir.expect(weir.is_alive(broker), "the broker lives without a disk")
-    weir.wait_for("all processes are dead", lambda: not kill_all(suite), pause=0)
-    suite.child.wait()
+    suite.kill_all()
     disk.unmount()
     disk.mount()
     suite.start()
     suite.wait_ready()
-
-
-def kill_all(suite):
-    living = weir.marked(suite.box.mark)
-    for pid in living:
-        weir.kill(pid, signal.SIGKILL)
-    return living
-
-
-def look_at_retained(cast, suite):
-    stale = []
-    for one in cast.publishers:
-        promised = one.retained_accepted
-        number = steady.retained_number(suite.port, one.retained)
-        if number < promised:
-            stale.append("%s: %d of %d" % (one.client_id, number, promised))
-    return stale
 
 
 def torment(tap, disk, suite, cast, rounds, dice):
@@ -237,7 +170,8 @@ def torment(tap, disk, suite, cast, rounds, dice):
         with tap.case("cut %d: it starts again" % (number + 1)):
             cut(disk, suite, lingers)
         tap.note("%d acknowledged before cut %d" % (before, number + 1))
-        stale += look_at_retained(cast, suite)
+        for one in cast.publishers:
+            stale += steady.stale_retained(one)
     cast.goes_on(10)
     tap.ok(not stale, "retained messages are as new as acknowledged", stale)
 
@@ -283,25 +217,18 @@ def check(tap, cast, remote):
             one.wrong[:3],
         )
 
-    def at_remote(source):
-        found = [steady.parse(m.payload) for m in list(remote.messages)]
-        return [what[1] for what in found if what and what[0] == source]
-
-    check_receiver(tap, cast, "the remote", at_remote, False)
+    check_receiver(tap, cast, "the remote", steady.Numbers(remote).of, False)
 
 
 def run(tap, disk, mosquitto, rounds, dice):
     there = weir.Collector(mosquitto.port, "power/#", qos=1)
     mosquitto.stop()
     with weir.Weir(**settings(disk, mosquitto)) as suite:
-        cast = Cast(suite)
+        cast = cast_of(suite)
         cast.begin()
         torment(tap, disk, suite, cast, rounds, dice)
-        for one in cast.http:
-            one.end()
         with tap.case("all that was sent is acknowledged in the end"):
-            for one in cast.publishers:
-                one.settle(LIMIT)
+            cast.settle()
         tap.note("%d acknowledged" % cast.accepted())
         ring = suite.ring("broker→cloud")
         tap.note("in the ring of the bridge: %d bytes" % ring["used"])
@@ -310,7 +237,7 @@ def run(tap, disk, mosquitto, rounds, dice):
             "most of what the bridge owes is in the journal alone",
         )
         mosquitto.go_on()
-        cast.come_back(suite.port)
+        cast.come_back()
         check(tap, cast, there)
         cast.end()
     there.stop()

@@ -8,6 +8,7 @@ they were promised and what they were given.  A session that the broker has
 lost is noted too, and so is a message that is corrupt.
 """
 
+import collections
 import json
 import os
 import random
@@ -27,6 +28,7 @@ sys.path.insert(
 import weir  # noqa: E402
 
 PATH = "/api/v4/mqtt/publish"
+LIMIT = 60
 
 
 def payload_of(name, number):
@@ -309,7 +311,8 @@ def unordered(numbers):
 
 
 def repeated(numbers):
-    return len(numbers) - len(set(numbers))
+    """Those that came more than once."""
+    return [n for n, count in collections.Counter(numbers).items() if count > 1]
 
 
 def retained_number(port, topic):
@@ -326,3 +329,99 @@ def retained_number(port, topic):
         return 0
     finally:
         link.close()
+
+
+def stale_retained(publisher):
+    """What a new subscriber gets is as new as acknowledged; else, in words."""
+    promised = publisher.retained_accepted
+    number = retained_number(publisher.port, publisher.retained)
+    if number >= promised:
+        return []
+    return ["%s: %d of %d" % (publisher.client_id, number, promised)]
+
+
+class Cast:
+    """All who take part: who publishes, by MQTT and HTTP, and who listens."""
+
+    def __init__(self, publishers, http, there, away):
+        self.publishers = publishers
+        self.http = http
+        self.there = there
+        self.away = away  # subscribers that leave, and come back in the end
+
+    def begin(self):
+        for client in self.there + self.away:
+            client.start()
+            weir.expect(
+                client.is_subscribed.wait(10), client.client_id + " subscribes"
+            )
+        for client in self.away:
+            client.end()
+        for client in self.publishers + self.http:
+            client.start()
+
+    def come_back(self):
+        """Those that were away get their messages."""
+        back = [
+            Subscriber(one.port, one.client_id, one.qos, one.filter)
+            for one in self.away
+        ]
+        for one in back:
+            one.was_there = True
+            one.start()
+        self.away = back
+
+    def clients(self):
+        return self.publishers + self.there + self.away
+
+    def sources(self):
+        """Name, QoS and accepted numbers of each who publishes."""
+        for one in self.publishers:
+            yield one.client_id, one.qos, one.accepted
+        for one in self.http:
+            yield one.name_, 1, one.accepted
+
+    def accepted(self):
+        return sum(len(numbers) for _, _, numbers in self.sources())
+
+    def goes_on(self, more=1):
+        """Each who publishes has so many more acknowledged."""
+        before = [len(numbers) for _, _, numbers in self.sources()]
+        weir.wait_for(
+            "all who publish go on",
+            lambda: all(
+                len(numbers) >= count + more
+                for (_, _, numbers), count in zip(self.sources(), before)
+            ),
+            LIMIT,
+        )
+
+    def settle(self):
+        """Send no more, and wait until all that was sent is acknowledged."""
+        for one in self.http:
+            one.end()
+        for one in self.publishers:
+            one.settle(LIMIT)
+
+    def end(self):
+        for client in self.clients():
+            if client.is_alive():
+                client.end()
+
+
+class Numbers:
+    """What came to a Collector: the numbers of each who publishes."""
+
+    def __init__(self, collector):
+        self.collector = collector
+        self.taken = 0
+        self.got = {}
+
+    def of(self, name):
+        messages = self.collector.messages
+        while self.taken < len(messages):
+            what = parse(messages[self.taken].payload)
+            self.taken += 1
+            if what:
+                self.got.setdefault(what[0], []).append(what[1])
+        return self.got.get(name, [])

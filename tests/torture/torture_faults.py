@@ -209,7 +209,7 @@ class Cast:
 
     def has_all(self, subscriber):
         return lambda: all(
-            one.accepted <= set(subscriber.got.get(one.client_id, ()))
+            one.accepted <= subscriber.seen.get(one.client_id, set())
             for one in self.publishers
         )
 
@@ -220,15 +220,14 @@ class Cast:
         while not has_all() and time.monotonic() < deadline:
             drive(self.away, has_all, 2)
         for one in self.publishers:
-            lost = one.accepted - set(self.away.got.get(one.client_id, ()))
+            lost = one.accepted - self.away.seen.get(one.client_id, set())
             weir.expect(not lost, "%s: lost: %s" % (one.client_id, sorted(lost)[:5]))
         for client in self.clients():
             weir.expect(
                 client.lost_sessions == 0, client.client_id + ": its session is gone"
             )
             weir.expect(not client.wrong, client.wrong[:3])
-        got = self.away.got.get("q2", [])
-        twice = sorted({number for number in got if got.count(number) > 1})
+        twice = steady.repeated(self.away.got.get("q2", []))
         weir.expect(not twice, "QoS 2 came twice: %s" % twice[:30])
 
 
