@@ -40,6 +40,9 @@ enum record_kind {
 	RECORD_RECEIPT = 2,     /* broker -> httpd, answers a MESSAGE */
 	RECORD_AUTH = 3,        /* httpd -> broker: credentials */
 	RECORD_AUTH_RESULT = 4, /* broker -> httpd, answers an AUTH */
+	RECORD_ASK = 5,         /* httpd -> broker: a question, see ask.h */
+	RECORD_ASK_RESULT = 6,  /* broker -> httpd: a piece of its answer */
+	RECORD_DEAD = 7, /* bridge -> broker: never taken by the remote */
 };
 
 #define RECORD_VERSION 1
