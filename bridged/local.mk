@@ -12,6 +12,10 @@ libbridged_a_SOURCES = \
 	%D%/backoff.h \
 	%D%/bridge.c \
 	%D%/bridge.h \
+	%D%/bridge_broker.c \
+	%D%/bridge_private.h \
+	%D%/bridge_reload.c \
+	%D%/bridge_remote.c \
 	%D%/claims.c \
 	%D%/claims.h \
 	%D%/counters.def \
@@ -36,7 +40,9 @@ libbridged_a_SOURCES = \
 	%D%/remote.h \
 	%D%/remote_mqtt.c \
 	%D%/remote_mqtt.h \
+	%D%/remote_mqtt_connect.c \
 	%D%/remote_mqtt_input.c \
+	%D%/remote_mqtt_send.c \
 	%D%/remote_mqtt_subscribe.c \
 	%D%/report.c \
 	%D%/report.h \

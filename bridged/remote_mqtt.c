@@ -3,7 +3,6 @@
 #include "bridged/remote_mqtt.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +11,6 @@
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-
-/* More than this waiting for the socket: stop sending. */
-#define PENDING_HIGH (256u << 10)
 
 /* Input is left unread for this long before the connection is given up. */
 #define HOLD_NS CLOCK_SECOND_NS
@@ -220,112 +216,10 @@ static const struct stream_callbacks stream_callbacks = {
 	.on_drained = on_drained,
 };
 
-/* The password of whichever source is configured; NULL in *out: none. */
-static int
-read_password(const struct conf_bridge *conf, char **out_password)
-{
-	const char *folder = getenv("CREDENTIALS_DIRECTORY");
-	char path[PATH_MAX];
-	int err;
-
-	*out_password = NULL;
-	if (conf->password != NULL) {
-		*out_password = strdup(conf->password);
-		return *out_password == NULL ? -ENOMEM : 0;
-	}
-	if (conf->password_file != NULL)
-		return conf_read_secret(conf->password_file, out_password);
-	if (folder == NULL || conf->username == NULL)
-		return 0;
-	snprintf(
-	    path, sizeof(path), "%s/bridge.%s.password", folder, conf->name);
-	err = conf_read_secret(path, out_password);
-	return err == -ENOENT ? 0 : err;
-}
-
-/* Seconds on the wire, rounded up; 0xffffffff is for ever. */
-static uint32_t
-expiry_on_wire(uint64_t expiry_ns)
-{
-	if (expiry_ns == CONF_NEVER)
-		return UINT32_MAX;
-	return (uint32_t)((expiry_ns + CLOCK_SECOND_NS - 1) / CLOCK_SECOND_NS);
-}
-
-static void
-connect_properties(struct remote *remote, struct mqtt_properties *properties,
-    uint8_t *verbatim, size_t size)
-{
-	struct wire_out w = wire_write(verbatim, size);
-
-	properties->session_expiry_interval_s =
-	    expiry_on_wire(remote->spec.conf->session_expiry_ns);
-	mqtt_properties_set(properties, MQTT_SESSION_EXPIRY_INTERVAL);
-	properties->receive_maximum = (uint16_t)remote->spec.max_pending;
-	mqtt_properties_set(properties, MQTT_RECEIVE_MAXIMUM);
-	properties->maximum_packet_size = (uint32_t)remote->spec.max_packet;
-	mqtt_properties_set(properties, MQTT_MAXIMUM_PACKET_SIZE);
-
-	mqtt_properties_put_user(&w, slice_of_string(REMOTE_MQTT_BRIDGE),
-	    slice_of_string(remote->self));
-	BUG_ON(w.bad);
-	properties->verbatim = slice_of(verbatim, (size_t)(w.p - verbatim));
-}
-
-/* Set the top bit of the Protocol Level: how bridges announce themselves. */
-static void
-set_bridge_bit(uint8_t *packet)
-{
-	size_t at = 1;
-
-	while ((packet[at] & 0x80) != 0)
-		at++;
-	packet[at + 7] |= 0x80;
-}
-
-static void
-send_connect(struct remote *remote, const char *password)
-{
-	const struct conf_bridge *conf = remote->spec.conf;
-	struct mqtt_connect connect = { 0 };
-	uint8_t verbatim[128];
-	uint8_t *packet;
-	size_t size;
-
-	connect.version = (uint8_t)remote->version;
-	/* [MQTT-3.1.3-8] no client identifier, no session */
-	connect.clean_start = conf->client_id[0] == '\0';
-	connect.keep_alive_s = (uint16_t)(conf->keepalive_ns / CLOCK_SECOND_NS);
-	connect.client_id = slice_of_string(conf->client_id);
-	connect.has_username = conf->username != NULL;
-	connect.username = slice_of_string(conf->username);
-	connect.has_password = password != NULL;
-	connect.password = slice_of_string(password);
-	if (remote->version == MQTT_5)
-		connect_properties(
-		    remote, &connect.properties, verbatim, sizeof(verbatim));
-
-	size = mqtt_connect_size(&connect);
-	packet = size == 0 ? NULL : malloc(size);
-	if (packet == NULL) {
-		remote_mqtt_fail(remote, REMOTE_DENIED,
-		    "client_id, username and password do not fit a CONNECT");
-		return;
-	}
-	size = mqtt_encode_connect(packet, size, &connect);
-	if (remote->version != MQTT_5 && remote->bridge_bit)
-		set_bridge_bit(packet);
-	remote->spec.callbacks->connecting(remote->spec.arg);
-	remote_mqtt_write(remote, packet, size);
-	explicit_bzero(packet, size);
-	free(packet);
-}
-
 static void
 on_connected(void *arg, int fd, const char *what)
 {
 	struct remote *remote = arg;
-	char *password;
 	int err;
 
 	remote->connector = NULL;
@@ -340,23 +234,12 @@ on_connected(void *arg, int fd, const char *what)
 		return;
 	}
 	stream_set_limits(&remote->stream,
-	    (uint32_t)(remote->spec.max_packet + 2 * PENDING_HIGH),
+	    (uint32_t)(remote->spec.max_packet + 2 * REMOTE_MQTT_PENDING_HIGH),
 	    (uint32_t)remote->spec.max_packet + STREAM_READ_SIZE);
 	enter(remote, REMOTE_HANDSHAKE);
 	remote->heard_ns = loop_now_ns(remote->spec.loop);
 
-	err = read_password(remote->spec.conf, &password);
-	if (err != 0) {
-		remote_mqtt_fail(remote, REMOTE_DENIED,
-		    "password of bridge cannot be read: %s; check "
-		    "password_file",
-		    strerror(-err));
-		return;
-	}
-	send_connect(remote, password);
-	if (password != NULL)
-		explicit_bzero(password, strlen(password));
-	free(password);
+	remote_mqtt_connect(remote);
 }
 
 static void
@@ -385,105 +268,6 @@ remote_mqtt_start(struct remote *remote)
 	if (remote->keepalive_ns != 0)
 		loop_timer_start(&remote->tick, remote->keepalive_ns / 8);
 	remote->spec.callbacks->up(remote->spec.arg, &remote->limits);
-}
-
-static int
-write_publish(struct remote *remote, const struct remote_message *message)
-{
-	uint8_t qos = message->qos;
-	struct mqtt_publish_out publish = {
-		.dup = message->dup && qos != 0,
-		.retain = message->retain && remote->retain_available,
-		.has_message_expiry = message->expiry_s != REMOTE_NEVER_EXPIRES,
-		.message_expiry_interval_s = message->expiry_s,
-		.qos = qos,
-		.packet_id = message->id,
-		.topic = message->topic,
-		.properties = message->properties,
-		.payload = message->payload,
-	};
-	size_t size = mqtt_publish_size(&publish, remote->version);
-
-	if (size == 0 || size > remote->max_packet ||
-	    size > remote->spec.max_packet)
-		return -EMSGSIZE;
-	if (stream_room(&remote->stream) < size + MQTT_SMALL_PACKET_BYTES)
-		return -EAGAIN;
-	if (qos != 0)
-		remote->flows[message->id] =
-		    qos == 1 ? REMOTE_FLOW_PUBACK : REMOTE_FLOW_PUBREC;
-	size = mqtt_encode_publish(remote->scratch, remote->spec.max_packet,
-	    &publish, remote->version, NULL);
-	remote_mqtt_write(remote, remote->scratch, size);
-	return 0;
-}
-
-static int
-mqtt_send(struct remote *remote, const struct remote_message *message)
-{
-	if (remote->state != REMOTE_UP)
-		return -ENOTCONN;
-	if (stream_pending(&remote->stream) >= PENDING_HIGH)
-		return -EAGAIN;
-	return write_publish(remote, message);
-}
-
-static int
-write_pubrel(struct remote *remote, uint16_t id)
-{
-	if (remote->state != REMOTE_UP)
-		return -ENOTCONN;
-	if (stream_pending(&remote->stream) >= PENDING_HIGH)
-		return -EAGAIN;
-	remote_mqtt_write_ack(remote, MQTT_PUBREL, id, MQTT_SUCCESS);
-	return remote->state == REMOTE_UP ? 0 : -ENOTCONN;
-}
-
-/* [MQTT-4.4.0-1] after PUBREC only the PUBREL is sent again. */
-static int
-mqtt_release(struct remote *remote, uint16_t id)
-{
-	int err = write_pubrel(remote, id);
-
-	if (err == 0)
-		remote->flows[id] = REMOTE_FLOW_PUBCOMP;
-	return err;
-}
-
-static int
-mqtt_end(struct remote *remote, uint16_t id)
-{
-	int err = write_pubrel(remote, id);
-
-	if (err == 0)
-		remote_mqtt_set_bit(remote->ending, id, true);
-	return err;
-}
-
-static void
-mqtt_remind(struct remote *remote, uint16_t id)
-{
-	if (remote->state == REMOTE_UP)
-		remote_mqtt_write_ack(remote, MQTT_PUBREC, id, MQTT_SUCCESS);
-}
-
-static void
-mqtt_acknowledge(struct remote *remote, uint16_t id, uint8_t qos, bool accepted)
-{
-	enum mqtt_reason reason =
-	    accepted ? MQTT_SUCCESS : MQTT_IMPLEMENTATION_SPECIFIC_ERROR;
-
-	if (remote->state != REMOTE_UP || !remote_mqtt_bit(remote->pending, id))
-		return;
-	remote_mqtt_set_bit(remote->pending, id, false);
-	remote->pending_count--;
-	if (remote->is_held) {
-		remote->is_held = false;
-		loop_timer_stop(&remote->held);
-		stream_resume_read(&remote->stream);
-	}
-	remote_mqtt_write_ack(
-	    remote, qos == 2 ? MQTT_PUBREC : MQTT_PUBACK, id, reason);
 }
 
 static void
@@ -543,11 +327,11 @@ const struct remote_kind remote_mqtt = {
 	.new = mqtt_new,
 	.free = mqtt_free,
 	.open = mqtt_open,
-	.send = mqtt_send,
-	.release = mqtt_release,
-	.end = mqtt_end,
+	.send = remote_mqtt_send,
+	.release = remote_mqtt_release,
+	.end = remote_mqtt_end,
 	.receive = remote_mqtt_subscribe,
-	.acknowledge = mqtt_acknowledge,
-	.remind = mqtt_remind,
+	.acknowledge = remote_mqtt_acknowledge,
+	.remind = remote_mqtt_remind,
 	.close = mqtt_close,
 };

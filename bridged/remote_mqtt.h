@@ -3,7 +3,8 @@
 /*
  * remote_mqtt - a remote that speaks MQTT 3.1.1 or 5.0: what its files share.
  *
- * remote_mqtt.c makes the connection and sends; remote_mqtt_input.c reads
+ * remote_mqtt.c makes the connection and ends it; remote_mqtt_connect.c says
+ * who we are; remote_mqtt_send.c sends messages; remote_mqtt_input.c reads
  * what the remote sends; remote_mqtt_subscribe.c asks for it.  Nobody else
  * includes this file.
  *
@@ -27,6 +28,9 @@
 #define REMOTE_MQTT_SUBSCRIBE_ID 65535
 
 #define REMOTE_MQTT_WHY_SIZE 256
+
+/* More than this waiting for the socket: stop sending. */
+#define REMOTE_MQTT_PENDING_HIGH (256u << 10)
 
 /* User properties by which Weirs know each other. */
 #define REMOTE_MQTT_BRIDGE "weir-bridge" /* CONNECT: the bridge's instance */
@@ -113,6 +117,18 @@ void remote_mqtt_fault(struct remote *remote, enum mqtt_reason reason,
 void remote_mqtt_write(struct remote *remote, const uint8_t *p, size_t len);
 void remote_mqtt_write_ack(struct remote *remote, enum mqtt_packet_type type,
     uint16_t id, enum mqtt_reason reason);
+
+/* The socket is connected: send CONNECT, with the password. */
+void remote_mqtt_connect(struct remote *remote);
+
+/* See remote.h. */
+int remote_mqtt_send(
+    struct remote *remote, const struct remote_message *message);
+int remote_mqtt_release(struct remote *remote, uint16_t id);
+int remote_mqtt_end(struct remote *remote, uint16_t id);
+void remote_mqtt_remind(struct remote *remote, uint16_t id);
+void remote_mqtt_acknowledge(
+    struct remote *remote, uint16_t id, uint8_t qos, bool accepted);
 
 /* CONNACK was good: start to keep alive. */
 void remote_mqtt_start(struct remote *remote);

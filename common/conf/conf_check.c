@@ -18,8 +18,6 @@
 #define DEFAULT_PACKET_SIZE (UINT64_C(1) << 20)
 #define MAX_PACKET_SIZE 268435460 /* 5 bytes of header, 2^28 - 1 behind */
 
-#define MQTT_PORT 1883
-
 config_setting_t *
 conf_at_key(config_setting_t *group, const char *name)
 {
@@ -125,191 +123,6 @@ check_http(
 
 	http->enabled = at != NULL;
 	check_bind(reader, at, http->bind, &address);
-}
-
-/*
- * '#' stands alone in the last level, '+' alone in any [MQTT-4.7.1-2]
- * [MQTT-4.7.1-3].  Returns what is wrong, or NULL.
- */
-static const char *
-filter_fault(const char *filter)
-{
-	const char *level = filter, *end;
-	size_t len;
-
-	if (!utf8_is_valid(slice_of_string(filter)))
-		return "is not UTF-8";
-	if (strncmp(filter, "$share/", strlen("$share/")) == 0)
-		return "is a shared subscription, which a bridge cannot use";
-	for (;; level = end + 1) {
-		end = strchrnul(level, '/');
-		len = (size_t)(end - level);
-		if (memchr(level, '+', len) != NULL && len != 1)
-			return "has a + that is not alone in its level";
-		if (memchr(level, '#', len) != NULL && (len != 1 || *end != 0))
-			return "has a # that is not the whole last level";
-		if (*end == '\0')
-			return NULL;
-	}
-}
-
-static void
-check_prefix(struct conf_reader *reader, config_setting_t *at, const char *key,
-    const char *prefix)
-{
-	if (prefix == NULL)
-		return;
-	if (strpbrk(prefix, "+#") != NULL)
-		conf_mistake(reader, conf_at_key(at, key),
-		    "%s is \"%s\"; wildcards are allowed in filter alone", key,
-		    prefix);
-	else if (!utf8_is_valid(slice_of_string(prefix)))
-		conf_mistake(
-		    reader, conf_at_key(at, key), "%s is not UTF-8", key);
-}
-
-static void
-check_rule(
-    struct conf_reader *reader, config_setting_t *at, struct conf_rule *rule)
-{
-	const char *fault;
-
-	if (at != NULL)
-		rule->line = config_setting_source_line(at);
-	check_prefix(reader, at, "local_prefix", rule->local_prefix);
-	check_prefix(reader, at, "remote_prefix", rule->remote_prefix);
-	if (rule->filter == NULL)
-		return;
-	fault = filter_fault(rule->filter);
-	if (fault != NULL)
-		conf_mistake(reader, conf_at_key(at, "filter"),
-		    "filter \"%s\" %s; allowed: topic levels parted by /, + "
-		    "for "
-		    "one level, # for all the rest",
-		    rule->filter, fault);
-}
-
-static void
-check_bridge_name(
-    struct conf_reader *reader, config_setting_t *at, const char *name)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
-				      "0123456789_-";
-
-	if (name != NULL && name[strspn(name, letters)] != '\0')
-		conf_mistake(reader, conf_at_key(at, "name"),
-		    "name is \"%s\"; allowed: small letters, digits, - and _",
-		    name);
-}
-
-/* mqtt://host[:port][/] */
-static void
-check_url(struct conf_reader *reader, config_setting_t *at,
-    struct conf_bridge *bridge)
-{
-	static const char scheme[] = "mqtt://";
-	struct host_port address;
-	char text[PARSE_HOST_SIZE + 8];
-	const char *colon;
-	int len;
-
-	if (bridge->url == NULL)
-		return;
-	if (strncmp(bridge->url, "mqtts://", strlen("mqtts://")) == 0) {
-		conf_mistake(reader, conf_at_key(at, "url"),
-		    "url: mqtts is not in this version; allowed: "
-		    "mqtt://host[:port]");
-		return;
-	}
-	if (strncmp(bridge->url, scheme, strlen(scheme)) != 0)
-		goto bad;
-	len = snprintf(
-	    text, sizeof(text) - 8, "%s", bridge->url + strlen(scheme));
-	if (len >= (int)sizeof(text) - 8)
-		goto bad;
-	if (len > 0 && text[len - 1] == '/')
-		text[--len] = '\0';
-	/* A colon inside the brackets of an IPv6 address is no port's. */
-	colon = strrchr(text, ':');
-	if (colon == NULL || strchr(colon, ']') != NULL)
-		snprintf(
-		    text + len, sizeof(text) - (size_t)len, ":%d", MQTT_PORT);
-	if (parse_host_port(text, &address) != 0 || address.host[0] == '\0' ||
-	    address.port == 0)
-		goto bad;
-	bridge->port = address.port;
-	bridge->host = strdup(address.host);
-	reader->no_memory |= bridge->host == NULL;
-	return;
-
-bad:
-	conf_mistake(reader, conf_at_key(at, "url"),
-	    "url is \"%s\"; it must be mqtt://host or mqtt://host:port",
-	    bridge->url);
-}
-
-static void
-check_bridge_times(struct conf_reader *reader, config_setting_t *at,
-    const struct conf_bridge *bridge)
-{
-	if (bridge->keepalive_ns % CLOCK_SECOND_NS != 0)
-		conf_mistake(reader, conf_at_key(at, "keepalive"),
-		    "keepalive must be whole seconds, as in \"30s\"");
-	if (bridge->retry_min_ns > bridge->retry_max_ns)
-		conf_mistake(reader, conf_at_key(at, "retry_min"),
-		    "retry_min is above retry_max");
-}
-
-static bool
-has_qos_2(const struct conf_rule *rules, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (rules[i].qos == 2)
-			return true;
-	return false;
-}
-
-/* Exactly once needs a remote that remembers; MQTT 3.1.1 has no expiry. */
-static void
-check_bridge_session(struct conf_reader *reader, config_setting_t *at,
-    const struct conf_bridge *bridge)
-{
-	if (bridge->session_expiry_ns == 0 &&
-	    bridge->protocol == CONF_PROTOCOL_5_0 &&
-	    (has_qos_2(bridge->forward, bridge->forward_count) ||
-		has_qos_2(bridge->receive, bridge->receive_count)))
-		conf_mistake(reader, conf_at_key(at, "session_expiry"),
-		    "session_expiry is 0, and a rule has qos 2, which needs a "
-		    "session at the remote; allowed: a time, as \"1h\", or "
-		    "rules of qos 0 and 1");
-}
-
-static void
-check_bridge(struct conf_reader *reader, config_setting_t *at,
-    struct conf_bridge *bridge)
-{
-	if (at != NULL)
-		bridge->line = config_setting_source_line(at);
-	check_bridge_name(reader, at, bridge->name);
-	check_url(reader, at, bridge);
-	check_bridge_times(reader, at, bridge);
-	check_bridge_session(reader, at, bridge);
-	if (bridge->type != NULL && strcmp(bridge->type, "mqtt") != 0)
-		conf_mistake(reader, conf_at_key(at, "type"),
-		    "type is \"%s\"; allowed: mqtt", bridge->type);
-	if (bridge->password != NULL && bridge->password_file != NULL)
-		conf_mistake(reader, conf_at_key(at, "password"),
-		    "password and password_file are both given; keep one");
-	if (bridge->username == NULL &&
-	    bridge->protocol == CONF_PROTOCOL_3_1_1 &&
-	    (bridge->password != NULL || bridge->password_file != NULL))
-		conf_mistake(reader, at,
-		    "a password without username is not in MQTT 3.1.1");
-	if (bridge->client_id == NULL && bridge->name != NULL &&
-	    asprintf(&bridge->client_id, "weir-%s", bridge->name) == -1) {
-		bridge->client_id = NULL;
-		reader->no_memory = true;
-	}
 }
 
 /* Elements of a list by their names, which must differ. */
@@ -495,10 +308,10 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		check_ring(reader, setting, target);
 		break;
 	case CONF_SECTION_BRIDGE:
-		check_bridge(reader, setting, target);
+		conf_check_bridge(reader, setting, target);
 		break;
 	case CONF_SECTION_RULE:
-		check_rule(reader, setting, target);
+		conf_check_rule(reader, setting, target);
 		break;
 	case CONF_SECTION_JOURNAL: /* by conf_check_journal() */
 	case CONF_SECTIONS:

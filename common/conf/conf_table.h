@@ -139,6 +139,12 @@ bool conf_is_given(config_setting_t *group, const char *name);
 void conf_check_journal(
     struct conf_reader *reader, config_setting_t *root, struct conf *conf);
 
+/* One bridge, and one rule of it, for conf_check(). */
+void conf_check_bridge(struct conf_reader *reader, config_setting_t *at,
+    struct conf_bridge *bridge);
+void conf_check_rule(
+    struct conf_reader *reader, config_setting_t *at, struct conf_rule *rule);
+
 /* Free what a section's struct holds, not the struct. */
 void conf_clear(enum conf_section section, void *target);
 

@@ -6,6 +6,7 @@ libconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(CONFIG_CFLAGS)
 libconf_a_SOURCES = \
 	%D%/conf.c \
 	%D%/conf.h \
+	%D%/conf_bridge.c \
 	%D%/conf_check.c \
 	%D%/conf_journal.c \
 	%D%/conf_keys.def \
