@@ -10,6 +10,7 @@
 #include "broker/auth_accounts.h"
 #include "common/base/log.h"
 #include "common/base/thread.h"
+#include "common/msg/topic.h"
 
 #define QUEUE_MAX 256u     /* checks that wait */
 #define VERIFIED_MAX 1024u /* credentials remembered; a power of two */
@@ -338,6 +339,32 @@ auth_identity_of(const struct auth *auth, struct slice name)
 		return AUTH_ANONYMOUS;
 	account = auth_accounts_find(&auth->accounts, name);
 	return account == NULL ? 0 : account->identity;
+}
+
+static unsigned
+rights_of(const struct auth *auth, uint64_t identity)
+{
+	const struct auth_account *account;
+
+	if (identity == AUTH_ANONYMOUS)
+		return AUTH_PUBLISH;
+	account = auth_accounts_of(&auth->accounts, identity);
+	return account == NULL ? 0 : account->rights;
+}
+
+bool
+auth_identity_may(
+    const struct auth *auth, uint64_t identity, enum auth_right right)
+{
+	return (rights_of(auth, identity) & right) != 0;
+}
+
+bool
+auth_identity_may_publish(
+    const struct auth *auth, uint64_t identity, struct slice topic)
+{
+	return auth_identity_may(auth, identity, AUTH_PUBLISH) &&
+	    topic_matches(slice_of_string("#"), topic);
 }
 
 bool

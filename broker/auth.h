@@ -30,6 +30,15 @@ struct conf;
 
 #define AUTH_ANONYMOUS UINT64_C(1) /* the identity of who gave no name */
 
+/* What an identity may do, as a set; an account's `scopes`. */
+enum auth_right {
+	AUTH_PUBLISH = 1, /* messages, by HTTP */
+	AUTH_READ = 2,    /* look at clients, bridges, counters ... */
+	AUTH_MANAGE = 4   /* change what runs */
+};
+
+#define AUTH_ALL_RIGHTS (AUTH_PUBLISH | AUTH_READ | AUTH_MANAGE)
+
 /* A check under way; embedded in or allocated by the asker. */
 struct auth_request {
 	struct mail mail;      /* the answer, put into `reply` */
@@ -72,6 +81,21 @@ const char *auth_identity_name(const struct auth *auth, uint64_t identity);
 
 /* The identity of the account of that name ("": anonymous); 0: none. */
 uint64_t auth_identity_of(const struct auth *auth, struct slice name);
+
+/*
+ * May it, now?  Who gave no name may publish, where that is let in, and no
+ * more; a handle that is void may nothing.  Any thread, no lock.
+ */
+bool auth_identity_may(
+    const struct auth *auth, uint64_t identity, enum auth_right right);
+
+/*
+ * AUTH_PUBLISH, and to this topic: one of its filters matches.  "#" is all
+ * topics but those that begin with '$' [MQTT-4.7.2-1].  Any thread, no lock;
+ * it takes as long as the identity has filters.
+ */
+bool auth_identity_may_publish(
+    const struct auth *auth, uint64_t identity, struct slice topic);
 
 bool auth_has_accounts(const struct auth *auth);
 

@@ -95,6 +95,7 @@ add(struct auth_accounts *accounts, const char *name, const char *password,
 	if (account->name == NULL)
 		return -ENOMEM;
 	accounts->count++;
+	account->rights = AUTH_ALL_RIGHTS;
 	if (hash == NULL) {
 		auth_accounts_digest(accounts, slice_of_string(name),
 		    slice_of_string(password), account->digest);

@@ -34,6 +34,7 @@ struct auth_account {
 	char *hash; /* NULL: `digest` is to be compared */
 	uint8_t digest[AUTH_DIGEST_BYTES];
 	uint64_t identity;
+	uint8_t rights; /* enum auth_right, or-ed */
 };
 
 struct auth_accounts {

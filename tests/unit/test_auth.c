@@ -215,6 +215,31 @@ START_TEST(handles_cannot_be_guessed)
 }
 END_TEST
 
+START_TEST(an_account_may_all_and_who_has_no_name_only_publish)
+{
+	static const enum auth_right rights[] = { AUTH_PUBLISH, AUTH_READ,
+		AUTH_MANAGE };
+	struct auth_request request;
+	struct slice topic = slice_of_string("a/b");
+
+	auth = auth_new(&conf);
+	check("admin", "public", &request);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(auth_identity_may(auth, request.identity, rights[i]));
+		ck_assert(!auth_identity_may(auth, 0, rights[i]));
+		ck_assert(
+		    !auth_identity_may(auth, request.identity + 1, rights[i]));
+		ck_assert_int_eq(
+		    auth_identity_may(auth, AUTH_ANONYMOUS, rights[i]), i == 0);
+	}
+	ck_assert(auth_identity_may_publish(auth, request.identity, topic));
+	ck_assert(auth_identity_may_publish(auth, AUTH_ANONYMOUS, topic));
+	ck_assert(!auth_identity_may_publish(auth, 0, topic));
+	ck_assert(!auth_identity_may_publish(
+	    auth, request.identity, slice_of_string("$SYS/broker/uptime")));
+}
+END_TEST
+
 /* A start with httpd: what it answers to `user` and `password`. */
 static uint64_t
 identity_at_start(const char *user, const char *password)
@@ -392,6 +417,7 @@ main(void)
 	tcase_add_test(tc, a_name_with_a_nul_is_nobody);
 	tcase_add_test(tc, a_full_queue_is_answered_busy);
 	tcase_add_test(tc, handles_cannot_be_guessed);
+	tcase_add_test(tc, an_account_may_all_and_who_has_no_name_only_publish);
 	tcase_add_test(tc, with_http_handles_are_good_for_the_next_broker_too);
 	tcase_add_test(tc, the_same_password_has_another_handle_elsewhere);
 	tcase_add_loop_test(tc, a_key_that_cannot_be_trusted_is_replaced, 0, 4);
