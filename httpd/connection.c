@@ -4,6 +4,7 @@
 
 #include "httpd/connection.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,24 @@ copy_address(char out[LISTENER_ADDRESS_SIZE], const char *peer)
 	out[length] = '\0';
 }
 
+/* Its bytes as they are; IPv4 inside of IPv6 is IPv4. */
+static uint64_t
+number_of(const char *peer)
+{
+	struct in6_addr six;
+	struct in_addr four;
+	uint64_t network;
+
+	if (strncmp(peer, "::ffff:", 7) == 0)
+		peer += 7;
+	if (inet_pton(AF_INET, peer, &four) == 1)
+		return four.s_addr;
+	if (inet_pton(AF_INET6, peer, &six) != 1)
+		return 0;
+	memcpy(&network, &six, sizeof(network));
+	return network;
+}
+
 void
 connections_accept(struct connections *all, int fd, const char *peer)
 {
@@ -177,6 +196,7 @@ connections_accept(struct connections *all, int fd, const char *peer)
 	c->is_overflow = is_over;
 	c->deadline_ns = loop_now_ns(all->loop) + all->config.header_timeout_ns;
 	copy_address(c->peer, peer);
+	c->client = number_of(c->peer);
 
 	c->next = all->first;
 	if (c->next != NULL)
@@ -242,6 +262,12 @@ const char *
 request_peer(const struct request *request)
 {
 	return request->connection->peer;
+}
+
+uint64_t
+request_client(const struct request *request)
+{
+	return request->connection->client;
 }
 
 bool

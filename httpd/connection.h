@@ -112,4 +112,10 @@ void request_answer_error(struct request *request, unsigned status,
 const char *request_peer(const struct request *request);
 bool request_is_from_loopback(const struct request *request);
 
+/*
+ * The client's address as a number, for the limits; of IPv6 its /64 network,
+ * as who has one address there has them all.
+ */
+uint64_t request_client(const struct request *request);
+
 #endif

@@ -48,6 +48,7 @@ struct connection {
 	bool in_head;    /* the clock of a head is running */
 	bool is_dead;
 	bool is_overflow;
+	uint64_t client; /* see request_client() */
 	char peer[LISTENER_ADDRESS_SIZE];
 };
 

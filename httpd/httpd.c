@@ -128,13 +128,61 @@ random_seed(void)
 	return seed;
 }
 
-static struct limits_rate
-rate_of(const struct conf_rate *rate)
+static struct limits_rates
+rates_of(const struct conf_rate *rate)
 {
-	return (struct limits_rate){
-		.per_second = rate->per_second,
-		.burst = rate->burst != 0 ? rate->burst : rate->per_second,
+	return (struct limits_rates){
+		.unit = {
+			[LIMITS_REQUESTS] = {
+				(uint32_t)rate->requests_per_second,
+				(uint32_t)rate->requests_burst },
+			[LIMITS_MESSAGES] = { (uint32_t)rate->per_second,
+				(uint32_t)rate->burst },
+			[LIMITS_BYTES] = { (uint32_t)rate->bytes_per_second,
+				(uint32_t)rate->bytes_burst },
+		},
 	};
+}
+
+/* `filters` has room for LIMITS_FILTERS. */
+static struct limits_config
+limits_of(const struct conf_http *http, struct limits_filter *filters)
+{
+	_Static_assert(CONF_MAX_RATE_FILTERS <= LIMITS_FILTERS, "too few");
+
+	for (size_t i = 0; i < http->rate_per_filter_count; i++)
+		filters[i] = (struct limits_filter){
+			.name = http->rate_per_filter[i].name,
+			.filter = http->rate_per_filter[i].filter,
+			.rates = rates_of(&http->rate_per_filter[i].rate),
+		};
+	return (struct limits_config){
+		.global = rates_of(&http->rate),
+		.per_account = rates_of(&http->rate_per_account),
+		.per_client = rates_of(&http->rate_per_client),
+		.filters = filters,
+		.filter_count = http->rate_per_filter_count,
+	};
+}
+
+void
+httpd_reload(void *arg, const struct conf *conf)
+{
+	struct httpd *httpd = arg;
+	struct limits_filter filters[LIMITS_FILTERS];
+	struct limits_config limits;
+
+	log_set_level(conf->log_level);
+	if (!conf->http.enabled) {
+		log_warning("reload_partial",
+		    "reason=\"the http group is gone; weir-httpd goes on as "
+		    "it was until it is stopped\"");
+		return;
+	}
+	limits = limits_of(&conf->http, filters);
+	if (limits_change(httpd->limits, &limits, clock_now_ns()) != 0)
+		log_error("limits_kept",
+		    "reason=\"no memory for http.rate_per_filter\"");
 }
 
 static void
@@ -174,14 +222,11 @@ make_messages(struct httpd *httpd)
 		.away_reason = away_reason,
 		.context = httpd,
 	};
-	struct limits_config limits = {
-		.global = rate_of(&http->rate),
-		.per_account = rate_of(&http->rate_per_account),
-		.per_client = rate_of(&http->rate_per_client),
-	};
+	struct limits_filter filters[LIMITS_FILTERS];
+	struct limits_config limits = limits_of(http, filters);
 
 	httpd->lanes = lanes_new(random_seed());
-	httpd->limits = limits_new(&limits, clock_now_ns());
+	httpd->limits = limits_new(&limits, random_seed(), clock_now_ns());
 	httpd->pending = pending_new(&pending, &wiring_pending, httpd);
 	if (httpd->lanes == NULL || httpd->limits == NULL ||
 	    httpd->pending == NULL)

@@ -71,6 +71,9 @@ const char *httpd_address(const struct httpd *httpd);
 /* SIGTERM: finish what is under way, then stop the service. */
 void httpd_drain(void *httpd);
 
+/* SIGHUP: take over what may change while it runs. */
+void httpd_reload(void *httpd, const struct conf *conf);
+
 /* Bring the gauges among the counters up to date. */
 void httpd_set_gauges(struct httpd *httpd);
 

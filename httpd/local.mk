@@ -24,6 +24,8 @@ libhttpd_a_SOURCES = \
 	%D%/lanes.h \
 	%D%/limits.c \
 	%D%/limits.h \
+	%D%/limits_table.c \
+	%D%/limits_table.h \
 	%D%/link.c \
 	%D%/link.h \
 	%D%/link_records.c \
@@ -40,6 +42,8 @@ libhttpd_a_SOURCES = \
 	%D%/publish.h \
 	%D%/publish_json.c \
 	%D%/publish_json.h \
+	%D%/refusal.c \
+	%D%/refusal.h \
 	%D%/request.c \
 	%D%/request.h \
 	%D%/response.c \

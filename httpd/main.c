@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 
-#include "common/base/log.h"
 #include "common/service/service.h"
 #include "httpd/httpd.h"
 
@@ -24,13 +23,6 @@ check(void *arg, const struct conf *conf, char **operands)
 	return EXIT_CONFIG;
 }
 
-static void
-reload(void *arg, const struct conf *conf)
-{
-	(void)arg;
-	log_set_level(conf->log_level);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -41,7 +33,7 @@ main(int argc, char **argv)
 		    "Take messages by HTTP and hand them to weir-broker.",
 		.check = check,
 		.drain = httpd_drain,
-		.reload = reload,
+		.reload = httpd_reload,
 	};
 	struct service *service;
 	struct httpd httpd;

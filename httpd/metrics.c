@@ -88,6 +88,24 @@ write_lanes(struct httpd *httpd, FILE *out)
 	}
 }
 
+static void
+write_limit(void *context, const char *limit, uint64_t refused)
+{
+	char *label = make_label("limit", limit);
+
+	stats_prometheus_sample(
+	    context, "weir_httpd_limit_refused_total", label, refused);
+	free(label);
+}
+
+static void
+write_limits(struct httpd *httpd, FILE *out)
+{
+	stats_prometheus_family(out, "weir_httpd_limit_refused_total",
+	    "Requests and messages that this limit refused.", STATS_COUNTER);
+	limits_each(httpd->limits, write_limit, out);
+}
+
 /* The broker's own counters lie in memory that it shares with us. */
 static void
 write_broker(struct httpd *httpd, FILE *out)
@@ -117,6 +135,7 @@ metrics_run(struct httpd *httpd, struct request *request, struct slice body)
 	if (out != NULL) {
 		stats_prometheus_all(out, "weir_httpd", httpd->stats);
 		write_lanes(httpd, out);
+		write_limits(httpd, out);
 		write_broker(httpd, out);
 	}
 	if (out == NULL || fclose(out) != 0) {

@@ -11,6 +11,7 @@
 #include "common/base/parse.h"
 #include "httpd/connection.h"
 #include "httpd/lanes.h"
+#include "httpd/refusal.h"
 
 struct publish_status
 publish_status_of_reason(uint8_t code)
@@ -179,9 +180,17 @@ static void
 answer_failure(struct publisher *publisher, struct publication *publication)
 {
 	const struct publish_status *failure = &publication->first_failure;
+	struct refusal refusal;
 
 	if (failure->message == NULL) {
 		answer_no_credit(publisher, publication);
+		return;
+	}
+	if (publication->limit[0] != '\0') {
+		refusal =
+		    (struct refusal){ failure->status, failure->retry_after_s,
+			    failure->message, publication->limit, NULL, NULL };
+		refusal_answer(publication->request, &refusal);
 		return;
 	}
 	request_answer_error(publication->request, failure->status,

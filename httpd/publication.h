@@ -14,6 +14,7 @@
 
 #include "common/base/pool.h"
 #include "httpd/counters.h"
+#include "httpd/limits.h"
 #include "httpd/pending.h"
 #include "httpd/publish.h"
 #include "httpd/publish_json.h"
@@ -36,8 +37,10 @@ struct publication {
 	bool is_cut;   /* memory ran out: later messages were not looked at */
 	uint32_t lane; /* of the last refusal for want of credit */
 	struct publish_status first_failure;
-	char detail[224];       /* the text of first_failure, if made here */
-	struct result *results; /* if there may be more than one */
+	char detail[224]; /* the text of first_failure, if made here */
+	char limit[LIMITS_NAME_SIZE]; /* that the first failure met, or "" */
+	uint64_t limits_asked;        /* see limits_take_message() */
+	struct result *results;       /* if there may be more than one */
 	uint32_t results_room;
 	char *labels; /* all topics are shorter than the body they were in */
 	size_t labels_length, labels_size;

@@ -131,29 +131,51 @@ publisher_gone(struct publisher *publisher, struct request *request)
 		conclude(publisher, publication);
 }
 
+/* A larger message than the limit ever lets pass, or one too many for now. */
+static struct publish_status
+status_of_limit(
+    struct publication *publication, const struct limits_refusal *refusal)
+{
+	struct publish_status status = { 429, 429, 1, publication->detail };
+
+	if (publication->first_failure.status == 0)
+		snprintf(publication->limit, sizeof(publication->limit), "%s",
+		    refusal->limit);
+	if (refusal->wait_ns == TOKEN_BUCKET_NEVER) {
+		status.status = status.code = 413;
+		status.retry_after_s = 0;
+		snprintf(publication->detail, sizeof(publication->detail),
+		    "the message is larger than the burst of %s; it can never "
+		    "pass",
+		    refusal->limit);
+		return status;
+	}
+	status.retry_after_s = limits_retry_after_s(refusal);
+	snprintf(publication->detail, sizeof(publication->detail),
+	    "the rate limit %s is reached", refusal->limit);
+	return status;
+}
+
 /* May this message come now?  Else its refusal is recorded. */
 static bool
 pass_limits(struct publisher *publisher, struct publication *publication,
-    uint32_t index)
+    const struct record_message *message, uint32_t index)
 {
 	const struct request *request = publication->request;
-	struct publish_status status = { 429, 429, 1, publication->detail };
-	const char *peer = request_peer(request);
-	enum limits_verdict verdict;
-	uint64_t wait_ns = 0;
+	const struct limits_who who = { request->account,
+		request_client(request) };
+	struct limits_refusal refusal;
+	struct publish_status status;
+	size_t bytes = message->topic.len + message->payload.len;
 
-	verdict = limits_take(publisher->ports.limits, request->account,
-	    slice_hash(slice_of_string(peer), 0), 1,
-	    loop_now_ns(publisher->ports.loop), &wait_ns);
-	if (verdict == LIMITS_PASS)
+	if (limits_take_message(publisher->ports.limits, &who, message->topic,
+		bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes,
+		&publication->limits_asked, loop_now_ns(publisher->ports.loop),
+		&refusal))
 		return true;
 	publisher_count(publisher, COUNT_refused_messages);
 	publisher_count(publisher, COUNT_refused_rate_messages);
-	snprintf(publication->detail, sizeof(publication->detail),
-	    "the rate limit %s is reached", limits_name(verdict));
-	status.retry_after_s = wait_ns == TOKEN_BUCKET_NEVER
-	    ? 60
-	    : (uint32_t)((wait_ns + CLOCK_SECOND_NS - 1) / CLOCK_SECOND_NS);
+	status = status_of_limit(publication, &refusal);
 	record_result(publication, index, &status);
 	return false;
 }
@@ -165,7 +187,7 @@ send_one(struct publisher *publisher, struct publication *publication,
 	uint32_t lane;
 
 	publisher_count(publisher, COUNT_offered_messages);
-	if (!pass_limits(publisher, publication, index))
+	if (!pass_limits(publisher, publication, message, index))
 		return;
 	lane = lanes_find(publisher->ports.lanes, message->topic);
 	pending_send(publisher->ports.pending, lane, message,

@@ -8,6 +8,7 @@
 #include "httpd/counters.h"
 #include "httpd/endpoints.h"
 #include "httpd/httpd.h"
+#include "httpd/refusal.h"
 #include "httpd/wiring.h"
 
 #define CHALLENGE                                                              \
@@ -56,6 +57,29 @@ recognise(struct request *request, const struct identity_handle *handle)
 	    handle->name);
 }
 
+static void
+refuse_request(struct httpd *httpd, struct request *request,
+    const struct limits_refusal *refusal)
+{
+	stats_increment(httpd->counters, COUNT_refused_requests);
+	refusal_answer_rate(request, refusal);
+}
+
+/* Who asks is known: may the account, too?  Else it has been answered. */
+static bool
+admit_account(struct httpd *httpd, struct request *request)
+{
+	const struct limits_who who = { request->account,
+		request_client(request) };
+	struct limits_refusal refusal;
+
+	if (limits_take_account_request(
+		httpd->limits, &who, loop_now_ns(httpd->loop), &refusal))
+		return true;
+	refuse_request(httpd, request, &refusal);
+	return false;
+}
+
 static enum connection_verdict
 authenticate(struct httpd *httpd, struct request *request)
 {
@@ -69,7 +93,8 @@ authenticate(struct httpd *httpd, struct request *request)
 	case IDENTITY_KNOWN:
 		stats_increment(httpd->counters, COUNT_auth_hits);
 		recognise(request, &handle);
-		return CONNECTION_READ;
+		return admit_account(httpd, request) ? CONNECTION_READ
+						     : CONNECTION_DONE;
 	case IDENTITY_ASKED:
 		stats_increment(httpd->counters, COUNT_auth_asked);
 		return CONNECTION_WAIT;
@@ -96,6 +121,7 @@ on_head(void *context, struct request *request)
 {
 	struct httpd *httpd = context;
 	const struct endpoint *endpoint = endpoints_find(request->path);
+	struct limits_refusal refusal;
 
 	if (endpoint == NULL) {
 		request_answer_error(request, 404, 404, 0, NULL,
@@ -114,6 +140,11 @@ on_head(void *context, struct request *request)
 	    (endpoint->access == ENDPOINT_LOOPBACK &&
 		request_is_from_loopback(request)))
 		return CONNECTION_READ;
+	if (!limits_take_request(httpd->limits, request_client(request),
+		loop_now_ns(httpd->loop), &refusal)) {
+		refuse_request(httpd, request, &refusal);
+		return CONNECTION_DONE;
+	}
 	return authenticate(httpd, request);
 }
 
@@ -166,7 +197,8 @@ on_decided(void *context, void *asker, enum identity_verdict verdict,
 		return;
 	}
 	recognise(request, handle);
-	request_proceed(request);
+	if (admit_account(httpd, request))
+		request_proceed(request);
 }
 
 const struct identity_ops wiring_identity = {

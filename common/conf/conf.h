@@ -29,6 +29,7 @@
 
 #define CONF_MAX_BRIDGES 63
 #define CONF_MAX_BRIDGE_NAME 32
+#define CONF_MAX_RATE_FILTERS 64
 #define CONF_NEVER UINT64_MAX /* a duration that does not end */
 
 enum conf_durability {
@@ -70,10 +71,22 @@ struct conf_journal {
 	uint64_t segment_bytes; /* whole pages; >= 4 of the largest packet */
 };
 
-/* per_second 0: no limit; then burst is 0 too. */
+/* Of each: per second 0 is no limit, and then its burst is 0 too. */
 struct conf_rate {
-	uint32_t per_second;
-	uint32_t burst;
+	uint64_t per_second; /* messages; no number is above UINT32_MAX */
+	uint64_t burst;
+	uint64_t requests_per_second;
+	uint64_t requests_burst;
+	uint64_t bytes_per_second;
+	uint64_t bytes_burst;
+};
+
+/* The rate of what goes to some topics. */
+struct conf_rate_filter {
+	char *name;
+	char *filter;
+	struct conf_rate rate;
+	unsigned line;
 };
 
 struct conf_listener {
@@ -105,6 +118,8 @@ struct conf_http {
 	struct conf_rate rate;
 	struct conf_rate rate_per_client;
 	struct conf_rate rate_per_account;
+	struct conf_rate_filter *rate_per_filter;
+	size_t rate_per_filter_count;
 	struct conf_ring ring;
 };
 

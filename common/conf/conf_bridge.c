@@ -26,7 +26,7 @@ filter_fault(const char *filter)
 	if (!utf8_is_valid(slice_of_string(filter)))
 		return "is not UTF-8";
 	if (strncmp(filter, "$share/", strlen("$share/")) == 0)
-		return "is a shared subscription, which a bridge cannot use";
+		return "is a shared subscription, which cannot be used here";
 	for (;; level = end + 1) {
 		end = strchrnul(level, '/');
 		len = (size_t)(end - level);
@@ -55,28 +55,34 @@ check_prefix(struct conf_reader *reader, config_setting_t *at, const char *key,
 }
 
 void
-conf_check_rule(
-    struct conf_reader *reader, config_setting_t *at, struct conf_rule *rule)
+conf_check_filter(
+    struct conf_reader *reader, config_setting_t *at, const char *filter)
 {
 	const char *fault;
 
+	if (filter == NULL)
+		return;
+	fault = filter_fault(filter);
+	if (fault != NULL)
+		conf_mistake(reader, conf_at_key(at, "filter"),
+		    "filter \"%s\" %s; allowed: topic levels parted by /, + "
+		    "for one level, # for all the rest",
+		    filter, fault);
+}
+
+void
+conf_check_rule(
+    struct conf_reader *reader, config_setting_t *at, struct conf_rule *rule)
+{
 	if (at != NULL)
 		rule->line = config_setting_source_line(at);
 	check_prefix(reader, at, "local_prefix", rule->local_prefix);
 	check_prefix(reader, at, "remote_prefix", rule->remote_prefix);
-	if (rule->filter == NULL)
-		return;
-	fault = filter_fault(rule->filter);
-	if (fault != NULL)
-		conf_mistake(reader, conf_at_key(at, "filter"),
-		    "filter \"%s\" %s; allowed: topic levels parted by /, + "
-		    "for "
-		    "one level, # for all the rest",
-		    rule->filter, fault);
+	conf_check_filter(reader, at, rule->filter);
 }
 
-static void
-check_bridge_name(
+void
+conf_check_name(
     struct conf_reader *reader, config_setting_t *at, const char *name)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
@@ -176,7 +182,7 @@ conf_check_bridge(struct conf_reader *reader, config_setting_t *at,
 {
 	if (at != NULL)
 		bridge->line = config_setting_source_line(at);
-	check_bridge_name(reader, at, bridge->name);
+	conf_check_name(reader, at, bridge->name);
 	check_url(reader, at, bridge);
 	check_bridge_times(reader, at, bridge);
 	check_bridge_session(reader, at, bridge);

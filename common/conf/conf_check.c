@@ -65,18 +65,6 @@ check_ring(
 		    "capacity is above max_capacity");
 }
 
-static void
-check_rate(
-    struct conf_reader *reader, config_setting_t *at, struct conf_rate *rate)
-{
-	if (rate->burst == 0)
-		rate->burst = rate->per_second;
-	if (rate->per_second == 0 && rate->burst != 0)
-		conf_mistake(reader, conf_at_key(at, "burst"),
-		    "burst without per_second; give both, or neither for no "
-		    "limit");
-}
-
 /* Returns whether `text` is an address; a missing one was reported. */
 static bool
 check_bind(struct conf_reader *reader, config_setting_t *at, const char *text,
@@ -130,11 +118,11 @@ static void
 check_names_differ(struct conf_reader *reader, config_setting_t *root,
     const char *list_name, const char *key)
 {
-	config_setting_t *list = config_setting_get_member(root, list_name);
-	config_setting_t *a, *b;
+	config_setting_t *list, *a, *b;
 	const char *name, *other;
 	int count;
 
+	list = root == NULL ? NULL : config_setting_get_member(root, list_name);
 	if (list == NULL || !config_setting_is_list(list))
 		return;
 	count = config_setting_length(list);
@@ -276,6 +264,8 @@ check_global(
 {
 	check_names_differ(reader, root, "bridges", "name");
 	check_names_differ(reader, root, "accounts", "name");
+	check_names_differ(reader, config_setting_get_member(root, "http"),
+	    "rate_per_filter", "name");
 	resolve_anonymous(root, conf);
 	resolve_workers(conf);
 	resolve_packet_size(reader, root, conf);
@@ -301,7 +291,10 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		check_http(reader, setting, target);
 		break;
 	case CONF_SECTION_RATE:
-		check_rate(reader, setting, target);
+		conf_check_rate(reader, setting, target);
+		break;
+	case CONF_SECTION_RATE_FILTER:
+		conf_check_rate_filter(reader, setting, target);
 		break;
 	case CONF_SECTION_RING_HTTP:
 	case CONF_SECTION_RING_BRIDGE:

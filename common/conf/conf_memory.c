@@ -22,7 +22,8 @@
  *			packet, whichever is less, and the inflight messages;
  *			a message queued for many is counted for each.
  *	http		each connection's body and answer; the pending
- *			requests' records.
+ *			requests' records; the accounts and addresses that
+ *			limits are kept for.
  *	bridges		messages copied out of the ring while in flight.
  *	programs	measured: code, libraries, heap and stacks when idle.
  */
@@ -47,6 +48,9 @@
 
 /* A queued message costs this beside its bytes. */
 #define MESSAGE_OBJECT_BYTES 512
+
+/* httpd/limits.c: two tables of a fixed size. */
+#define RATE_BYTES MIB
 
 static uint64_t
 plus(uint64_t a, uint64_t b)
@@ -153,7 +157,7 @@ http_bytes(const struct conf_http *http)
 		return 0;
 	return plus(times(http->max_connections,
 			plus(http->max_body, 3 * CONNECTION_OBJECT_BYTES)),
-	    times(http->max_pending, MESSAGE_OBJECT_BYTES));
+	    plus(times(http->max_pending, MESSAGE_OBJECT_BYTES), RATE_BYTES));
 }
 
 static uint64_t

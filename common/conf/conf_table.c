@@ -15,6 +15,7 @@
 #define STRUCT_LISTENER struct conf_listener
 #define STRUCT_HTTP struct conf_http
 #define STRUCT_RATE struct conf_rate
+#define STRUCT_RATE_FILTER struct conf_rate_filter
 #define STRUCT_RING_HTTP struct conf_ring
 #define STRUCT_RING_BRIDGE struct conf_ring
 #define STRUCT_BRIDGE struct conf_bridge
@@ -85,6 +86,8 @@ static const struct section {
 	[CONF_SECTION_LISTENER] = { "listeners", sizeof(struct conf_listener) },
 	[CONF_SECTION_HTTP] = { "http", sizeof(struct conf_http) },
 	[CONF_SECTION_RATE] = { "a rate", sizeof(struct conf_rate) },
+	[CONF_SECTION_RATE_FILTER] = { "http.rate_per_filter",
+	    sizeof(struct conf_rate_filter) },
 	[CONF_SECTION_RING_HTTP] = { "a ring", sizeof(struct conf_ring) },
 	[CONF_SECTION_RING_BRIDGE] = { "a ring", sizeof(struct conf_ring) },
 	[CONF_SECTION_BRIDGE] = { "bridges", sizeof(struct conf_bridge) },

@@ -34,6 +34,7 @@ enum conf_section {
 	CONF_SECTION_LISTENER,
 	CONF_SECTION_HTTP,
 	CONF_SECTION_RATE,
+	CONF_SECTION_RATE_FILTER,
 	CONF_SECTION_RING_HTTP,
 	CONF_SECTION_RING_BRIDGE,
 	CONF_SECTION_BRIDGE,
@@ -144,6 +145,21 @@ void conf_check_bridge(struct conf_reader *reader, config_setting_t *at,
     struct conf_bridge *bridge);
 void conf_check_rule(
     struct conf_reader *reader, config_setting_t *at, struct conf_rule *rule);
+
+/*
+ * The member `filter`, a topic filter, and `name`, small letters and the
+ * like; NULL, which was reported, is passed over.
+ */
+void conf_check_filter(
+    struct conf_reader *reader, config_setting_t *at, const char *filter);
+void conf_check_name(
+    struct conf_reader *reader, config_setting_t *at, const char *name);
+
+/* One rate, and one of http.rate_per_filter, for conf_check(). */
+void conf_check_rate(
+    struct conf_reader *reader, config_setting_t *at, struct conf_rate *rate);
+void conf_check_rate_filter(struct conf_reader *reader, config_setting_t *at,
+    struct conf_rate_filter *limit);
 
 /* Free what a section's struct holds, not the struct. */
 void conf_clear(enum conf_section section, void *target);

@@ -13,6 +13,7 @@ libconf_a_SOURCES = \
 	%D%/conf_manual.c \
 	%D%/conf_memory.c \
 	%D%/conf_memory_limit.c \
+	%D%/conf_rate.c \
 	%D%/conf_secret.c \
 	%D%/conf_table.c \
 	%D%/conf_table.h \

@@ -124,6 +124,51 @@ START_TEST(loads_the_documented_configuration)
 }
 END_TEST
 
+START_TEST(reads_rates_of_all_kinds)
+{
+	const struct conf_rate_filter *limit;
+
+	ck_assert_msg(
+	    load("http = { rate_per_client = { requests_per_second = 9; };\n"
+		 " rate_per_filter = ( { name = \"sensors\";\n"
+		 "  filter = \"sensors/#\"; bytes_per_second = \"1MiB\";\n"
+		 "  bytes_burst = \"2MiB\"; per_second = 5; } ); };\n") == 0,
+	    "%s", messages);
+	ck_assert_uint_eq(conf->http.rate_per_client.requests_per_second, 9);
+	ck_assert_uint_eq(conf->http.rate_per_client.requests_burst, 9);
+	ck_assert_uint_eq(conf->http.rate_per_client.per_second, 0);
+	ck_assert_uint_eq(conf->http.rate_per_filter_count, 1);
+	limit = &conf->http.rate_per_filter[0];
+	ck_assert_str_eq(limit->name, "sensors");
+	ck_assert_str_eq(limit->filter, "sensors/#");
+	ck_assert_uint_eq(limit->rate.bytes_per_second, 1 << 20);
+	ck_assert_uint_eq(limit->rate.bytes_burst, 2 << 20);
+	ck_assert_uint_eq(limit->rate.burst, 5);
+}
+END_TEST
+
+START_TEST(refuses_rates_that_make_no_sense)
+{
+	refused("http = {\n rate = { bytes_burst = 5; }; };\n", 2,
+	    "bytes_burst without bytes_per_second");
+	refused("http = {\n rate = { requests_burst = 5; }; };\n", 2,
+	    "requests_burst without requests_per_second");
+	refused("http = { rate_per_filter = (\n { name = \"a\"; "
+		"filter = \"a\"; } ); };\n",
+	    2, "limits nothing");
+	refused("http = { rate_per_filter = (\n { name = \"a\"; "
+		"filter = \"a/#/b\"; per_second = 1; } ); };\n",
+	    2, "has a # that is not the whole last level");
+	refused("http = { rate_per_filter = (\n { name = \"A b\"; "
+		"filter = \"a\"; per_second = 1; } ); };\n",
+	    2, "small letters");
+	refused("http = { rate_per_filter = (\n"
+		" { name = \"a\"; filter = \"a\"; per_second = 1; },\n"
+		" { name = \"a\"; filter = \"b\"; per_second = 1; } ); };\n",
+	    3, "given twice");
+}
+END_TEST
+
 START_TEST(fills_in_defaults_for_an_empty_file)
 {
 	ck_assert_int_eq(load(""), 0);
@@ -530,6 +575,8 @@ main(void)
 
 	tcase_add_checked_fixture(tc, make_folder, remove_folder);
 	tcase_add_test(tc, loads_the_documented_configuration);
+	tcase_add_test(tc, reads_rates_of_all_kinds);
+	tcase_add_test(tc, refuses_rates_that_make_no_sense);
 	tcase_add_test(tc, fills_in_defaults_for_an_empty_file);
 	tcase_add_test(tc, derives_the_packet_size_from_the_smallest_ring);
 	tcase_add_test(tc, opens_loopback_alone_to_anonymous_clients);
