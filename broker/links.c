@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/bridge_port_links.h"
+#include "broker/links_asks.h"
 #include "broker/links_control.h"
 #include "broker/links_credit.h"
 #include "broker/links_drain.h"
@@ -92,7 +93,10 @@ flush_answers(struct links *links)
 	bool moved = false;
 
 	LINKS_EACH_ENDPOINT(links, endpoint)
-	moved |= links_endpoint_flush_answers(endpoint);
+	{
+		moved |= links_endpoint_flush_answers(endpoint);
+		moved |= links_asks_round(endpoint);
+	}
 	return moved;
 }
 
@@ -161,6 +165,8 @@ answers_can_move(struct links *links)
 		if (endpoint->answer_count > 0 &&
 		    links_output_has_room(
 			&endpoint->output, sizeof(struct record_answer), NULL))
+			return true;
+		if (links_asks_can_move(endpoint))
 			return true;
 	}
 	return false;

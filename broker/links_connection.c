@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/bug.h"
 #include "common/shm/fdpass.h"
 
 #define UNSENT_MAX (4u * 1024 * 1024) /* bytes to one peer */
@@ -134,6 +135,22 @@ links_connection_send(struct links_connection *connection, const void *bytes,
 	}
 }
 
+static void
+send_with_text(struct links_connection *connection,
+    const struct ring_control_text *head, const void *text)
+{
+	uint8_t *bytes;
+
+	bytes = malloc(sizeof(*head) + head->length);
+	if (bytes == NULL)
+		return;
+	memcpy(bytes, head, sizeof(*head));
+	memcpy(bytes + sizeof(*head), text, head->length);
+	links_connection_send(
+	    connection, bytes, sizeof(*head) + head->length, NULL, 0);
+	free(bytes);
+}
+
 void
 links_connection_send_text(struct links_connection *connection,
     enum ring_control_type type, const char *set, const char *text,
@@ -141,20 +158,26 @@ links_connection_send_text(struct links_connection *connection,
 {
 	struct ring_control_text message = { .header = links_connection_header(
 						 type) };
-	uint8_t *bytes;
 
 	if (length > RING_CONTROL_TEXT_MAX)
 		length = RING_CONTROL_TEXT_MAX;
 	snprintf(message.set, sizeof(message.set), "%s", set);
 	message.length = (uint32_t)length;
-	bytes = malloc(sizeof(message) + length);
-	if (bytes == NULL)
-		return;
-	memcpy(bytes, &message, sizeof(message));
-	memcpy(bytes + sizeof(message), text, length);
-	links_connection_send(
-	    connection, bytes, sizeof(message) + length, NULL, 0);
-	free(bytes);
+	send_with_text(connection, &message, text);
+}
+
+void
+links_connection_send_answer(
+    struct links_connection *connection, struct slice text, bool more)
+{
+	const struct ring_control_text message = {
+		.header = links_connection_header(RING_CONTROL_ANSWER),
+		.length = (uint32_t)text.len,
+		.more = more,
+	};
+
+	BUG_ON(text.len > RING_CONTROL_TEXT_MAX);
+	send_with_text(connection, &message, text.data);
 }
 
 void

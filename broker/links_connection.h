@@ -15,12 +15,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "common/base/slice.h"
 #include "common/net/loop.h"
 #include "common/ring/ring_control.h"
 
 struct links_control;
 struct links_endpoint;
 struct links_handback;
+struct links_request;
 struct unsent;
 
 /* The fields are links_control.c's, but for those said to be private. */
@@ -34,6 +36,7 @@ struct links_connection {
 	bool is_control;                 /* weirctl */
 	struct links_endpoint *endpoint; /* NULL before HELLO and for weirctl */
 	struct links_handback *handback; /* what comes after HELLO, or NULL */
+	struct links_request *request;   /* what it asks, see links_request.h */
 	bool is_broken;                  /* to be closed */
 
 	/* Private. */
@@ -61,6 +64,10 @@ void links_connection_send(struct links_connection *connection,
 void links_connection_send_text(struct links_connection *connection,
     enum ring_control_type type, const char *set, const char *text,
     size_t length);
+
+/* A piece of an answer; `more` of them follow. */
+void links_connection_send_answer(
+    struct links_connection *connection, struct slice text, bool more);
 
 /* The socket takes data again. */
 void links_connection_flush(struct links_connection *connection);

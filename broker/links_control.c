@@ -14,8 +14,8 @@
 #include "broker/links_lanes.h"
 #include "broker/links_memory.h"
 #include "broker/links_private.h"
+#include "broker/links_request.h"
 #include "broker/links_socket.h"
-#include "broker/links_status.h"
 #include "broker/links_words.h"
 #include "common/base/log.h"
 #include "common/ring/ring_control.h"
@@ -308,7 +308,7 @@ on_request(
 {
 	struct ring_control_text message;
 	struct slice question;
-	char *answer;
+	const char *why;
 
 	if (length < sizeof(message)) {
 		links_control_close(connection, "REQUEST of a wrong length");
@@ -320,14 +320,10 @@ on_request(
 		links_control_close(connection, "REQUEST of a wrong length");
 		return;
 	}
-	answer = links_status_answer(connection->control->links, question);
-	if (answer == NULL) {
-		links_control_close(connection, "no memory for an answer");
-		return;
-	}
-	links_connection_send_text(
-	    connection, RING_CONTROL_ANSWER, "", answer, strlen(answer));
-	free(answer);
+	why = links_request_take(
+	    connection->control->links, connection, question);
+	if (why != NULL)
+		links_control_close(connection, why);
 }
 
 /* The endpoint gives the link up: its reason is text for the log. */
@@ -453,6 +449,7 @@ connection_ready(void *arg, int fd, unsigned ready)
 	(void)fd;
 	if ((ready & LOOP_WRITE) != 0)
 		links_connection_flush(connection);
+	links_request_go_on(connection);
 	if (connection->is_broken)
 		links_control_close(connection, "it does not read");
 	else if ((ready & LOOP_READ) != 0)
@@ -534,6 +531,7 @@ links_control_close(struct links_connection *connection, const char *why)
 		    log_quote(why));
 		links_endpoint_detached(endpoint);
 	}
+	links_request_forget(connection);
 	links_handback_free(connection->handback);
 	*connection->link = connection->next;
 	if (connection->next != NULL)

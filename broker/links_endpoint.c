@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker/links_asks.h"
 #include "broker/links_control.h"
 #include "broker/links_feed.h"
 #include "broker/links_memory.h"
@@ -219,6 +220,7 @@ void
 links_endpoint_detached(struct links_endpoint *endpoint)
 {
 	endpoint->connection = NULL;
+	links_asks_forget(endpoint);
 	if (endpoint->state == LINKS_ATTACHED)
 		endpoint->state = LINKS_ABSENT;
 	/* What it still rings after its farewell is of no interest. */

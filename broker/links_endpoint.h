@@ -31,6 +31,7 @@
 #include "common/net/loop.h"
 #include "common/ring/ring_link.h"
 
+struct ask;
 struct links;
 struct links_connection;
 struct links_feed;
@@ -121,6 +122,13 @@ struct links_endpoint {
 	struct links_answer answers[LINKS_ANSWERS_MAX]; /* a circle */
 	uint32_t first_answer, answer_count;
 	uint32_t auth_pending; /* checks under way */
+
+	/* Questions, see links_asks.h. */
+	struct ask *asks;       /* in the order in which they go on */
+	uint32_t ask_count;     /* of them */
+	uint64_t asks_bytes;    /* of their answers */
+	uint64_t asks_position; /* the end of the last piece in the output */
+
 	uint64_t attaches, poisoned;
 	struct token_bucket refused_lines; /* of the log, about lanes */
 };

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "broker/links_asks.h"
 #include "broker/links_auth.h"
 #include "broker/links_credit.h"
 #include "broker/links_egress.h"
@@ -327,6 +328,15 @@ take_auth(struct links_incoming *in)
 	return true;
 }
 
+static bool
+take_ask(struct links_incoming *in)
+{
+	if (!links_asks_take(in->endpoint, &in->record, in->links->scratch))
+		return false; /* it is at fault */
+	pass_on(in, false);
+	return true;
+}
+
 /*
  * A blocked head need not be copied and parsed again each time.
  */
@@ -401,6 +411,9 @@ take(struct links_incoming *in, const void *payload)
 	if (in->record.kind == RECORD_AUTH &&
 	    in->endpoint->role == RING_ROLE_HTTPD)
 		return take_auth(in);
+	if (in->record.kind == RECORD_ASK &&
+	    in->endpoint->role == RING_ROLE_HTTPD)
+		return take_ask(in);
 	in->reason = MQTT_PROTOCOL_ERROR;
 	return false;
 }

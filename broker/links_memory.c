@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "broker/links_memory.h"
+#include "broker/links_asks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -128,6 +129,7 @@ make_bells(struct links_endpoint *endpoint, struct bell_fds *out_link_bells)
 void
 links_memory_release(struct links_endpoint *endpoint)
 {
+	links_asks_forget(endpoint);
 	loop_fd_stop(&endpoint->bell_watch);
 	endpoint->bell_is_watched = false;
 	ring_link_detach(endpoint->link);

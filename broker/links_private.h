@@ -24,6 +24,8 @@
  *	links_egress.c    messages from workers, overflow
  *	links_episodes.c  what is told of it once a second
  *	links_auth.c      credentials from httpd
+ *	links_asks.c      questions from httpd
+ *	links_request.c   ... and over the control socket
  *	links_socket.c    where the control socket comes from
  *	links_store.c     memory that outlives the broker
  *	links_status.c    answers for weirctl

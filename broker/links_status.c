@@ -3,7 +3,6 @@
 #include "broker/links_status.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
 #include "broker/store/store.h"
+#include "broker/subscription_tree.h"
 #include "common/base/clock.h"
 
 static json_t *
@@ -192,8 +192,8 @@ set_backlog(json_t *object, const struct links_endpoint *endpoint)
 	    json_boolean(backlog_full(backlogs) >> bridge & 1));
 }
 
-static json_t *
-bridge(const struct links_endpoint *endpoint)
+json_t *
+links_status_bridge(const struct links_endpoint *endpoint)
 {
 	const struct links_output *output = &endpoint->output;
 	struct ring_outcome outcome = links_endpoint_outcome(endpoint);
@@ -232,12 +232,13 @@ bridges(const struct links *links)
 	json_t *array = json_array();
 
 	for (uint32_t i = 1; i < links->endpoint_count; i++)
-		json_array_append_new(array, bridge(links->endpoints[i]));
+		json_array_append_new(
+		    array, links_status_bridge(links->endpoints[i]));
 	return array;
 }
 
-static json_t *
-status(const struct links *links)
+json_t *
+links_status_broker(const struct links *links)
 {
 	const struct broker *broker = links->broker;
 	json_t *object = json_object();
@@ -249,8 +250,13 @@ status(const struct links *links)
 	set(object, "pid", json_integer(getpid()));
 	set(object, "run_dir", json_string(broker->conf->run_dir));
 	set(object, "worker_count", json_integer(broker->worker_count));
+	set(object, "connections", sum(broker, COUNT_connections));
 	set(object, "clients", sum(broker, COUNT_clients));
 	set(object, "sessions", sum(broker, COUNT_sessions));
+	set(object, "subscriptions",
+	    number(broker->subscriptions == NULL
+		    ? 0
+		    : subscription_tree_count(broker->subscriptions)));
 	set(object, "workers", workers(broker));
 	set(object, "http",
 	    links->endpoints[0] == NULL ? json_null()
@@ -312,7 +318,7 @@ links_status_answer(struct links *links, struct slice question)
 	char *text;
 
 	if (slice_equal_string(question, "status"))
-		object = status(links);
+		object = links_status_broker(links);
 	else if (slice_equal_string(question, "store"))
 		object = journal(links->broker);
 	else if (slice_equal_string(question, "store compact"))

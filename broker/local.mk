@@ -69,6 +69,8 @@ libbroker_a_SOURCES = \
 	%D%/journal.h \
 	%D%/links.c \
 	%D%/links.h \
+	%D%/links_asks.c \
+	%D%/links_asks.h \
 	%D%/links_auth.c \
 	%D%/links_auth.h \
 	%D%/links_connection.c \
@@ -105,6 +107,8 @@ libbroker_a_SOURCES = \
 	%D%/links_pending.c \
 	%D%/links_pending.h \
 	%D%/links_private.h \
+	%D%/links_request.c \
+	%D%/links_request.h \
 	%D%/links_salvage.c \
 	%D%/links_salvage.h \
 	%D%/links_socket.c \
@@ -119,6 +123,10 @@ libbroker_a_SOURCES = \
 	%D%/links_words.h \
 	%D%/mailbox.c \
 	%D%/mailbox.h \
+	%D%/manage.c \
+	%D%/manage.h \
+	%D%/manage_asks.def \
+	%D%/manage_status.c \
 	%D%/message.c \
 	%D%/message.h \
 	%D%/on_ack.c \

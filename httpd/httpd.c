@@ -71,7 +71,8 @@ is_idle(const struct httpd *httpd)
 {
 	return connections_count(httpd->connections) == 0 &&
 	    pending_held(httpd->pending) == 0 &&
-	    pending_outstanding(httpd->pending) == 0;
+	    pending_outstanding(httpd->pending) == 0 &&
+	    asks_count(httpd->asks) == 0;
 }
 
 /* The end of a drain is near: who still waits is told what is known. */
@@ -93,6 +94,7 @@ tick(void *arg)
 	loop_timer_start(&httpd->tick, is_idle(httpd) ? TICK_IDLE_NS : TICK_NS);
 	pending_expire(httpd->pending, now_ns);
 	identity_expire(httpd->identity, now_ns);
+	asks_expire(httpd->asks, now_ns);
 	connections_tick(httpd->connections, now_ns);
 	if (httpd->is_draining && now_ns >= httpd->give_up_ns)
 		give_up(httpd);
@@ -243,13 +245,15 @@ static bool
 make_identity_and_link(struct httpd *httpd)
 {
 	httpd->identity = identity_new(&wiring_identity, httpd);
+	httpd->asks = asks_new(&wiring_asks, httpd, httpd->counters);
 	httpd->link = link_new(httpd->conf->run_dir, httpd->loop, &wiring_link,
 	    httpd, httpd->counters, random_seed());
 	if (httpd->link != NULL) {
 		link_set_trace_every(httpd->link, httpd->conf->trace_every);
 		link_set_lane_idle(httpd->link, httpd->conf->lane_idle_ns);
 	}
-	return httpd->identity != NULL && httpd->link != NULL;
+	return httpd->identity != NULL && httpd->asks != NULL &&
+	    httpd->link != NULL;
 }
 
 /* What is written to the clients goes out between the two hooks. */
@@ -347,6 +351,7 @@ httpd_fini(struct httpd *httpd)
 	pending_free(httpd->pending);
 	publisher_free(httpd->publisher);
 	identity_free(httpd->identity);
+	asks_free(httpd->asks);
 	limits_free(httpd->limits);
 	lanes_free(httpd->lanes);
 	if (httpd->hub != NULL)

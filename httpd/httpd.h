@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "common/net/loop.h"
+#include "httpd/asks.h"
 #include "httpd/connection.h"
 #include "httpd/identity.h"
 #include "httpd/lanes.h"
@@ -49,6 +50,7 @@ struct httpd {
 	struct pending *pending;
 	struct publisher *publisher;
 	struct link *link;
+	struct asks *asks;           /* questions to the broker */
 	struct loop_hook work_hook;  /* before the answers are written */
 	struct loop_hook sleep_hook; /* after */
 	struct loop_timer tick;

@@ -38,7 +38,8 @@ link_receipt_room(uint32_t min_shift, uint32_t *out_asks)
 
 	size = ring_record_size(sizeof(struct record_answer));
 	/* One record may not fit before the end, and a SWITCH is kept free. */
-	room = ring_class_size(min_shift, 0) / size - 2;
+	room = ring_class_size(min_shift, 0);
+	room = (room - room / ASK_SHARE) / size - 2;
 	*out_asks = room / 4 < IDENTITY_ASKED_MAX ? (uint32_t)(room / 4)
 						  : IDENTITY_ASKED_MAX;
 	room -= *out_asks;

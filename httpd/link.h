@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "common/base/slice.h"
+#include "common/msg/ask.h"
 #include "common/msg/record.h"
 
 struct board;
@@ -52,6 +53,10 @@ struct link_events {
 	    const struct record_answer *answer);
 	void (*auth_result)(void *context, uint64_t correlation,
 	    const struct record_answer *answer);
+	/* A piece of an answer (ask.h); `bytes` are shared memory: copy them.
+	 */
+	void (*ask_result)(void *context, uint64_t correlation,
+	    const struct ask_result_header *header, struct slice bytes);
 };
 
 /* NULL without memory.  `seed` is random. */
@@ -94,6 +99,10 @@ int link_put_message(struct link *link, uint32_t ring_lane,
 int link_put_auth(struct link *link, uint32_t ring_lane,
     const struct record_auth *auth, uint64_t correlation);
 
+/* As link_put_message(): a question as ask.h has it, in somebody's name. */
+int link_put_ask(struct link *link, uint32_t ring_lane, struct slice question,
+    uint64_t identity, uint64_t correlation);
+
 bool link_has_room(struct link *link, uint32_t ring_lane, size_t length);
 
 /* For weirctl and the lane's counters: nobody waits for it; one more left. */
@@ -115,7 +124,8 @@ void link_beat(struct link *link);
 
 /*
  * How many receipts a ring with classes from 1 << min_shift bytes surely
- * holds, one pad allowed for; *out_asks of them are kept for AUTH_RESULTs.
+ * holds, one pad allowed for, beside pieces of answers (ASK_SHARE); *out_asks
+ * of them are kept for AUTH_RESULTs.
  */
 uint32_t link_receipt_room(uint32_t min_shift, uint32_t *out_asks);
 

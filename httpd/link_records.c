@@ -128,6 +128,27 @@ link_put_auth(struct link *link, uint32_t ring_lane,
 	return 0;
 }
 
+int
+link_put_ask(struct link *link, uint32_t ring_lane, struct slice question,
+    uint64_t identity, uint64_t correlation)
+{
+	const struct ring_record record = {
+		.length = (uint32_t)question.len,
+		.kind = RECORD_ASK,
+		.identity = identity,
+		.correlation = correlation,
+	};
+	void *place;
+	int err;
+
+	err = claim(link, ring_lane, question.len, &place);
+	if (err != 0)
+		return err;
+	memcpy(place, question.data, question.len);
+	finish(link, ring_lane, &record);
+	return 0;
+}
+
 bool
 link_has_room(struct link *link, uint32_t ring_lane, size_t length)
 {
@@ -173,6 +194,23 @@ link_used_bytes(struct link *link, uint32_t ring_lane)
 	return producer == NULL ? 0 : ring_producer_used_bytes(producer);
 }
 
+/* A piece of an answer; its bytes are copied by who takes it. */
+static bool
+take_piece(
+    struct link *link, const struct ring_record *record, const void *shared)
+{
+	struct ask_result_header header;
+
+	if (record->length < sizeof(header) ||
+	    record->length > sizeof(header) + ASK_PIECE_MAX)
+		return false;
+	memcpy(&header, shared, sizeof(header));
+	link->events->ask_result(link->context, record->correlation, &header,
+	    slice_of((const uint8_t *)shared + sizeof(header),
+		record->length - sizeof(header)));
+	return true;
+}
+
 /* One record from the broker, which may be damaged. */
 static bool
 take_record(
@@ -181,6 +219,8 @@ take_record(
 	uint8_t copy[sizeof(struct record_answer)];
 	struct record_answer answer;
 
+	if (record->kind == RECORD_ASK_RESULT)
+		return take_piece(link, record, shared);
 	if (record->length != sizeof(copy))
 		return false;
 	memcpy(copy, shared, sizeof(copy));

@@ -4,6 +4,8 @@
 noinst_LIBRARIES += libhttpd.a
 
 libhttpd_a_SOURCES = \
+	%D%/asks.c \
+	%D%/asks.h \
 	%D%/connection.c \
 	%D%/connection.h \
 	%D%/connection_input.c \
@@ -49,6 +51,7 @@ libhttpd_a_SOURCES = \
 	%D%/response.c \
 	%D%/response.h \
 	%D%/wiring.h \
+	%D%/wiring_asks.c \
 	%D%/wiring_messages.c \
 	%D%/wiring_requests.c
 libhttpd_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \

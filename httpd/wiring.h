@@ -8,6 +8,7 @@
 #ifndef WEIR_HTTPD_WIRING_H
 #define WEIR_HTTPD_WIRING_H
 
+#include "httpd/asks.h"
 #include "httpd/connection.h"
 #include "httpd/identity.h"
 #include "httpd/link.h"
@@ -18,6 +19,11 @@ struct httpd;
 /* wiring_requests.c */
 extern const struct connection_handler wiring_requests;
 extern const struct identity_ops wiring_identity;
+
+/* wiring_asks.c */
+extern const struct asks_ops wiring_asks;
+void wiring_ask_result(void *context, uint64_t correlation,
+    const struct ask_result_header *header, struct slice bytes);
 
 /* wiring_messages.c */
 extern const struct pending_ops wiring_pending;

@@ -87,6 +87,7 @@ on_up(void *context, uint64_t epoch, uint32_t receipts, bool is_same)
 	struct httpd *httpd = context;
 
 	identity_flush(httpd->identity);
+	asks_flush(httpd->asks);
 	pending_attach(httpd->pending, epoch, receipts, is_same);
 	service_status(httpd->service, "serving on %s", httpd_address(httpd));
 }
@@ -98,6 +99,7 @@ on_down(void *context)
 
 	lanes_detached(httpd->lanes);
 	identity_flush(httpd->identity);
+	asks_flush(httpd->asks);
 	pending_detach(httpd->pending);
 	service_status(httpd->service, "waiting for the broker: %s",
 	    link_reason(httpd->link));
@@ -238,4 +240,5 @@ const struct link_events wiring_link = {
 	.filters_end = on_filters_end,
 	.receipt = on_receipt,
 	.auth_result = on_auth_result,
+	.ask_result = wiring_ask_result,
 };

@@ -162,6 +162,7 @@ on_gone(void *context, struct request *request)
 	struct httpd *httpd = context;
 
 	identity_forget(httpd->identity, request);
+	asks_forget(httpd->asks, request);
 	publisher_gone(httpd->publisher, request);
 }
 

@@ -51,6 +51,12 @@
 /* Most bytes of an answer; a longer one is answered 413 with what to do. */
 #define ASK_ANSWER_MAX (16u << 20)
 
+/*
+ * Of a lane of receipts, a part that pieces of answers may fill: 1/4 of its
+ * smallest size.  The rest is for receipts.
+ */
+#define ASK_SHARE 4u
+
 #define ASK_LIMIT 100u       /* entries of a list, if not said */
 #define ASK_LIMIT_MAX 10000u /* ... at most */
 

@@ -50,6 +50,7 @@
 #define RING_CONTROL_SOCKET "broker.sock" /* in run_dir */
 #define RING_CONTROL_MAX 66000u           /* longest message, bytes */
 #define RING_CONTROL_TEXT_MAX 65536u
+#define RING_CONTROL_ANSWER_MAX (32u << 20) /* ... of all its pieces */
 
 enum ring_control_type {
 	RING_CONTROL_HELLO = 1,
@@ -155,7 +156,7 @@ struct ring_control_text {
 	struct ring_control_header header;
 	char set[RING_NAME_MAX]; /* LANE_REFUSED only */
 	uint32_t length;
-	uint32_t reserved;
+	uint32_t more; /* ANSWER only; 1: another one goes on with it */
 };
 
 /*

@@ -43,11 +43,11 @@ send_question(int sock, const char *question, uint64_t deadline_ns)
 	}
 }
 
+/* The next piece of the answer. */
 static int
-receive_answer(int sock, struct ring_control_message *message,
-    uint64_t deadline_ns, char **out_answer)
+receive_piece(
+    int sock, struct ring_control_message *message, uint64_t deadline_ns)
 {
-	char *answer;
 	int err, got;
 
 	while ((got = ring_control_receive(sock, message)) == -EAGAIN) {
@@ -62,11 +62,36 @@ receive_answer(int sock, struct ring_control_message *message,
 	ring_control_close_fds(message);
 	if (message->type == RING_CONTROL_REFUSED)
 		return -EACCES;
-	if (message->type != RING_CONTROL_ANSWER)
-		return -EPROTO;
-	answer = strdup(message->text);
-	if (answer == NULL)
-		return -ENOMEM;
+	return message->type == RING_CONTROL_ANSWER ? 0 : -EPROTO;
+}
+
+static int
+receive_answer(int sock, struct ring_control_message *message,
+    uint64_t deadline_ns, char **out_answer)
+{
+	char *answer = NULL, *longer;
+	size_t length = 0;
+	int err;
+
+	do {
+		err = receive_piece(sock, message, deadline_ns);
+		if (err == 0 &&
+		    length + message->text_length > RING_CONTROL_ANSWER_MAX)
+			err = -EMSGSIZE;
+		longer = err == 0
+		    ? realloc(answer, length + message->text_length + 1)
+		    : NULL;
+		if (err == 0 && longer == NULL)
+			err = -ENOMEM;
+		if (err != 0) {
+			free(answer);
+			return err;
+		}
+		answer = longer;
+		memcpy(
+		    answer + length, message->text, message->text_length + 1);
+		length += message->text_length;
+	} while (message->body.text.more != 0);
 	*out_answer = answer;
 	return 0;
 }

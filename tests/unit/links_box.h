@@ -28,6 +28,7 @@
 #include "common/msg/record.h"
 #include "common/ring/ring_control.h"
 #include "common/service/fdstore.h"
+#include "tests/unit/paper_manage.h"
 #include "tests/unit/unit.h"
 
 #define RING_BYTES 65536u

@@ -1,7 +1,7 @@
 # tests/unit/ - one program a module; link order is the reverse of the layers.
 
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CHECK_CFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS)
-EXTRA_DIST += %D%/unit.h %D%/links_box.h %D%/links_journal_box.h \
+EXTRA_DIST += %D%/unit.h %D%/paper_manage.h %D%/links_box.h %D%/links_journal_box.h \
 	%D%/store_any.h %D%/store_box.h %D%/store_dir.h \
 	%D%/merge_box.h %D%/reader_box.h
 
@@ -40,6 +40,7 @@ unit_tests = \
 	test_histogram \
 	test_http_connection \
 	test_http_held \
+	test_http_asks \
 	test_http_identity \
 	test_http_lanes \
 	test_http_limits \
@@ -56,6 +57,7 @@ unit_tests = \
 	test_links \
 	test_links_handover \
 	test_links_journal \
+	test_links_asks \
 	test_links_lanes \
 	test_links_turns \
 	test_log \
@@ -264,6 +266,10 @@ test_http_held_SOURCES  = %D%/test_http_held.c
 test_http_held_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_http_held_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
+test_http_asks_SOURCES  = %D%/test_http_asks.c
+test_http_asks_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_http_asks_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+
 test_http_identity_SOURCES  = %D%/test_http_identity.c
 test_http_identity_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_http_identity_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
@@ -326,6 +332,10 @@ test_lane_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_links_SOURCES  = %D%/test_links.c
 test_links_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_links_asks_SOURCES  = %D%/test_links_asks.c
+test_links_asks_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_links_asks_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_links_handover_SOURCES  = %D%/test_links_handover.c
 test_links_handover_CPPFLAGS = $(UNIT_CPPFLAGS)

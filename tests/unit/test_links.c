@@ -27,6 +27,7 @@
 #include "common/msg/record.h"
 #include "common/ring/ring_control.h"
 #include "common/shm/memfd.h"
+#include "tests/unit/paper_manage.h"
 #include "tests/unit/unit.h"
 
 #define RING_BYTES 65536u
