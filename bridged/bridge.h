@@ -37,7 +37,7 @@ void bridge_free(struct bridge *bridge);
 /* Send nothing new, wait for acknowledgements, then stop the service. */
 void bridge_drain(struct bridge *bridge);
 
-/* SIGHUP: take the forward rules of `conf`; the log says what it cannot. */
+/* SIGHUP: take the rules of `conf`; the log says what it cannot take. */
 void bridge_reload(struct bridge *bridge, const struct conf *conf);
 
 #endif

@@ -17,17 +17,20 @@ say_restart(const struct bridge *bridge, const char *what)
 }
 
 /* In their place: whoever looks rules up has the address. */
-static void
-take_forward_rules(struct bridge *bridge, struct mapping *fresh)
+static bool
+take_rules(struct bridge *bridge, struct mapping *ours, struct mapping *fresh,
+    const char *direction)
 {
-	struct mapping old = bridge->forward_rules;
+	struct mapping old = *ours;
+	bool has_changed = !mapping_is_same(&old, fresh);
 
-	bridge->forward_rules = *fresh;
-	forward_rules_changed(&bridge->forward);
-	if (!mapping_is_same(&old, fresh))
-		log_info("bridge_rules_changed", "bridge=%s forward=%zu",
-		    log_quote(bridge->conf->name), fresh->count);
+	*ours = *fresh;
+	if (has_changed)
+		log_info("bridge_rules_changed",
+		    "bridge=%s direction=%s rules=%zu",
+		    log_quote(bridge->conf->name), direction, fresh->count);
 	mapping_fini(&old);
+	return has_changed;
 }
 
 void
@@ -42,10 +45,12 @@ bridge_reload(struct bridge *bridge, const struct conf *conf)
 	}
 	if (mapping_of(&forward, ours, MAPPING_FORWARD) != 0)
 		return;
-	if (mapping_of(&receive, ours, MAPPING_RECEIVE) == 0) {
-		if (!mapping_is_same(&receive, &bridge->receive_rules))
-			say_restart(bridge, "its receive rules have changed");
-		mapping_fini(&receive);
+	if (mapping_of(&receive, ours, MAPPING_RECEIVE) != 0) {
+		mapping_fini(&forward);
+		return;
 	}
-	take_forward_rules(bridge, &forward);
+	take_rules(bridge, &bridge->forward_rules, &forward, "forward");
+	forward_rules_changed(&bridge->forward);
+	if (take_rules(bridge, &bridge->receive_rules, &receive, "receive"))
+		bridge->kind->resubscribe(bridge->remote);
 }

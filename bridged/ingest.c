@@ -115,6 +115,7 @@ ingest_up(struct ingest *ingest, const struct remote_limits *limits)
 	uint16_t id = 0;
 
 	snprintf(ingest->origin, sizeof(ingest->origin), "%s", limits->weir_id);
+	ingest->drops_retained = limits->marks_retained;
 	if (notes_connected(ingest->notes, limits->session_present))
 		return true;
 	while ((id = notes_next_taken(ingest->notes, id)) != 0)
@@ -174,11 +175,9 @@ settle_at_once(struct ingest *ingest, const struct remote_message *message,
 
 /* What the broker is to get; false when there is nothing to be given. */
 static bool
-translate(struct ingest *ingest, const struct remote_message *message,
-    struct record_message *out)
+translate(struct ingest *ingest, const struct mapping_rule *rule,
+    const struct remote_message *message, struct record_message *out)
 {
-	const struct mapping_rule *rule;
-
 	*out = (struct record_message){
 		.qos = message->qos,
 		.retain = message->retain,
@@ -188,10 +187,11 @@ translate(struct ingest *ingest, const struct remote_message *message,
 		.properties = message->properties,
 		.payload = message->payload,
 	};
-	rule = mapping_find(ingest->rules, message->topic);
-	return rule != NULL &&
-	    mapping_topic(rule, message->topic, ingest->topic, TOPIC_MAX_BYTES,
-		&out->topic) == 0;
+	if (rule == NULL)
+		return false;
+	out->retain = mapping_retain(rule, message->retain);
+	return mapping_topic(rule, message->topic, ingest->topic,
+		   TOPIC_MAX_BYTES, &out->topic) == 0;
 }
 
 /*
@@ -263,12 +263,22 @@ queue_with_origin(struct ingest *ingest, const struct remote_message *message,
 	free(properties);
 }
 
+static bool
+is_retained_unwanted(const struct ingest *ingest,
+    const struct mapping_rule *rule, const struct remote_message *message)
+{
+	return ingest->drops_retained && message->retain && rule != NULL &&
+	    rule->retain_handling == CONF_RETAIN_HANDLING_NEVER;
+}
+
 void
 ingest_received(struct ingest *ingest, const struct remote_message *message,
     uint64_t now_ns)
 {
+	const struct mapping_rule *rule;
 	struct record_message record;
 
+	rule = mapping_find(ingest->rules, message->topic);
 	stats_increment(ingest->counters, BRIDGED_received);
 	if (message->qos == 2 && notes_is_taken(ingest->notes, message->id)) {
 		stats_increment(ingest->counters, BRIDGED_received_copies);
@@ -276,7 +286,10 @@ ingest_received(struct ingest *ingest, const struct remote_message *message,
 	} else if (trail_contains(message->properties, ingest->self)) {
 		stats_increment(ingest->counters, BRIDGED_loops);
 		settle_at_once(ingest, message, ITEM_ACCEPTED);
-	} else if (!translate(ingest, message, &record)) {
+	} else if (is_retained_unwanted(ingest, rule, message)) {
+		stats_increment(ingest->counters, BRIDGED_received_retained);
+		settle_at_once(ingest, message, ITEM_ACCEPTED);
+	} else if (!translate(ingest, rule, message, &record)) {
 		stats_increment(ingest->counters, BRIDGED_received_refused);
 		settle_at_once(ingest, message, ITEM_REFUSED);
 	} else {

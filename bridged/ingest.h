@@ -48,6 +48,7 @@ struct ingest {
 	struct ring_link *link; /* NULL: not attached */
 	bool awaits_journal;    /* by the owner, before the first message */
 	const char *fault;      /* of the broker's memory, once one is found */
+	bool drops_retained;    /* of rules that want none: the remote cannot */
 	char self[REMOTE_WEIR_ID_SIZE];
 	char origin[REMOTE_WEIR_ID_SIZE]; /* the remote, if it is a Weir */
 	struct ingest_item *first;

@@ -47,7 +47,9 @@ libbridged_a_SOURCES = \
 	%D%/report.c \
 	%D%/report.h \
 	%D%/session.c \
-	%D%/session.h
+	%D%/session.h \
+	%D%/subscriptions.c \
+	%D%/subscriptions.h
 
 libbridged_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
 

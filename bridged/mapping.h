@@ -10,6 +10,12 @@
  *	forward { filter "oven/#", local_prefix "plant/",
  *	    remote_prefix "site7/" }	plant/oven/1 -> site7/oven/1
  *
+ * Or the rule has a template (common/base/template.h) of the whole topic on
+ * the other side:
+ *
+ *	forward { filter "+/oven/#", remote_topic "site7/{rest}/{1}" }
+ *				bakery/oven/1/temp -> site7/1/temp/bakery
+ *
  * The first rule that matches decides.  Its QoS is the one used on the
  * bridge, whatever the publisher's was.  Immutable once made.
  */
@@ -33,7 +39,13 @@ struct mapping_rule {
 	char *filter; /* of the side that messages come from, with its prefix */
 	size_t strip; /* bytes taken off a topic that matches */
 	char *prefix; /* put in front */
+	char *template; /* of the topic, in the prefix's stead; or NULL */
 	uint8_t qos;
+	enum conf_retain retain;
+	/* Of a receive rule: as in struct conf_rule. */
+	bool no_local;
+	bool retain_as_published;
+	enum conf_retain_handling retain_handling;
 };
 
 struct mapping {
@@ -53,6 +65,10 @@ int mapping_init(struct mapping *mapping, const struct conf_rule *rules,
 int mapping_of(struct mapping *mapping, const struct conf_bridge *conf,
     enum mapping_direction direction);
 
+/* The same subscription?  Of two receive rules with the same filter. */
+bool mapping_is_same_subscription(
+    const struct mapping_rule *a, const struct mapping_rule *b);
+
 /* The same rules in the same order? */
 bool mapping_is_same(const struct mapping *a, const struct mapping *b);
 
@@ -71,5 +87,14 @@ const struct mapping_rule *mapping_find(
  */
 int mapping_topic(const struct mapping_rule *rule, struct slice topic,
     uint8_t *buffer, size_t size, struct slice *out_topic);
+
+/* The retain flag of a message that passes the rule. */
+static inline bool
+mapping_retain(const struct mapping_rule *rule, bool retain)
+{
+	return rule->retain == CONF_RETAIN_KEEP
+	    ? retain
+	    : rule->retain == CONF_RETAIN_SET;
+}
 
 #endif

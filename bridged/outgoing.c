@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "bridged/counters.h"
-#include "common/mqtt/trail.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/mqtt/trail.h"
 #include "common/msg/record.h"
 #include "common/msg/topic.h"
 
@@ -128,6 +128,7 @@ outgoing_translate(struct outgoing *outgoing,
 	struct record_message message;
 	size_t len;
 	enum outgoing_plan plan;
+	int err;
 
 	if (!copy_body(outgoing, &entry->record, entry->payload, &message))
 		return OUTGOING_POISON;
@@ -147,7 +148,7 @@ outgoing_translate(struct outgoing *outgoing,
 		.qos = rule->qos < outgoing->limits->max_qos
 		    ? rule->qos
 		    : outgoing->limits->max_qos,
-		.retain = message.retain,
+		.retain = mapping_retain(rule, message.retain),
 		.dup = entry->maybe_sent,
 		.expiry_s = expiry_left(&message, &entry->record, now_ns),
 		.payload = message.payload,
@@ -156,10 +157,13 @@ outgoing_translate(struct outgoing *outgoing,
 				 : examine(outgoing, &message, out->expiry_s);
 	if (plan != OUTGOING_SEND)
 		return plan;
-	if (mapping_topic(rule, message.topic, outgoing->topic, TOPIC_MAX_BYTES,
-		&out->topic) != 0) {
-		outgoing_bury(
-		    outgoing, message.topic, "topic too long", now_ns);
+	err = mapping_topic(
+	    rule, message.topic, outgoing->topic, TOPIC_MAX_BYTES, &out->topic);
+	if (err != 0) {
+		outgoing_bury(outgoing, message.topic,
+		    err == -EINVAL ? "its rule leaves no topic"
+				   : "topic too long",
+		    now_ns);
 		return OUTGOING_BURY;
 	}
 	len =

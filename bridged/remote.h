@@ -14,6 +14,7 @@
  *	release ->  settled	QoS 2, kept before: the rest of the exchange
  *	end     ->  ended	QoS 2: an exchange that nobody knows any more
  *	receive			begin to be sent messages
+ *	resubscribe		be sent others: the rules have changed
  *	received -> acknowledge	once the message is safe
  *		->  forgotten	QoS 2: the remote will not send it again
  *	remind  ->  forgotten	QoS 2: as if acknowledged once more
@@ -48,6 +49,8 @@ struct remote_limits {
 	uint8_t max_qos;      /* that it takes */
 	bool session_present; /* it remembers what was sent before */
 	bool keeps_session;   /* it will remember when we are away */
+	bool marks_retained;  /* the retain flag says that a message was, and
+				 no rule says which of them come */
 	char weir_id[REMOTE_WEIR_ID_SIZE]; /* its instance, or "" */
 };
 
@@ -146,6 +149,9 @@ struct remote_kind {
 
 	/* Once a connection. */
 	void (*receive)(struct remote *remote);
+
+	/* The receive rules have changed; in any state. */
+	void (*resubscribe)(struct remote *remote);
 
 	/* A message received at QoS 1 or 2 is safe, or refused for good. */
 	void (*acknowledge)(

@@ -190,7 +190,8 @@ on_closed(struct stream *stream, int reason)
 	struct remote *remote = stream->owner;
 
 	/* Brokers that do not know the bridge bit may just hang up. */
-	if (remote->state == REMOTE_HANDSHAKE)
+	if (remote->state == REMOTE_HANDSHAKE &&
+	    remote->spec.conf->announce_bridge)
 		remote->bridge_bit = !remote->bridge_bit;
 
 	if (remote->state == REMOTE_HANDSHAKE && reason == 0)
@@ -252,6 +253,7 @@ mqtt_open(struct remote *remote, const char *self)
 	memset(remote->flows, 0, sizeof(remote->flows));
 	memset(remote->ending, 0, sizeof(remote->ending));
 	remote->ping_sent = false;
+	remote->is_receiving = false;
 	enter(remote, REMOTE_CONNECTING);
 	loop_timer_start(&remote->deadline, conf->connect_timeout_ns);
 	remote->connector = connector_start(remote->spec.loop, conf->host,
@@ -304,7 +306,7 @@ mqtt_new(const struct remote_spec *spec)
 	}
 	remote->spec = *spec;
 	remote->version = (enum mqtt_version)spec->conf->protocol;
-	remote->bridge_bit = true;
+	remote->bridge_bit = spec->conf->announce_bridge;
 	loop_timer_init(&remote->deadline, spec->loop, on_deadline, remote);
 	loop_timer_init(&remote->tick, spec->loop, on_tick, remote);
 	loop_timer_init(&remote->held, spec->loop, on_held_long, remote);
@@ -318,6 +320,7 @@ mqtt_free(struct remote *remote)
 	if (remote == NULL)
 		return;
 	disconnect(remote);
+	subscriptions_fini(&remote->subscriptions);
 	free(remote->scratch);
 	free(remote);
 }
@@ -331,6 +334,7 @@ const struct remote_kind remote_mqtt = {
 	.release = remote_mqtt_release,
 	.end = remote_mqtt_end,
 	.receive = remote_mqtt_subscribe,
+	.resubscribe = remote_mqtt_resubscribe,
 	.acknowledge = remote_mqtt_acknowledge,
 	.remind = remote_mqtt_remind,
 	.close = mqtt_close,

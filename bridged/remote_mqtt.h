@@ -20,11 +20,12 @@
 #define WEIR_BRIDGED_REMOTE_MQTT_H
 
 #include "bridged/remote.h"
+#include "bridged/subscriptions.h"
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
 #include "common/net/connector.h"
 
-/* The identifier of SUBSCRIBE; messages never have it (inflight.h). */
+/* Of SUBSCRIBE and UNSUBSCRIBE; messages never have it (inflight.h). */
 #define REMOTE_MQTT_SUBSCRIBE_ID 65535
 
 #define REMOTE_MQTT_WHY_SIZE 256
@@ -84,6 +85,11 @@ struct remote {
 	uint8_t flows[65536];
 	uint8_t ending[8192]; /* bit: PUBCOMP of another life's exchange */
 
+	struct subscriptions subscriptions;
+	bool is_receiving;             /* remote_mqtt_subscribe() was called */
+	enum mqtt_packet_type request; /* SUBSCRIBE or UNSUBSCRIBE; 0: none */
+	size_t request_count;          /* filters in it */
+
 	/* Received: bit by the remote's packet identifier. */
 	uint8_t pending[8192]; /* we owe an acknowledgement */
 	size_t pending_count;
@@ -133,8 +139,11 @@ void remote_mqtt_acknowledge(
 /* CONNACK was good: start to keep alive. */
 void remote_mqtt_start(struct remote *remote);
 
-/* Ask for all receive rules in one SUBSCRIBE, and read what it came to. */
+/* Ask for what the receive rules say; again, when they have changed. */
 void remote_mqtt_subscribe(struct remote *remote);
+void remote_mqtt_resubscribe(struct remote *remote);
+
+/* SUBACK and UNSUBACK. */
 void remote_mqtt_on_suback(
     struct remote *remote, const struct mqtt_frame *frame);
 

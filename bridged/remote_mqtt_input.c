@@ -92,6 +92,7 @@ read_limits(struct remote *remote, const struct mqtt_connack *connack)
 		.max_qos = 2,
 		.session_present = connack->session_present,
 		.keeps_session = true,
+		.marks_retained = remote->version != MQTT_5,
 	};
 	remote->max_packet = MQTT_MAX_PACKET_BYTES;
 	remote->retain_available = true;
@@ -365,6 +366,7 @@ on_packet(struct remote *remote, const struct mqtt_frame *frame)
 		on_ack(remote, frame);
 		break;
 	case MQTT_SUBACK:
+	case MQTT_UNSUBACK:
 		remote_mqtt_on_suback(remote, frame);
 		break;
 	case MQTT_PINGRESP:

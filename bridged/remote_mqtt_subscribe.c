@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The receive rules as subscriptions at the remote. */
+/* The receive rules as subscriptions at the remote, one request at a time. */
 
 #include "bridged/remote_mqtt.h"
 
@@ -8,67 +8,208 @@
 
 #include "common/base/log.h"
 
-/* All rules in one packet. */
+/* Filters of one request, and what they take; filled until it is full. */
+struct request {
+	struct mqtt_subscription *subscriptions;
+	struct slice *filters;
+	size_t count;
+};
+
+static size_t
+request_size(const struct remote *remote, enum mqtt_packet_type type,
+    const struct request *request)
+{
+	return type == MQTT_SUBSCRIBE
+	    ? mqtt_subscribe_size(
+		  request->subscriptions, request->count, NULL, remote->version)
+	    : mqtt_unsubscribe_size(
+		  request->filters, request->count, NULL, remote->version);
+}
+
+static void
+add(struct request *request, const struct subscription *subscription)
+{
+	struct slice filter = slice_of_string(subscription->filter);
+
+	request->subscriptions[request->count] = (struct mqtt_subscription){
+		.filter = filter,
+		.qos = subscription->qos,
+		.no_local = subscription->no_local,
+		.retain_as_published = subscription->retain_as_published,
+		.retain_handling = (uint8_t)subscription->retain_handling,
+	};
+	request->filters[request->count] = filter;
+	request->count++;
+}
+
+static void
+say_too_large(const struct remote *remote, const char *filter)
+{
+	log_warning("bridge_subscription_refused",
+	    "bridge=%s filter=%s reason=\"longer than the remote's Maximum "
+	    "Packet Size\"",
+	    remote->spec.conf->name, log_quote(filter));
+}
+
+/*
+ * As many filters as fit what the remote takes.  One that does not fit alone
+ * is given up: SUBSCRIBE and UNSUBSCRIBE are then refused alike.
+ */
+static void
+gather(struct remote *remote, enum mqtt_packet_type type,
+    enum subscription_state state, enum subscription_state next,
+    struct request *request)
+{
+	struct subscriptions *all = &remote->subscriptions;
+	struct subscription *at;
+	size_t size, from = 0, most = REMOTE_MQTT_PENDING_HIGH;
+
+	if (remote->max_packet < most)
+		most = remote->max_packet;
+
+	while ((at = subscriptions_next(all, state, from)) != NULL) {
+		from = subscriptions_index(all, at) + 1;
+		add(request, at);
+		size = request_size(remote, type, request);
+		if (size != 0 && size <= most) {
+			at->state = next;
+			at->asked = request->count;
+			continue;
+		}
+		request->count--;
+		if (request->count != 0)
+			return;
+		say_too_large(remote, at->filter);
+		at->state = SUBSCRIPTION_REFUSED;
+	}
+}
+
+static void
+write_request(struct remote *remote, enum mqtt_packet_type type,
+    const struct request *request)
+{
+	size_t size = request_size(remote, type, request);
+	uint8_t *packet = malloc(size);
+
+	if (packet == NULL) {
+		remote_mqtt_fail(remote, REMOTE_LOST, "out of memory");
+		return;
+	}
+	if (type == MQTT_SUBSCRIBE)
+		size = mqtt_encode_subscribe(packet, size,
+		    REMOTE_MQTT_SUBSCRIBE_ID, request->subscriptions,
+		    request->count, NULL, remote->version);
+	else
+		size = mqtt_encode_unsubscribe(packet, size,
+		    REMOTE_MQTT_SUBSCRIBE_ID, request->filters, request->count,
+		    NULL, remote->version);
+	remote->request = type;
+	remote->request_count = request->count;
+	remote_mqtt_write(remote, packet, size);
+	free(packet);
+}
+
+/* The next request, if there is one to be made. */
+static void
+ask(struct remote *remote)
+{
+	size_t most = remote->subscriptions.count;
+	struct request request = {
+		.subscriptions =
+		    calloc(most + 1, sizeof(struct mqtt_subscription)),
+		.filters = calloc(most + 1, sizeof(struct slice)),
+	};
+	enum mqtt_packet_type type = MQTT_UNSUBSCRIBE;
+
+	if (request.subscriptions == NULL || request.filters == NULL) {
+		remote_mqtt_fail(remote, REMOTE_LOST, "out of memory");
+	} else {
+		gather(remote, type, SUBSCRIPTION_UNWANTED,
+		    SUBSCRIPTION_LEAVING, &request);
+		if (request.count == 0) {
+			type = MQTT_SUBSCRIBE;
+			gather(remote, type, SUBSCRIPTION_WANTED,
+			    SUBSCRIPTION_ASKED, &request);
+		}
+		if (request.count != 0)
+			write_request(remote, type, &request);
+	}
+	free(request.subscriptions);
+	free(request.filters);
+}
+
+void
+remote_mqtt_resubscribe(struct remote *remote)
+{
+	if (subscriptions_follow(
+		&remote->subscriptions, remote->spec.receive) != 0)
+		log_error("bridge_subscription_missing",
+		    "bridge=%s reason=\"out of memory\"",
+		    remote->spec.conf->name);
+	if (remote->state == REMOTE_UP && remote->is_receiving &&
+	    remote->request == 0)
+		ask(remote);
+}
+
 void
 remote_mqtt_subscribe(struct remote *remote)
 {
-	const struct mapping *rules = remote->spec.receive;
-	struct mqtt_subscription *list;
-	uint8_t *packet = NULL;
-	size_t size = 0;
-
-	if (remote->state != REMOTE_UP || rules->count == 0)
+	if (remote->state != REMOTE_UP)
 		return;
-	list = calloc(rules->count, sizeof(*list));
-	for (size_t i = 0; list != NULL && i < rules->count; i++)
-		list[i] = (struct mqtt_subscription){
-			.filter = slice_of_string(rules->rules[i].filter),
-			.qos = rules->rules[i].qos,
-			.no_local = true,
-			.retain_as_published = true,
-			.retain_handling = 1,
-		};
-	if (list != NULL)
-		size = mqtt_subscribe_size(
-		    list, rules->count, NULL, remote->version);
-	if (size != 0 && size <= remote->max_packet)
-		packet = malloc(size);
-	if (packet == NULL) {
-		remote_mqtt_fail(remote, REMOTE_DENIED,
-		    "the receive rules do not fit a SUBSCRIBE packet");
-	} else {
-		size = mqtt_encode_subscribe(packet, size,
-		    REMOTE_MQTT_SUBSCRIBE_ID, list, rules->count, NULL,
-		    remote->version);
-		remote_mqtt_write(remote, packet, size);
-	}
-	free(packet);
-	free(list);
+	remote->is_receiving = true;
+	remote->request = 0;
+	subscriptions_connected(&remote->subscriptions,
+	    remote->limits.session_present, remote->version != MQTT_5);
+	remote_mqtt_resubscribe(remote);
+}
+
+static void
+take_code(struct remote *remote, size_t n, enum mqtt_reason code)
+{
+	const char *name = remote->spec.conf->name;
+	const struct subscription *at;
+
+	at = subscriptions_answer(
+	    &remote->subscriptions, n, !mqtt_reason_is_error(code));
+	if (at == NULL)
+		return;
+	if (mqtt_reason_is_error(code))
+		log_warning("bridge_subscription_refused",
+		    "bridge=%s filter=%s reason=%s", name,
+		    log_quote(at->filter), log_quote(mqtt_reason_name(code)));
+	else if (code < at->qos && at->state == SUBSCRIPTION_MADE)
+		log_info("bridge_subscription_lowered",
+		    "bridge=%s filter=%s asked=%u granted=%u", name,
+		    log_quote(at->filter), (unsigned)at->qos, (unsigned)code);
 }
 
 void
 remote_mqtt_on_suback(struct remote *remote, const struct mqtt_frame *frame)
 {
-	const struct mapping *rules = remote->spec.receive;
+	enum mqtt_packet_type awaited =
+	    frame->type == MQTT_SUBACK ? MQTT_SUBSCRIBE : MQTT_UNSUBSCRIBE;
+	bool has_codes =
+	    frame->type == MQTT_SUBACK || remote->version == MQTT_5;
 	struct mqtt_suback suback;
 	enum mqtt_reason reason;
 
 	reason = mqtt_decode_suback(frame, remote->version, &suback);
 	if (reason == MQTT_SUCCESS &&
 	    (suback.packet_id != REMOTE_MQTT_SUBSCRIBE_ID ||
-		suback.codes.len != rules->count))
+		remote->request != awaited ||
+		(has_codes && suback.codes.len != remote->request_count)))
 		/* [MQTT-3.9.3-1] one code for each filter, in order */
 		reason = MQTT_PROTOCOL_ERROR;
 	if (reason != MQTT_SUCCESS) {
-		remote_mqtt_fault(
-		    remote, reason, "bad SUBACK: %s", mqtt_reason_name(reason));
+		remote_mqtt_fault(remote, reason, "bad %s: %s",
+		    mqtt_packet_name(frame->type), mqtt_reason_name(reason));
 		return;
 	}
-	for (size_t i = 0; i < rules->count; i++)
-		if (mqtt_reason_is_error(suback.codes.data[i]))
-			log_warning("bridge_subscription_refused",
-			    "bridge=%s filter=%s reason=%s",
-			    remote->spec.conf->name,
-			    log_quote(rules->rules[i].filter),
-			    log_quote(mqtt_reason_name(suback.codes.data[i])));
+	remote->request = 0;
+	if (awaited == MQTT_SUBSCRIBE)
+		for (size_t i = 0; i < suback.codes.len; i++)
+			take_code(remote, i + 1, suback.codes.data[i]);
+	else
+		subscriptions_left(&remote->subscriptions);
+	ask(remote);
 }

@@ -26,6 +26,8 @@ libbase_a_SOURCES = \
 	%D%/pool.h \
 	%D%/slice.c \
 	%D%/slice.h \
+	%D%/template.c \
+	%D%/template.h \
 	%D%/thread.c \
 	%D%/thread.h \
 	%D%/token_bucket.c \

@@ -50,6 +50,20 @@ enum conf_overflow {
 	CONF_OVERFLOW_DROP_NEWEST
 };
 
+/* The retain flag of what passes a rule. */
+enum conf_retain {
+	CONF_RETAIN_KEEP,
+	CONF_RETAIN_CLEAR,
+	CONF_RETAIN_SET
+};
+
+/* Retained messages of a subscription; the values are those on the wire. */
+enum conf_retain_handling {
+	CONF_RETAIN_HANDLING_ALWAYS = 0, /* whenever it is made */
+	CONF_RETAIN_HANDLING_NEW = 1,    /* if it was not there before */
+	CONF_RETAIN_HANDLING_NEVER = 2
+};
+
 enum conf_protocol {
 	CONF_PROTOCOL_3_1_1 = 4, /* the protocol level on the wire */
 	CONF_PROTOCOL_5_0 = 5
@@ -130,6 +144,13 @@ struct conf_rule {
 	char *local_prefix;  /* "" when not given */
 	char *remote_prefix; /* "" when not given */
 	unsigned line;
+	enum conf_retain retain;
+	char *remote_topic; /* forward: a template (template.h), or NULL */
+	char *local_topic;  /* receive: a template, or NULL */
+	/* Of a receive rule: */
+	bool no_local;
+	bool retain_as_published;
+	enum conf_retain_handling retain_handling;
 };
 
 struct conf_bridge {
@@ -153,6 +174,9 @@ struct conf_bridge {
 	size_t forward_count;
 	struct conf_rule *receive;
 	size_t receive_count;
+	struct conf_rule *both; /* as written; copies are in the other two */
+	size_t both_count;
+	bool announce_bridge;
 	struct conf_ring ring;
 	uint64_t backlog; /* bytes; resolved: 0 without a journal */
 	enum conf_overflow overflow;

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/parse.h"
 #include "common/base/slice.h"
+#include "common/base/template.h"
 #include "common/base/utf8.h"
 #include "common/conf/conf_table.h"
 
@@ -54,6 +55,43 @@ check_prefix(struct conf_reader *reader, config_setting_t *at, const char *key,
 		    reader, conf_at_key(at, key), "%s is not UTF-8", key);
 }
 
+/* A wildcard is a level of its own, so a prefix before one ends in a slash. */
+static void
+check_join(struct conf_reader *reader, config_setting_t *at, const char *key,
+    const char *prefix, const char *filter)
+{
+	size_t len = prefix == NULL ? 0 : strlen(prefix);
+
+	if (len != 0 && prefix[len - 1] != '/' &&
+	    (filter[0] == '+' || filter[0] == '#'))
+		conf_mistake(reader, conf_at_key(at, key),
+		    "%s \"%s\" makes \"%s%s\" of filter, where the wildcard "
+		    "is no level of its own; end it with a /",
+		    key, prefix, prefix, filter);
+}
+
+/* A template gives the whole topic, so there is no prefix to put in front. */
+static void
+check_template(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_rule *rule, const char *key, const char *text,
+    const char *prefix)
+{
+	const char *fault;
+
+	if (text == NULL || rule->filter == NULL)
+		return;
+	if (conf_is_given(at, prefix))
+		conf_mistake(reader, conf_at_key(at, prefix),
+		    "%s and %s are both given; write the prefix into %s", key,
+		    prefix, key);
+	fault = utf8_is_valid(slice_of_string(text))
+	    ? template_fault(text, rule->filter)
+	    : "is not UTF-8";
+	if (fault != NULL)
+		conf_mistake(reader, conf_at_key(at, key), "%s \"%s\" %s", key,
+		    text, fault);
+}
+
 void
 conf_check_filter(
     struct conf_reader *reader, config_setting_t *at, const char *filter)
@@ -79,6 +117,16 @@ conf_check_rule(
 	check_prefix(reader, at, "local_prefix", rule->local_prefix);
 	check_prefix(reader, at, "remote_prefix", rule->remote_prefix);
 	conf_check_filter(reader, at, rule->filter);
+	if (rule->filter == NULL)
+		return;
+	check_join(
+	    reader, at, "local_prefix", rule->local_prefix, rule->filter);
+	check_join(
+	    reader, at, "remote_prefix", rule->remote_prefix, rule->filter);
+	check_template(reader, at, rule, "remote_topic", rule->remote_topic,
+	    "remote_prefix");
+	check_template(
+	    reader, at, rule, "local_topic", rule->local_topic, "local_prefix");
 }
 
 void
@@ -176,6 +224,99 @@ check_bridge_session(struct conf_reader *reader, config_setting_t *at,
 		    "rules of qos 0 and 1");
 }
 
+/* The rule of that number in one of the bridge's lists, for the line. */
+static config_setting_t *
+rule_at(config_setting_t *at, const char *list, size_t i)
+{
+	config_setting_t *setting = conf_at_key(at, list);
+
+	if (setting == NULL || !config_setting_is_list(setting) ||
+	    i >= (size_t)config_setting_length(setting))
+		return at;
+	return config_setting_get_elem(setting, (unsigned)i);
+}
+
+/* Keys of a rule that have no meaning in the list where they are. */
+static void
+refuse_keys(struct conf_reader *reader, config_setting_t *at, const char *list,
+    size_t count, const char *const keys[], const char *why)
+{
+	config_setting_t *rule;
+
+	for (size_t i = 0; i < count; i++) {
+		rule = rule_at(at, list, i);
+		for (size_t k = 0; keys[k] != NULL; k++)
+			if (conf_is_given(rule, keys[k]))
+				conf_mistake(reader, conf_at_key(rule, keys[k]),
+				    "%s: %s", keys[k], why);
+	}
+}
+
+static void
+check_directions(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_bridge *bridge)
+{
+	static const char *const of_receive[] = { "local_topic", "no_local",
+		"retain_as_published", "retain_handling", NULL };
+	static const char *const of_forward[] = { "remote_topic", NULL };
+	static const char *const of_one[] = { "remote_topic", "local_topic",
+		NULL };
+
+	refuse_keys(reader, at, "forward", bridge->forward_count, of_receive,
+	    "this is for receive rules; move the rule, or take the key out");
+	refuse_keys(reader, at, "receive", bridge->receive_count, of_forward,
+	    "this is for forward rules; a receive rule has local_topic");
+	refuse_keys(reader, at, "both", bridge->both_count, of_one,
+	    "it cannot be turned round; write a forward rule with "
+	    "remote_topic and a receive rule with local_topic");
+}
+
+static char *
+copy_text(struct conf_reader *reader, const char *text)
+{
+	char *copy = text == NULL ? NULL : strdup(text);
+
+	reader->no_memory |= text != NULL && copy == NULL;
+	return copy;
+}
+
+/* Append a copy of each rule to the list. */
+static void
+add_rules(struct conf_reader *reader, const struct conf_rule *from,
+    size_t count, struct conf_rule **list, size_t *list_count)
+{
+	struct conf_rule *longer;
+
+	if (count == 0)
+		return;
+	longer = realloc(
+	    *list, (*list_count + count + 1) * sizeof(struct conf_rule));
+	if (longer == NULL) {
+		reader->no_memory = true;
+		return;
+	}
+	*list = longer;
+	for (size_t i = 0; i < count; i++) {
+		struct conf_rule *rule = &longer[(*list_count)++];
+
+		*rule = from[i];
+		rule->filter = copy_text(reader, from[i].filter);
+		rule->local_prefix = copy_text(reader, from[i].local_prefix);
+		rule->remote_prefix = copy_text(reader, from[i].remote_prefix);
+		rule->local_topic = copy_text(reader, from[i].local_topic);
+		rule->remote_topic = copy_text(reader, from[i].remote_topic);
+	}
+}
+
+static void
+add_both(struct conf_reader *reader, struct conf_bridge *bridge)
+{
+	add_rules(reader, bridge->both, bridge->both_count, &bridge->forward,
+	    &bridge->forward_count);
+	add_rules(reader, bridge->both, bridge->both_count, &bridge->receive,
+	    &bridge->receive_count);
+}
+
 void
 conf_check_bridge(struct conf_reader *reader, config_setting_t *at,
     struct conf_bridge *bridge)
@@ -185,6 +326,8 @@ conf_check_bridge(struct conf_reader *reader, config_setting_t *at,
 	conf_check_name(reader, at, bridge->name);
 	check_url(reader, at, bridge);
 	check_bridge_times(reader, at, bridge);
+	check_directions(reader, at, bridge);
+	add_both(reader, bridge);
 	check_bridge_session(reader, at, bridge);
 	if (bridge->type != NULL && strcmp(bridge->type, "mqtt") != 0)
 		conf_mistake(reader, conf_at_key(at, "type"),

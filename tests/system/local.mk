@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	%D%/test_backlog.py \
 	%D%/test_bad_config.py \
 	%D%/test_bridge.py \
+	%D%/test_bridge_rules.py \
 	%D%/test_broker_killed.py \
 	%D%/test_deliveries.py \
 	%D%/test_disk_full.py \

@@ -116,7 +116,9 @@ unit_tests = \
 	test_stream \
 	test_sub_format \
 	test_subscription_tree \
+	test_subscriptions \
 	test_supervisor \
+	test_template \
 	test_thread \
 	test_token_bucket \
 	test_top_model \
@@ -596,11 +598,19 @@ test_subscription_tree_SOURCES  = %D%/test_subscription_tree.c
 test_subscription_tree_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_subscription_tree_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_subscriptions_SOURCES  = %D%/test_subscriptions.c
+test_subscriptions_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_subscriptions_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
 test_supervisor_SOURCES  = %D%/test_supervisor.c ctl/child_exec.c \
 	ctl/log_relay.c ctl/notify.c ctl/supervisor.c
 test_supervisor_CPPFLAGS = $(UNIT_CPPFLAGS) $(EVENT_CFLAGS)
 test_supervisor_LDADD    = libnet.a libbase.a $(EVENT_LIBS) $(SYSTEMD_LIBS) \
 	$(CHECK_LIBS)
+
+test_template_SOURCES  = %D%/test_template.c
+test_template_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_template_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_thread_SOURCES  = %D%/test_thread.c
 test_thread_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -425,6 +425,68 @@ START_TEST(wants_a_session_for_qos_2)
 }
 END_TEST
 
+#define RULES(text)                                                            \
+	"bridges = ( { name = \"a\"; url = \"mqtt://b\";\n" text " } );"
+
+START_TEST(puts_rules_for_both_directions_behind_the_others)
+{
+	const struct conf_bridge *bridge;
+
+	ck_assert_msg(
+	    load(RULES("both = ( { filter = \"x\"; qos = 2;"
+		       " remote_prefix = \"r/\"; retain = \"set\"; } );"
+		       "forward = ( { filter = \"f\"; } );")) == 0,
+	    "%s", messages);
+	bridge = &conf->bridges[0];
+	ck_assert_uint_eq(bridge->forward_count, 2);
+	ck_assert_uint_eq(bridge->receive_count, 1);
+	ck_assert_str_eq(bridge->forward[0].filter, "f");
+	ck_assert_str_eq(bridge->forward[1].filter, "x");
+	ck_assert_str_eq(bridge->receive[0].remote_prefix, "r/");
+	ck_assert_int_eq(bridge->receive[0].retain, CONF_RETAIN_SET);
+	ck_assert_uint_eq(bridge->receive[0].qos, 2);
+	ck_assert(bridge->receive[0].no_local);
+}
+END_TEST
+
+START_TEST(refuses_keys_that_a_rule_of_that_direction_lacks)
+{
+	refused(
+	    RULES("forward = ( { filter = \"x\";\n local_topic = \"y\"; } );"),
+	    3, "this is for receive rules");
+	refused(RULES("forward = ( { filter = \"x\";\n no_local = true; } );"),
+	    3, "this is for receive rules");
+	refused(
+	    RULES("receive = ( { filter = \"x\";\n remote_topic = \"y\"; } );"),
+	    3, "a receive rule has local_topic");
+	refused(
+	    RULES("both = ( { filter = \"x\";\n remote_topic = \"y\"; } );"), 3,
+	    "cannot be turned round");
+}
+END_TEST
+
+START_TEST(checks_templates_against_their_filter)
+{
+	ck_assert_msg(
+	    load(RULES("forward = ( { filter = \"+/a/#\";"
+		       " local_prefix = \"p/\";"
+		       " remote_topic = \"x/{1}/{rest}\"; } );")) == 0,
+	    "%s", messages);
+	refused(RULES("forward = ( { filter = \"x/+\";\n"
+		      " remote_topic = \"{2}\"; } );"),
+	    3, "names a + that filter does not have");
+	refused(RULES("receive = ( { filter = \"x/+\";\n"
+		      " local_topic = \"{rest}\"; } );"),
+	    3, "filter has no #");
+	refused(RULES("forward = ( { filter = \"x\"; remote_topic = \"y\";\n"
+		      " remote_prefix = \"z/\"; } );"),
+	    3, "write the prefix into remote_topic");
+	refused(RULES("forward = ( { filter = \"+/x\";\n"
+		      " local_prefix = \"z\"; } );"),
+	    3, "end it with a /");
+}
+END_TEST
+
 START_TEST(checks_topic_filters)
 {
 	static const char *const good[] = { "#", "+", "a/+/b", "/", "a//#",
@@ -591,6 +653,9 @@ main(void)
 	tcase_add_test(tc, finds_two_bridges_of_one_name);
 	tcase_add_test(tc, checks_what_a_bridge_says);
 	tcase_add_test(tc, wants_a_session_for_qos_2);
+	tcase_add_test(tc, puts_rules_for_both_directions_behind_the_others);
+	tcase_add_test(tc, refuses_keys_that_a_rule_of_that_direction_lacks);
+	tcase_add_test(tc, checks_templates_against_their_filter);
 	tcase_add_test(tc, checks_topic_filters);
 	tcase_add_test(tc, reports_all_mistakes_at_once);
 	tcase_add_test(tc, places_mistakes_inside_includes);

@@ -79,7 +79,11 @@ static unsigned die_at, points;
 
 static char filter[] = "#";
 static char none[] = "";
-static struct conf_rule rule = { filter, 2, none, none, 1 };
+static struct conf_rule rule = { .filter = filter,
+	.qos = 2,
+	.local_prefix = none,
+	.remote_prefix = none,
+	.line = 1 };
 
 static const struct ring_link_identity identity = {
 	.instance = { 1, 2, 3 },

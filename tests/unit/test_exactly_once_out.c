@@ -64,7 +64,7 @@ static unsigned die_at, points; /* die at that point, from 1; 0: never */
 
 static char filter[] = "#";
 static char none[] = "";
-static struct conf_rule rule = { filter, 2, none, none, 1 };
+static struct conf_rule rule = { .filter = filter, .qos = 2, .local_prefix = none, .remote_prefix = none, .line = 1 };
 static char name[] = "cloud";
 static struct conf_bridge conf = {
 	.name = name,

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "bridged/counters.h"
-#include "common/mqtt/trail.h"
 #include "common/base/clock.h"
 #include "common/mqtt/properties.h"
+#include "common/mqtt/trail.h"
 #include "common/msg/record.h"
 #include "common/ring/ring_producer.h"
 #include "tests/unit/unit.h"
@@ -70,9 +70,21 @@ static char filter_zero[] = "zero/#";
 static char none[] = "";
 static char prefix[] = "far/";
 static struct conf_rule conf_rules[] = {
-	{ filter_one, 1, none, prefix, 1 },
-	{ filter_two, 2, none, none, 2 },
-	{ filter_zero, 0, none, none, 3 },
+	{ .filter = filter_one,
+	    .qos = 1,
+	    .local_prefix = none,
+	    .remote_prefix = prefix,
+	    .line = 1 },
+	{ .filter = filter_two,
+	    .qos = 2,
+	    .local_prefix = none,
+	    .remote_prefix = none,
+	    .line = 2 },
+	{ .filter = filter_zero,
+	    .qos = 0,
+	    .local_prefix = none,
+	    .remote_prefix = none,
+	    .line = 3 },
 };
 static char name[] = "cloud";
 static struct conf_bridge conf;
@@ -377,7 +389,11 @@ static void
 learn_three(void *arg)
 {
 	static char filter_three[] = "three/#";
-	static struct conf_rule rule = { filter_three, 1, none, none, 1 };
+	static struct conf_rule rule = { .filter = filter_three,
+		.qos = 1,
+		.local_prefix = none,
+		.remote_prefix = none,
+		.line = 1 };
 	size_t bad;
 
 	ck_assert_ptr_eq(arg, &refreshes);

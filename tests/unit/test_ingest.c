@@ -45,7 +45,11 @@ static struct bell_fds bells;
 static char filter[] = "#";
 static char prefix[] = "in/";
 static char none[] = "";
-static struct conf_rule conf_rules[] = { { filter, 1, prefix, none, 1 } };
+static struct conf_rule conf_rules[] = { { .filter = filter,
+    .qos = 1,
+    .local_prefix = prefix,
+    .remote_prefix = none,
+    .line = 1 } };
 
 static const struct ring_link_identity identity = {
 	.instance = { 1, 2, 3 },
@@ -261,6 +265,70 @@ fill_plant(uint16_t id)
 	}
 	return id;
 }
+
+/* Take the message; returns its retain flag. */
+static bool
+take_retain(struct ring_consumer *lane)
+{
+	struct record_message message;
+	struct ring_record record;
+	const void *payload;
+
+	ck_assert_int_eq(ring_peek(lane, &record, &payload), 1);
+	ck_assert_int_eq(
+	    record_message_parse(payload, record.length, &message), 0);
+	ring_release(lane, ring_next(lane), NULL, 0);
+	return message.retain;
+}
+
+START_TEST(changes_the_retain_flag_as_the_rule_says)
+{
+	struct remote_message message = {
+		.id = 1,
+		.qos = 1,
+		.expiry_s = REMOTE_NEVER_EXPIRES,
+		.topic = slice_of_string("a"),
+		.retain = true,
+	};
+
+	ingest_received(&ingest, &message, CLOCK_SECOND_NS);
+	rules.rules[0].retain = CONF_RETAIN_CLEAR;
+	ingest_received(&ingest, &message, CLOCK_SECOND_NS);
+	message.retain = false;
+	rules.rules[0].retain = CONF_RETAIN_SET;
+	ingest_received(&ingest, &message, CLOCK_SECOND_NS);
+	work();
+	ck_assert(take_retain(plain));
+	ck_assert(!take_retain(plain));
+	ck_assert(take_retain(plain));
+}
+END_TEST
+
+START_TEST(drops_what_was_retained_where_the_remote_cannot_keep_it)
+{
+	struct remote_limits limits = { .marks_retained = true };
+	struct remote_message message = {
+		.id = 1,
+		.qos = 1,
+		.expiry_s = REMOTE_NEVER_EXPIRES,
+		.topic = slice_of_string("a"),
+		.retain = true,
+	};
+
+	rules.rules[0].retain_handling = CONF_RETAIN_HANDLING_NEVER;
+	for (unsigned i = 0; i < 2; i++) {
+		limits.marks_retained = i == 0;
+		notes_connecting(&notes);
+		ck_assert(ingest_up(&ingest, &limits));
+		ingest_received(&ingest, &message, CLOCK_SECOND_NS);
+		work();
+		ck_assert_uint_eq(answer_count, i + 1);
+		ck_assert(answers[i].accepted);
+	}
+	ck_assert(take_retain(plain)); /* the second */
+	ck_assert_uint_eq(take(plain), 0);
+}
+END_TEST
 
 START_TEST(acknowledges_what_is_committed)
 {
@@ -664,6 +732,9 @@ main(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, changes_the_retain_flag_as_the_rule_says);
+	tcase_add_test(
+	    tc, drops_what_was_retained_where_the_remote_cannot_keep_it);
 	tcase_add_test(tc, acknowledges_what_is_committed);
 	tcase_add_test(
 	    tc, with_a_journal_acknowledges_what_the_broker_released);

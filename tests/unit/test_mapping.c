@@ -14,6 +14,13 @@ static char plant[] = "plant/";
 static char site[] = "site7/";
 static char wild[] = "x/+/";
 static char none[] = "";
+static char whole_topic[] = "{topic}";
+
+#define RULE(filter_, local, remote, line_)                                    \
+	{                                                                      \
+		.filter = filter_, .qos = 1, .local_prefix = local,            \
+		.remote_prefix = remote, .line = line_                         \
+	}
 
 static struct conf_rule rules[] = {
 	{ .filter = filter_a,
@@ -65,7 +72,7 @@ START_TEST(two_mappings_are_the_same_rule_by_rule)
 	size_t bad;
 
 	make(MAPPING_FORWARD);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 8; i++) {
 		memcpy(changed, rules, sizeof(changed));
 		if (i == 1)
 			changed[1].qos = 0;
@@ -73,6 +80,12 @@ START_TEST(two_mappings_are_the_same_rule_by_rule)
 			changed[0].filter = filter_b;
 		else if (i == 3)
 			changed[0].remote_prefix = none;
+		else if (i == 5)
+			changed[1].remote_topic = whole_topic;
+		else if (i == 6)
+			changed[0].retain = CONF_RETAIN_SET;
+		else if (i == 7)
+			changed[0].no_local = true;
 		ck_assert_int_eq(mapping_init(&other, changed, i == 4 ? 1 : 2,
 				     MAPPING_FORWARD, &bad),
 		    0);
@@ -159,14 +172,98 @@ START_TEST(refuses_a_topic_of_which_nothing_is_left)
 }
 END_TEST
 
+/* One rule with that filter and template, in the direction that has it. */
+static void
+make_template(enum mapping_direction direction, char *filter, char *prefix,
+    char *template)
+{
+	struct conf_rule rule = RULE(filter, none, none, 1);
+	size_t bad;
+
+	if (direction == MAPPING_FORWARD) {
+		rule.local_prefix = prefix;
+		rule.remote_topic = template;
+	} else {
+		rule.remote_prefix = prefix;
+		rule.local_topic = template;
+	}
+	ck_assert_int_eq(mapping_init(&mapping, &rule, 1, direction, &bad), 0);
+}
+
+START_TEST(fills_a_template_with_what_the_wildcards_matched)
+{
+	static char filter[] = "+/x/+/#", template[] = "s/{rest}/{2}/{1}";
+	static char whole[] = "copy/{{/{topic}";
+
+	make_template(MAPPING_FORWARD, filter, plant, template);
+	expect("plant/a/x/b/c/d", "s/c/d/b/a");
+	expect("plant//x//", "s///");
+	mapping_fini(&mapping);
+	make_template(MAPPING_RECEIVE, filter, site, whole);
+	expect("site7/a/x/b/c", "copy/{/a/x/b/c");
+}
+END_TEST
+
+START_TEST(takes_the_slash_before_a_rest_of_nothing)
+{
+	static char filter[] = "a/#", template[] = "b/{rest}";
+	static char only[] = "{rest}";
+	struct slice mapped;
+
+	make_template(MAPPING_FORWARD, filter, none, template);
+	expect("a/x", "b/x");
+	expect("a/", "b/");
+	expect("a", "b");
+	mapping_fini(&mapping);
+	make_template(MAPPING_FORWARD, filter, none, only);
+	expect("a/x", "x");
+	ck_assert_int_eq(mapping_topic(&mapping.rules[0], slice_of_string("a"),
+			     buffer, sizeof(buffer), &mapped),
+	    -EINVAL);
+}
+END_TEST
+
+START_TEST(refuses_a_template_that_grows_too_long)
+{
+	static char filter[] = "#", template[] = "{rest}{rest}";
+	static uint8_t topic[32768];
+	struct slice mapped;
+
+	make_template(MAPPING_FORWARD, filter, none, template);
+	memset(topic, 'a', sizeof(topic));
+	ck_assert_int_eq(
+	    mapping_topic(&mapping.rules[0], slice_of(topic, 32767), buffer,
+		sizeof(buffer), &mapped),
+	    0);
+	ck_assert_uint_eq(mapped.len, 65534);
+	ck_assert_int_eq(
+	    mapping_topic(&mapping.rules[0], slice_of(topic, 32768), buffer,
+		sizeof(buffer), &mapped),
+	    -EMSGSIZE);
+}
+END_TEST
+
+START_TEST(keeps_clears_or_sets_the_retain_flag)
+{
+	struct mapping_rule rule = { .retain = CONF_RETAIN_KEEP };
+
+	ck_assert(mapping_retain(&rule, true));
+	ck_assert(!mapping_retain(&rule, false));
+	rule.retain = CONF_RETAIN_CLEAR;
+	ck_assert(!mapping_retain(&rule, true));
+	rule.retain = CONF_RETAIN_SET;
+	ck_assert(mapping_retain(&rule, false));
+}
+END_TEST
+
 START_TEST(names_the_rule_that_is_no_filter)
 {
 	struct conf_rule bad_rules[] = {
-		{ filter_a, 1, none, none, 1 },
-		{ bad_filter, 1, none, none, 2 },
-		{ shared_filter, 1, none, none, 3 },
-		{ filter_a, 1, wild, none, 4 },
-		{ filter_a, 1, none, wild, 5 },
+		RULE(filter_a, none, none, 1),
+		RULE(bad_filter, none, none, 2),
+		RULE(shared_filter, none, none, 3),
+		RULE(filter_a, wild, none, 4),
+		RULE(filter_a, none, wild, 5),
 	};
 	size_t bad = 99;
 
@@ -207,6 +304,10 @@ main(void)
 	tcase_add_test(tc, keeps_system_topics_from_wildcards);
 	tcase_add_test(tc, refuses_a_topic_that_grows_too_long);
 	tcase_add_test(tc, refuses_a_topic_of_which_nothing_is_left);
+	tcase_add_test(tc, fills_a_template_with_what_the_wildcards_matched);
+	tcase_add_test(tc, takes_the_slash_before_a_rest_of_nothing);
+	tcase_add_test(tc, refuses_a_template_that_grows_too_long);
+	tcase_add_test(tc, keeps_clears_or_sets_the_retain_flag);
 	tcase_add_test(tc, names_the_rule_that_is_no_filter);
 	tcase_add_test(tc, has_no_rules_when_none_are_given);
 	suite_add_tcase(suite, tc);

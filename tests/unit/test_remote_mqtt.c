@@ -31,7 +31,14 @@ static char user[] = "u";
 static char password[] = "secret";
 static char filter[] = "cmd/#";
 static char none[] = "";
-static struct conf_rule conf_rule = { filter, 1, none, none, 1 };
+static struct conf_rule conf_rule = { .filter = filter,
+	.qos = 1,
+	.local_prefix = none,
+	.remote_prefix = none,
+	.line = 1,
+	.no_local = true,
+	.retain_as_published = true,
+	.retain_handling = CONF_RETAIN_HANDLING_NEW };
 static struct conf_bridge conf;
 
 static struct loop *loop;
@@ -193,6 +200,7 @@ setup(void)
 		.username = user,
 		.password = password,
 		.keepalive_ns = 60 * SECOND,
+		.announce_bridge = true,
 		.max_inflight = 20,
 		.session_expiry_ns = 3600 * SECOND,
 		.connect_timeout_ns = 5 * SECOND,
@@ -599,6 +607,76 @@ START_TEST(subscribes_without_getting_its_own_back)
 }
 END_TEST
 
+/* The receive rules become this one. */
+static void
+change_rule(char *text, enum conf_retain_handling retained)
+{
+	struct conf_rule rule = conf_rule;
+	size_t bad;
+
+	rule.filter = text;
+	rule.retain_handling = retained;
+	mapping_fini(&receive_rules);
+	ck_assert_int_eq(
+	    mapping_init(&receive_rules, &rule, 1, MAPPING_RECEIVE, &bad), 0);
+	remote_mqtt.resubscribe(remote);
+}
+
+START_TEST(follows_rules_that_change_while_it_is_connected)
+{
+	static char b[] = "b", c[] = "c";
+
+	make(CONF_PROTOCOL_5_0, true);
+	come_up(false);
+	change_rule(b, CONF_RETAIN_HANDLING_ALWAYS); /* before it may ask */
+	turn_a_little();
+	remote_mqtt.receive(remote);
+	EXPECT(0x82, 7, 0xff, 0xff, 0, 0, 1, 'b', 0x0d);
+	change_rule(c, CONF_RETAIN_HANDLING_NEVER); /* while it asks */
+	turn_a_little();
+	ANSWER(0x90, 4, 0xff, 0xff, 0, 1);
+	EXPECT(0xa2, 6, 0xff, 0xff, 0, 0, 1, 'b');
+	ANSWER(0xb0, 4, 0xff, 0xff, 0, 0);
+	EXPECT(0x82, 7, 0xff, 0xff, 0, 0, 1, 'c', 0x2d);
+	ANSWER(0x90, 4, 0xff, 0xff, 0, 0x87); /* refused: not asked again */
+	remote_mqtt.resubscribe(remote);
+	turn_a_little();
+	ck_assert_uint_eq(downs, 0);
+	/* An answer without a question. */
+	ANSWER(0xb0, 4, 0xff, 0xff, 0, 0);
+	expect_down(REMOTE_LOST);
+}
+END_TEST
+
+/* MQTT 3.1.1 sends what is retained at each SUBSCRIBE. */
+START_TEST(keeps_an_old_subscription_where_the_session_goes_on)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	make(CONF_PROTOCOL_3_1_1, true);
+	for (unsigned i = 0; i < 2; i++) {
+		accept_connect(buffer);
+		if (i == 0)
+			ANSWER(0x20, 2, 0, 0);
+		else
+			ANSWER(0x20, 2, 1, 0);
+		turn_until(&ups, i + 1);
+		ck_assert(limits.marks_retained);
+		remote_mqtt.receive(remote);
+		if (i == 0) {
+			EXPECT(0x82, 10, 0xff, 0xff, 0, 5, 'c', 'm', 'd', '/',
+			    '#', 1);
+			ANSWER(0x90, 3, 0xff, 0xff, 1);
+			turn_a_little();
+			hang_up();
+			expect_down(REMOTE_LOST);
+		}
+	}
+	turn_a_little();
+	ck_assert_int_eq(read(peer, buffer, 1), -1);
+}
+END_TEST
+
 START_TEST(acknowledges_only_when_told_to)
 {
 	uint8_t buffer[4];
@@ -859,6 +937,8 @@ main(void)
 	tcase_add_test(tc, ends_what_another_life_began);
 	tcase_add_test(tc, tells_before_the_remote_hears_from_it);
 	tcase_add_test(tc, subscribes_without_getting_its_own_back);
+	tcase_add_test(tc, follows_rules_that_change_while_it_is_connected);
+	tcase_add_test(tc, keeps_an_old_subscription_where_the_session_goes_on);
 	tcase_add_test(tc, acknowledges_only_when_told_to);
 	tcase_add_test(tc, goes_through_qos_2_of_a_received_message);
 	tcase_add_loop_test(
