@@ -220,6 +220,7 @@ make_messages(struct httpd *httpd)
 		.loop = httpd->loop,
 		.counters = httpd->counters,
 		.stall_timeout_ns = http->stall_timeout_ns,
+		.life = random_seed(),
 		.drop_identity = drop_identity,
 		.away_reason = away_reason,
 		.context = httpd,

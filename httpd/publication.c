@@ -13,6 +13,9 @@
 #include "httpd/lanes.h"
 #include "httpd/refusal.h"
 
+/* Bytes of one result, but for topic and message. */
+#define RESULT_MAX 160
+
 struct publish_status
 publish_status_of_reason(uint8_t code)
 {
@@ -70,13 +73,13 @@ away_status(struct publisher *publisher, struct publication *publication)
 /* A receipt: who wanted it, or why not. */
 static struct publish_status
 status_of_answer(struct publisher *publisher, struct publication *publication,
-    const struct record_answer *answer)
+    const struct record_answer *answer, uint32_t *out_receivers)
 {
 	if (answer->code < 0x80) {
 		publisher_count(publisher, COUNT_accepted_messages);
 		if (answer->receivers == 0)
 			publisher_count(publisher, COUNT_no_receiver_messages);
-		publication->receivers += answer->receivers;
+		*out_receivers = answer->receivers;
 		return success;
 	}
 	publisher_count(publisher, COUNT_refused_messages);
@@ -89,14 +92,15 @@ status_of_answer(struct publisher *publisher, struct publication *publication,
 
 struct publish_status
 publication_status(struct publisher *publisher, struct publication *publication,
-    const struct pending_outcome *outcome)
+    const struct pending_outcome *outcome, uint32_t *out_receivers)
 {
 	struct lanes_slot *lane;
 
+	*out_receivers = 0;
 	switch (outcome->result) {
 	case PENDING_ANSWERED:
 		return status_of_answer(
-		    publisher, publication, &outcome->answer);
+		    publisher, publication, &outcome->answer, out_receivers);
 	case PENDING_UNKNOWN:
 		publisher_count(publisher, COUNT_unknown_messages);
 		return (struct publish_status){ 504, 504, 0,
@@ -135,6 +139,20 @@ publication_status(struct publisher *publisher, struct publication *publication,
 	return away_status(publisher, publication);
 }
 
+/* ---- one message ---------------------------------------------------------
+ */
+
+/* What names a message for good: 32 hexadecimal digits. */
+static int
+write_id(const struct publisher *publisher,
+    const struct publication *publication, uint32_t index, char *out,
+    size_t size)
+{
+	return snprintf(out, size, "%016llx%016llx",
+	    (unsigned long long)publisher->life,
+	    (unsigned long long)(publication->first_serial + index));
+}
+
 static void
 answer_success(struct publication *publication)
 {
@@ -146,6 +164,38 @@ answer_success(struct publication *publication)
 	    snprintf(body, sizeof(body), "{\"code\":0,\"receivers\":%llu}\n",
 		(unsigned long long)publication->receivers);
 	response.body = slice_of(body, (size_t)length);
+	request_answer(publication->request, &response);
+}
+
+/* "id":... and, when nobody wanted it, that. */
+static size_t
+write_success_v5(const struct publisher *publisher,
+    const struct publication *publication, uint32_t index, uint64_t receivers,
+    char *out, size_t size)
+{
+	char id[40];
+
+	write_id(publisher, publication, index, id, sizeof(id));
+	return (size_t)snprintf(out, size, "{\"id\":\"%s\"%s}", id,
+	    receivers > 0 ? ""
+			  : ",\"reason_code\":16,"
+			    "\"message\":\"no_matching_subscribers\"");
+}
+
+static void
+answer_success_v5(
+    const struct publisher *publisher, struct publication *publication)
+{
+	char body[RESULT_MAX];
+	struct response response = {
+		.status = publication->receivers > 0 ? 200 : 202
+	};
+	size_t length;
+
+	length = write_success_v5(publisher, publication, 0,
+	    publication->receivers, body, sizeof(body) - 1);
+	body[length++] = '\n';
+	response.body = slice_of(body, length);
 	request_answer(publication->request, &response);
 }
 
@@ -208,6 +258,27 @@ is_success(const struct publication *publication)
 	    !publication->is_cut;
 }
 
+/* ---- several, each with its own code ---------------------------------------
+ */
+
+/* ,"code":N,"message":"..." */
+static size_t
+write_failure(
+    const struct result *result, char *out, size_t length, size_t size)
+{
+	const char *message = result->message;
+
+	if (message == NULL)
+		message = result->status.status == 429
+		    ? "no credit within http.stall_timeout"
+		    : response_phrase(result->status.status);
+	length += (size_t)snprintf(out + length, size - length,
+	    "\"code\":%u,\"message\":\"", result->status.code);
+	length = response_escape(slice_of_string(message), out, length, size);
+	length += (size_t)snprintf(out + length, size - length, "\"}");
+	return length;
+}
+
 static size_t
 write_results(const struct publication *publication, char *out, size_t size)
 {
@@ -221,7 +292,9 @@ write_results(const struct publication *publication, char *out, size_t size)
 		    "%s{\"topic\":\"", i == 0 ? "" : ",");
 		length = response_escape(result->topic, out, length, size);
 		length += (size_t)snprintf(out + length, size - length,
-		    "\",\"code\":%u}", result->status.code);
+		    result->status.status == 200 ? "\",\"code\":0}" : "\",");
+		if (result->status.status != 200)
+			length = write_failure(result, out, length, size);
 	}
 	length +=
 	    (size_t)snprintf(out + length, size - length, "],\"code\":%u}\n",
@@ -229,29 +302,72 @@ write_results(const struct publication *publication, char *out, size_t size)
 	return length;
 }
 
-/* Each message with its own code: 200 when all went, else 207. */
-static void
-answer_batch(struct publication *publication)
+static size_t
+write_results_v5(const struct publisher *publisher,
+    const struct publication *publication, char *out, size_t size)
 {
-	struct response response = { .status = 207 };
-	size_t size;
+	const struct result *result;
+	size_t length = 0;
+
+	for (uint32_t i = 0; i < publication->total; i++) {
+		result = &publication->results[i];
+		out[length++] = i == 0 ? '[' : ',';
+		if (result->status.status == 200) {
+			length += write_success_v5(publisher, publication, i,
+			    result->receivers, out + length, size - length);
+			continue;
+		}
+		out[length++] = '{';
+		length = write_failure(result, out, length, size);
+	}
+	length += (size_t)snprintf(out + length, size - length, "]\n");
+	return length;
+}
+
+static bool
+all_have_receivers(const struct publication *publication)
+{
+	for (uint32_t i = 0; i < publication->total; i++)
+		if (publication->results[i].receivers == 0)
+			return false;
+	return true;
+}
+
+/* 200 when all went, 202 when nobody wanted one of them, else 207. */
+static unsigned
+batch_status(const struct publication *publication)
+{
+	if (!is_success(publication))
+		return 207;
+	if (publish_shape_is_v5(publication->shape) &&
+	    !all_have_receivers(publication))
+		return 202;
+	return 200;
+}
+
+static void
+answer_batch(struct publisher *publisher, struct publication *publication)
+{
+	struct response response = { .status = batch_status(publication) };
+	size_t size, length;
 	char *body;
 
-	/* A byte of a topic takes six at most when it is escaped. */
-	size = 128 + 48 * (size_t)publication->total +
-	    6 * publication->labels_length;
+	/* A byte of text takes six at most when it is escaped. */
+	size = RESULT_MAX * ((size_t)publication->total + 1) +
+	    6 * (publication->labels_length + publication->messages_length);
 	body = malloc(size);
 	if (body == NULL) {
 		request_answer_error(publication->request, 500, 500, 0, NULL,
 		    "no memory for the answer; the messages were handled");
 		return;
 	}
-	if (is_success(publication))
-		response.status = 200;
-	else
+	if (response.status == 207)
 		response.retry_after_s =
 		    publication->first_failure.retry_after_s;
-	response.body = slice_of(body, write_results(publication, body, size));
+	length = publish_shape_is_v5(publication->shape)
+	    ? write_results_v5(publisher, publication, body, size)
+	    : write_results(publication, body, size);
+	response.body = slice_of(body, length);
 	request_answer(publication->request, &response);
 	free(body);
 }
@@ -259,12 +375,15 @@ answer_batch(struct publication *publication)
 void
 publication_answer(struct publisher *publisher, struct publication *publication)
 {
-	if (publication->is_batch)
-		answer_batch(publication);
+	if (publish_shape_is_array(publication->shape))
+		answer_batch(publisher, publication);
+	else if (is_success(publication) &&
+	    publish_shape_is_v5(publication->shape))
+		answer_success_v5(publisher, publication);
 	else if (is_success(publication))
 		answer_success(publication);
 	else if (publication->total == 1 || publication->accepted == 0)
 		answer_failure(publisher, publication);
 	else
-		answer_batch(publication);
+		answer_batch(publisher, publication);
 }

@@ -21,7 +21,9 @@
 
 /* The outcome of one message. */
 struct result {
-	struct publish_status status;
+	struct publish_status status; /* without its message */
+	uint32_t receivers;
+	char *message;      /* of a failure; NULL also without memory */
 	struct slice topic; /* in the publication's labels */
 };
 
@@ -32,8 +34,9 @@ struct publication {
 	uint32_t settled;
 	uint32_t accepted;
 	uint64_t receivers;
-	bool is_open; /* messages are still being added */
-	bool is_batch;
+	uint64_t first_serial; /* of message 0; the next ones follow */
+	enum publish_shape shape;
+	bool is_open;  /* messages are still being added */
 	bool is_cut;   /* memory ran out: later messages were not looked at */
 	uint32_t lane; /* of the last refusal for want of credit */
 	struct publish_status first_failure;
@@ -44,6 +47,7 @@ struct publication {
 	uint32_t results_room;
 	char *labels; /* all topics are shorter than the body they were in */
 	size_t labels_length, labels_size;
+	size_t messages_length; /* of all results' texts */
 };
 
 struct publisher {
@@ -53,6 +57,8 @@ struct publisher {
 	struct publish_error error;
 	struct pool publications;
 	uint32_t under_way;
+	uint64_t life;   /* a random number of this publisher's */
+	uint64_t serial; /* of the message that comes next */
 };
 
 static inline void
@@ -61,9 +67,13 @@ publisher_count(struct publisher *publisher, enum counter counter)
 	stats_increment(publisher->ports.counters, counter);
 }
 
-/* An outcome as the client is told it; it is counted. */
+/*
+ * An outcome as the client is told it; it is counted.  *out_receivers is 0
+ * unless it is a success.
+ */
 struct publish_status publication_status(struct publisher *publisher,
-    struct publication *publication, const struct pending_outcome *outcome);
+    struct publication *publication, const struct pending_outcome *outcome,
+    uint32_t *out_receivers);
 
 /* Answer the request: all outcomes are in. */
 void publication_answer(

@@ -34,6 +34,7 @@ publisher_new(const struct publisher_ports *ports)
 		return NULL;
 	}
 	publisher->ports = *ports;
+	publisher->life = ports->life;
 	return publisher;
 }
 
@@ -68,6 +69,8 @@ publisher_under_way(const struct publisher *publisher)
 static void
 publication_free(struct publisher *publisher, struct publication *publication)
 {
+	for (uint32_t i = 0; i < publication->results_room; i++)
+		free(publication->results[i].message);
 	free(publication->results);
 	free(publication->labels);
 	pool_put(&publisher->publications, publication);
@@ -87,15 +90,27 @@ conclude(struct publisher *publisher, struct publication *publication)
 
 static void
 record_result(struct publication *publication, uint32_t index,
-    const struct publish_status *status)
+    const struct publish_status *status, uint32_t receivers)
 {
+	struct result *result;
+
 	publication->settled++;
 	if (status->status == 200)
 		publication->accepted++;
 	else if (publication->first_failure.status == 0)
 		publication->first_failure = *status;
-	if (publication->results != NULL)
-		publication->results[index].status = *status;
+	publication->receivers += receivers;
+	if (publication->results == NULL)
+		return;
+	result = &publication->results[index];
+	result->status = *status;
+	result->receivers = receivers;
+	/* The text may be the publication's own, for its last failure. */
+	result->status.message = NULL;
+	if (status->message != NULL)
+		result->message = strdup(status->message);
+	if (result->message != NULL)
+		publication->messages_length += strlen(result->message);
 }
 
 void
@@ -104,9 +119,11 @@ publisher_settled(struct publisher *publisher, void *owner, uint32_t index,
 {
 	struct publication *publication = owner;
 	struct publish_status status;
+	uint32_t receivers;
 
-	status = publication_status(publisher, publication, outcome);
-	record_result(publication, index, &status);
+	status =
+	    publication_status(publisher, publication, outcome, &receivers);
+	record_result(publication, index, &status, receivers);
 	if (publication->request == NULL &&
 	    outcome->result != PENDING_ABANDONED)
 		publisher_count(publisher, COUNT_late_results_messages);
@@ -176,7 +193,7 @@ pass_limits(struct publisher *publisher, struct publication *publication,
 	publisher_count(publisher, COUNT_refused_messages);
 	publisher_count(publisher, COUNT_refused_rate_messages);
 	status = status_of_limit(publication, &refusal);
-	record_result(publication, index, &status);
+	record_result(publication, index, &status, 0);
 	return false;
 }
 
@@ -215,6 +232,8 @@ add_result(struct publication *publication, struct slice topic)
 		grown = realloc(publication->results, room * sizeof(*grown));
 		if (grown == NULL)
 			return -ENOMEM;
+		memset(grown + publication->results_room, 0,
+		    (room - publication->results_room) * sizeof(*grown));
 		publication->results = grown;
 		publication->results_room = room;
 	}
@@ -238,7 +257,8 @@ static int
 send_entry(struct publisher *publisher, struct publication *publication)
 {
 	struct publish_entry *entry = &publisher->entry;
-	bool is_single = !publication->is_batch && entry->topic_count == 1;
+	bool is_single = !publish_shape_is_array(publication->shape) &&
+	    entry->topic_count == 1;
 	int err;
 
 	for (size_t i = 0; i < entry->topic_count; i++) {
@@ -265,7 +285,7 @@ add_invalid(struct publisher *publisher, struct publication *publication,
 	    publisher->error.text);
 	err = add_result(publication, label);
 	if (err == 0)
-		record_result(publication, publication->total++, &status);
+		record_result(publication, publication->total++, &status, 0);
 	return err;
 }
 
@@ -292,7 +312,7 @@ send_document(struct publisher *publisher, struct publication *publication,
 		    publication->total + publisher->entry.topic_count >
 			PUBLISH_BATCH_MAX)
 			err = too_many(publisher);
-		if (err == -EBADMSG && !publication->is_batch)
+		if (err == -EBADMSG && !publish_shape_is_array(document->shape))
 			return err;
 		if (err == -EBADMSG)
 			err = add_invalid(publisher, publication,
@@ -330,7 +350,8 @@ publication_new(struct publisher *publisher, struct request *request,
 	memset(publication, 0, sizeof(*publication));
 	publication->request = request;
 	publication->identity = request->identity;
-	publication->is_batch = shape == PUBLISH_BATCH;
+	publication->shape = shape;
+	publication->first_serial = publisher->serial;
 	publication->is_open = true;
 	publication->labels_size = body_length;
 	publisher->under_way++;
@@ -364,6 +385,7 @@ publisher_run(struct publisher *publisher, struct request *request,
 	err = send_document(publisher, publication, &document);
 	publish_json_close(&document);
 	publication->is_open = false;
+	publisher->serial += publication->total;
 	if (err == -ENOMEM) {
 		publication->is_cut = true;
 		publication->first_failure = (struct publish_status){ 503, 503,

@@ -33,6 +33,7 @@ struct publisher_ports {
 	struct pending *pending;
 	struct stats_block *counters;
 	uint64_t stall_timeout_ns;
+	uint64_t life; /* random: ids of messages begin with it */
 	/* An identity that the broker does not know any more. */
 	void (*drop_identity)(void *context, uint64_t identity);
 	/* Why the broker is away. */

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/base64.h"
 #include "common/base/utf8.h"
 #include "common/msg/topic.h"
-#include "common/base/base64.h"
 
 /* A property of MQTT is a string of at most so many bytes. */
 #define STRING_MAX 65535u
@@ -21,6 +21,7 @@ struct reader {
 	struct publish_error *error;
 	uint8_t *room; /* of the scratch, not yet used */
 	size_t room_size;
+	bool one_topic; /* "topics" is not known */
 };
 
 static int __attribute__((format(printf, 3, 4)))
@@ -89,7 +90,7 @@ static int
 check_shape(
     const struct publish_document *document, struct publish_error *error)
 {
-	if (document->shape == PUBLISH_ONE) {
+	if (!publish_shape_is_array(document->shape)) {
 		if (json_is_object(document->root))
 			return 0;
 		return fail(error, PUBLISH_CODE_BAD_JSON,
@@ -133,7 +134,7 @@ publish_json_open(struct publish_scratch *scratch, struct slice body,
 		return fail(out_error, PUBLISH_CODE_BAD_JSON,
 		    "line %d column %d: %s", at.line, at.column, at.text);
 	document.count =
-	    shape == PUBLISH_ONE ? 1 : json_array_size(document.root);
+	    publish_shape_is_array(shape) ? json_array_size(document.root) : 1;
 
 	err = check_shape(&document, out_error);
 	if (err != 0) {
@@ -307,6 +308,10 @@ read_topics(struct reader *reader)
 	const json_t *topics = json_object_get(reader->object, "topics");
 	int err = 0;
 
+	if (topics != NULL && reader->one_topic)
+		return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
+		    "\"topics\" is for /api/v4/mqtt/publish; give one "
+		    "\"topic\" a message here");
 	if (topic != NULL && topics != NULL)
 		return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
 		    "give \"topic\" or \"topics\", not both");
@@ -330,11 +335,28 @@ read_topics(struct reader *reader)
 	return 0;
 }
 
+/* "encoding" in one API, "payload_encoding" in the other. */
+static int
+read_encoding(struct reader *reader, struct slice *out)
+{
+	const char *name = "encoding";
+
+	if (json_object_get(reader->object, "payload_encoding") != NULL) {
+		if (json_object_get(reader->object, name) != NULL)
+			return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
+			    "give \"encoding\" or \"payload_encoding\", not "
+			    "both");
+		name = "payload_encoding";
+	}
+	*out = slice_of("plain", 5);
+	return read_string(reader, reader->object, name, out);
+}
+
 static int
 read_payload(struct reader *reader)
 {
-	struct slice encoding = slice_of("plain", 5), payload;
 	const json_t *value = json_object_get(reader->object, "payload");
+	struct slice encoding, payload;
 	size_t length;
 
 	if (value == NULL)
@@ -344,7 +366,7 @@ read_payload(struct reader *reader)
 		return wrong_type(reader, "payload", value,
 		    "a string: JSON inside it is written with \\\"");
 	payload = string_of(value);
-	if (read_string(reader, reader->object, "encoding", &encoding) != 0)
+	if (read_encoding(reader, &encoding) != 0)
 		return -EBADMSG;
 
 	if (slice_equal_string(encoding, "base64")) {
@@ -357,7 +379,8 @@ read_payload(struct reader *reader)
 		reader->room_size -= length;
 	} else if (!slice_equal_string(encoding, "plain")) {
 		return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
-		    "\"encoding\" must be \"plain\" or \"base64\"");
+		    "the encoding of the payload must be \"plain\" or "
+		    "\"base64\"");
 	}
 	reader->entry->message.payload = payload;
 	return 0;
@@ -467,34 +490,44 @@ read_expiry(struct reader *reader, json_t *properties)
 	return 0;
 }
 
+/* All but the user properties. */
 static int
-read_properties(struct reader *reader)
+read_named_properties(struct reader *reader, json_t *properties,
+    struct record_properties *encoded)
 {
-	json_t *properties = json_object_get(reader->object, "properties");
 	struct slice type = { .data = NULL }, data = { .data = NULL };
-	struct record_properties encoded;
 
-	reader->entry->message.expiry_s = RECORD_NEVER_EXPIRES;
-	if (properties == NULL)
-		return 0;
 	if (!json_is_object(properties))
 		return wrong_type(
 		    reader, "properties", properties, "an object");
-
-	record_properties_init(&encoded, reader->room, reader->room_size);
-	if (read_payload_format(reader, properties, &encoded) != 0 ||
+	if (read_payload_format(reader, properties, encoded) != 0 ||
 	    read_expiry(reader, properties) != 0 ||
 	    read_mqtt_string(reader, properties, "content_type", true, &type) !=
 		0 ||
 	    read_mqtt_string(
 		reader, properties, "correlation_data", false, &data) != 0 ||
-	    read_response_topic(reader, properties, &encoded) != 0)
+	    read_response_topic(reader, properties, encoded) != 0)
 		return -EBADMSG;
 	if (type.data != NULL)
-		record_properties_content_type(&encoded, type);
+		record_properties_content_type(encoded, type);
 	if (data.data != NULL)
-		record_properties_correlation_data(&encoded, data);
-	if (read_user_properties(reader, properties, &encoded) != 0)
+		record_properties_correlation_data(encoded, data);
+	return read_user_properties(reader, properties, encoded);
+}
+
+/* "user_properties" may also stand beside "properties". */
+static int
+read_properties(struct reader *reader)
+{
+	json_t *properties = json_object_get(reader->object, "properties");
+	struct record_properties encoded;
+
+	reader->entry->message.expiry_s = RECORD_NEVER_EXPIRES;
+	record_properties_init(&encoded, reader->room, reader->room_size);
+	if (properties != NULL &&
+	    read_named_properties(reader, properties, &encoded) != 0)
+		return -EBADMSG;
+	if (read_user_properties(reader, reader->object, &encoded) != 0)
 		return -EBADMSG;
 	if (encoded.failed)
 		return fail(reader->error, PUBLISH_CODE_BAD_FIELD,
@@ -507,7 +540,7 @@ read_properties(struct reader *reader)
 static json_t *
 object_at(const struct publish_document *document, size_t index)
 {
-	if (document->shape == PUBLISH_ONE)
+	if (!publish_shape_is_array(document->shape))
 		return document->root;
 	return json_array_get(document->root, index);
 }
@@ -522,6 +555,7 @@ publish_json_read(struct publish_document *document, size_t index,
 		.error = out_error,
 		.room = document->scratch->bytes,
 		.room_size = document->scratch->size,
+		.one_topic = publish_shape_is_v5(document->shape),
 	};
 	struct slice client_id = { .data = NULL };
 	json_int_t qos = 0;

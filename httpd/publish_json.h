@@ -10,8 +10,9 @@
  *			send(publish_json_topic(&entry, k), entry.message ...)
  *	publish_json_close(&document);
  *
- * Fields that are not known are ignored, as other brokers do.  An entry's
- * slices live until the next read, or close.  One thread a scratch.
+ * Fields that are not known are ignored, as other brokers do; where the two
+ * APIs have two names for one thing, both take both.  An entry's slices live
+ * until the next read, or close.  One thread a scratch.
  */
 
 #ifndef WEIR_HTTPD_PUBLISH_JSON_H
@@ -39,9 +40,23 @@ enum publish_code {
 };
 
 enum publish_shape {
-	PUBLISH_ONE,  /* an object */
-	PUBLISH_BATCH /* an array of objects */
+	PUBLISH_ONE,    /* an object */
+	PUBLISH_BATCH,  /* an array of objects */
+	PUBLISH_ONE_V5, /* the same with one topic a message, and with ids */
+	PUBLISH_BULK_V5
 };
+
+static inline bool
+publish_shape_is_array(enum publish_shape shape)
+{
+	return shape == PUBLISH_BATCH || shape == PUBLISH_BULK_V5;
+}
+
+static inline bool
+publish_shape_is_v5(enum publish_shape shape)
+{
+	return shape == PUBLISH_ONE_V5 || shape == PUBLISH_BULK_V5;
+}
 
 /* All are answered 400. */
 struct publish_error {

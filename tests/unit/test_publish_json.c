@@ -285,6 +285,61 @@ START_TEST(refuses_empty_and_oversized_batches)
 }
 END_TEST
 
+START_TEST(takes_both_names_of_the_encoding_but_not_at_once)
+{
+	ck_assert_uint_eq(read_one("{\"topic\":\"a\",\"payload\":\"aGk=\","
+				   "\"payload_encoding\":\"base64\"}"),
+	    0);
+	ck_assert(slice_equal_string(entry.message.payload, "hi"));
+	done();
+	ck_assert_uint_eq(read_one("{\"topic\":\"a\",\"payload\":\"aGk=\","
+				   "\"payload_encoding\":\"rot13\"}"),
+	    108);
+	ck_assert_uint_eq(
+	    read_one("{\"topic\":\"a\",\"payload\":\"\",\"encoding\":"
+		     "\"plain\",\"payload_encoding\":\"plain\"}"),
+	    108);
+	publish_scratch_fini(&scratch);
+}
+END_TEST
+
+START_TEST(user_properties_may_stand_beside_the_others)
+{
+	static const uint8_t both[] = { 0x26, 0, 1, 'a', 0, 1, '1', 0x26, 0, 1,
+		'b', 0, 1, '2' };
+
+	ck_assert_uint_eq(
+	    read_one("{\"topic\":\"t\",\"payload\":\"\","
+		     "\"user_properties\":{\"b\":\"2\"},"
+		     "\"properties\":{\"user_properties\":{\"a\":1}}}"),
+	    0);
+	ck_assert_uint_eq(entry.message.properties.len, sizeof(both));
+	ck_assert_mem_eq(entry.message.properties.data, both, sizeof(both));
+	done();
+	ck_assert_uint_eq(read_one("{\"topic\":\"t\",\"payload\":\"\","
+				   "\"user_properties\":[]}"),
+	    108);
+	publish_scratch_fini(&scratch);
+}
+END_TEST
+
+START_TEST(v5_has_one_topic_a_message)
+{
+	static const char several[] =
+	    "{\"topic\":\"a\",\"topics\":\"a,b\",\"payload\":\"\"}";
+	static const char one[] = "[{\"topic\":\"a,b\",\"payload\":\"\"}]";
+
+	ck_assert_uint_eq(
+	    read_text(several, sizeof(several) - 1, PUBLISH_ONE_V5), 108);
+	ck_assert_uint_eq(read_text(one, sizeof(one) - 1, PUBLISH_BULK_V5), 0);
+	ck_assert_uint_eq(entry.topic_count, 1);
+	ck_assert(slice_equal_string(entry.message.topic, "a,b"));
+	done();
+	ck_assert_uint_eq(read_text(one, sizeof(one) - 1, PUBLISH_ONE_V5), 109);
+	publish_scratch_fini(&scratch);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -304,6 +359,9 @@ main(void)
 	tcase_add_test(tc, survives_deep_nesting);
 	tcase_add_test(tc, reads_a_batch_message_by_message);
 	tcase_add_test(tc, refuses_empty_and_oversized_batches);
+	tcase_add_test(tc, takes_both_names_of_the_encoding_but_not_at_once);
+	tcase_add_test(tc, user_properties_may_stand_beside_the_others);
+	tcase_add_test(tc, v5_has_one_topic_a_message);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
