@@ -52,6 +52,7 @@ connections_new(const struct connections_config *config, struct loop *loop,
 void
 connection_free_request(struct connections *all, struct request *request)
 {
+	request_fini(request);
 	free(request->body);
 	free(request->rendered);
 	pool_put(&all->requests, request);

@@ -166,6 +166,10 @@ method_of(unsigned method)
 		return REQUEST_HEAD;
 	case HTTP_POST:
 		return REQUEST_POST;
+	case HTTP_PUT:
+		return REQUEST_PUT;
+	case HTTP_DELETE:
+		return REQUEST_DELETE;
 	default:
 		return REQUEST_OTHER;
 	}

@@ -15,6 +15,7 @@ libhttpd_a_SOURCES = \
 	%D%/counters.def \
 	%D%/counters.h \
 	%D%/endpoints.c \
+	%D%/endpoints.def \
 	%D%/endpoints.h \
 	%D%/held.c \
 	%D%/held.h \
@@ -34,6 +35,11 @@ libhttpd_a_SOURCES = \
 	%D%/link_state.h \
 	%D%/metrics.c \
 	%D%/metrics.h \
+	%D%/openapi.c \
+	%D%/openapi.h \
+	%D%/openapi_schemas.c \
+	%D%/parameters.c \
+	%D%/parameters.h \
 	%D%/pending.c \
 	%D%/pending.h \
 	%D%/pending_private.h \
@@ -50,6 +56,8 @@ libhttpd_a_SOURCES = \
 	%D%/request.h \
 	%D%/response.c \
 	%D%/response.h \
+	%D%/uri.c \
+	%D%/uri.h \
 	%D%/wiring.h \
 	%D%/wiring_asks.c \
 	%D%/wiring_messages.c \

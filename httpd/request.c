@@ -2,6 +2,7 @@
 
 #include "httpd/request.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -21,8 +22,10 @@ void
 request_init(struct request *request)
 {
 	/* All but the large buffers, which are written before they are read. */
-	memset(request, 0, offsetof(struct request, path));
-	request->path[0] = '\0';
+	memset(request, 0, offsetof(struct request, path_room));
+	request->path = request->path_room;
+	request->path_room[0] = '\0';
+	request->query = request->path_room;
 	request->content_type[0] = '\0';
 	request->expect[0] = '\0';
 	request->transfer_encoding[0] = '\0';
@@ -31,9 +34,37 @@ request_init(struct request *request)
 }
 
 void
+request_fini(struct request *request)
+{
+	if (request->path != request->path_room)
+		free(request->path);
+	request->path = request->query = request->path_room;
+}
+
+/* Bytes of target that fit, after a longer room was made if one is needed. */
+static size_t
+path_room(struct request *request, size_t wanted)
+{
+	char *longer;
+
+	if (request->path != request->path_room)
+		return REQUEST_TARGET_MAX - request->path_length;
+	if (wanted < REQUEST_PATH_SIZE - request->path_length)
+		return wanted;
+	longer = malloc(REQUEST_TARGET_MAX + 1);
+	if (longer == NULL) {
+		request->too_long = true;
+		return 0;
+	}
+	memcpy(longer, request->path, request->path_length);
+	request->path = longer;
+	return REQUEST_TARGET_MAX - request->path_length;
+}
+
+void
 request_add_path(struct request *request, const char *at, size_t length)
 {
-	size_t room = REQUEST_PATH_SIZE - 1 - request->path_length;
+	size_t room = path_room(request, length);
 
 	request->target_length += length;
 	if (length > room)
@@ -134,11 +165,14 @@ request_add_value(struct request *request, const char *at, size_t length)
 void
 request_end_head(struct request *request)
 {
-	char *query = strpbrk(request->path, "?#");
+	char *end = request->path + strcspn(request->path, "#");
 
-	if (query != NULL)
-		*query = '\0';
-	request->path_length = strlen(request->path);
+	/* RFC 9112, 3.2: a target has no fragment; who sends one is lenient. */
+	*end = '\0';
+	request->path_length = strcspn(request->path, "?");
+	request->query = request->path + request->path_length;
+	if (*request->query == '?')
+		*request->query++ = '\0';
 	request->authorization_length = strlen(request->authorization);
 }
 

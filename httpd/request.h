@@ -14,8 +14,9 @@
  *	request_add_value(request, ...)		bytes of its value
  *	request_end_head(request)
  *	status = request_fault(request, &text);
+ *	request_fini(request)
  *
- * No socket, no allocation: one thread a request.
+ * No socket, and no allocation but for a long target: one thread a request.
  */
 
 #ifndef WEIR_HTTPD_REQUEST_H
@@ -31,7 +32,7 @@
 #define REQUEST_HEAD_MAX 16384u  /* bytes of all headers: 431 */
 #define REQUEST_HEADERS_MAX 64u  /* headers: 431 */
 
-#define REQUEST_PATH_SIZE 128
+#define REQUEST_PATH_SIZE 256 /* a longer target is allocated */
 #define REQUEST_AUTHORIZATION_SIZE 1024
 #define REQUEST_VALUE_SIZE 128
 #define REQUEST_NAME_SIZE 32
@@ -40,7 +41,9 @@ enum request_method {
 	REQUEST_GET = 1,
 	REQUEST_HEAD = 2,
 	REQUEST_POST = 4,
-	REQUEST_OTHER = 8
+	REQUEST_PUT = 8,
+	REQUEST_DELETE = 16,
+	REQUEST_OTHER = 32
 };
 
 /* The header that is being read. */
@@ -93,9 +96,11 @@ struct request {
 	uint8_t seen[REQUEST_HEADERS_KNOWN]; /* how often */
 	bool too_long; /* a value that is kept did not fit */
 
+	char *path;  /* still percent-encoded, see uri.h */
+	char *query; /* what is behind the '?', or "" */
 	size_t path_length;
 	size_t authorization_length;
-	char path[REQUEST_PATH_SIZE];
+	char path_room[REQUEST_PATH_SIZE];
 	char content_type[REQUEST_VALUE_SIZE];
 	char expect[REQUEST_VALUE_SIZE];
 	char transfer_encoding[REQUEST_VALUE_SIZE];
@@ -105,11 +110,14 @@ struct request {
 
 void request_init(struct request *request);
 
+/* Free what a long target took. */
+void request_fini(struct request *request);
+
 void request_add_path(struct request *request, const char *at, size_t length);
 void request_add_name(struct request *request, const char *at, size_t length);
 void request_add_value(struct request *request, const char *at, size_t length);
 
-/* Cut the query off the path; nothing is added after it. */
+/* Part path and query; nothing is added after it. */
 void request_end_head(struct request *request);
 
 /*

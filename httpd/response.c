@@ -16,6 +16,8 @@ response_phrase(unsigned status)
 		const char *phrase;
 	} phrases[] = {
 		{ 200, "OK" },
+		{ 202, "Accepted" },
+		{ 204, "No Content" },
 		{ 207, "Multi-Status" },
 		{ 400, "Bad Request" },
 		{ 401, "Unauthorized" },
@@ -23,6 +25,7 @@ response_phrase(unsigned status)
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
 		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
 		{ 413, "Content Too Large" },
 		{ 414, "URI Too Long" },
 		{ 415, "Unsupported Media Type" },
@@ -31,6 +34,7 @@ response_phrase(unsigned status)
 		{ 431, "Request Header Fields Too Large" },
 		{ 500, "Internal Server Error" },
 		{ 501, "Not Implemented" },
+		{ 502, "Bad Gateway" },
 		{ 503, "Service Unavailable" },
 		{ 504, "Gateway Timeout" },
 		{ 505, "HTTP Version Not Supported" },

@@ -105,11 +105,11 @@ authenticate(struct httpd *httpd, struct request *request)
 }
 
 static enum connection_verdict
-refuse_method(struct request *request, const struct endpoint *endpoint)
+refuse_method(struct request *request, unsigned methods)
 {
 	char allow[64], line[96], text[128];
 
-	endpoints_allow(endpoint, allow, sizeof(allow));
+	endpoints_allow(methods, allow, sizeof(allow));
 	snprintf(line, sizeof(line), "Allow: %s\r\n", allow);
 	snprintf(text, sizeof(text), "this path takes %s", allow);
 	request_answer_error(request, 405, 405, 0, line, text);
@@ -120,17 +120,21 @@ static enum connection_verdict
 on_head(void *context, struct request *request)
 {
 	struct httpd *httpd = context;
-	const struct endpoint *endpoint = endpoints_find(request->path);
 	struct limits_refusal refusal;
+	const struct endpoint *endpoint;
+	unsigned methods;
 
-	if (endpoint == NULL) {
+	endpoint = endpoints_find(request->path, request->method, &methods);
+	if (methods == 0) {
 		request_answer_error(request, 404, 404, 0, NULL,
-		    "there is nothing at this path");
+		    "there is nothing at this path; GET /api/openapi.json "
+		    "lists what there is");
 		return CONNECTION_DONE;
 	}
-	if ((endpoint->methods & request->method) == 0)
-		return refuse_method(request, endpoint);
-	if (endpoint->takes_json && !request_is_json(request)) {
+	if (endpoint == NULL)
+		return refuse_method(request, methods);
+	/* Pages of other origins could order what takes no body, too. */
+	if (endpoint->method != REQUEST_GET && !request_is_json(request)) {
 		request_answer_error(request, 415, 415, 0, NULL,
 		    "send Content-Type: application/json, not compressed");
 		return CONNECTION_DONE;
@@ -163,7 +167,7 @@ on_gone(void *context, struct request *request)
 
 	identity_forget(httpd->identity, request);
 	asks_forget(httpd->asks, request);
-	publisher_gone(httpd->publisher, request);
+	endpoints_gone(httpd, request);
 }
 
 const struct connection_handler wiring_requests = {

@@ -11,6 +11,8 @@ import weir
 
 PUBLISH = "/api/v4/mqtt/publish"
 BATCH = "/api/v4/mqtt/publish_batch"
+PUBLISH_V5 = "/api/v5/publish"
+BULK_V5 = "/api/v5/publish/bulk"
 
 
 def message(**fields):
@@ -88,6 +90,79 @@ def publishing(tap, suite):
         status, answer, _ = post(suite, body, BATCH)
         weir.expect(status == 207, (status, answer))
         weir.expect(sub.receive().payload == b"good", "the good one")
+        good, bad = answer["data"]
+        weir.expect(good == {"topic": "t/a", "code": 0}, answer)
+        weir.expect(bad["topic"] == "a/#" and bad["code"] == 115, answer)
+        weir.expect("'#'" in bad["message"], answer)
+    sub.close()
+
+
+def publishing_v5(tap, suite):
+    sub = suite.mqtt("s5", version=5)
+    sub.subscribe("t/#", 1)
+    ids = set()
+
+    def take_id(answer):
+        weir.expect(len(answer["id"]) == 32 and int(answer["id"], 16) >= 0, answer)
+        weir.expect(answer["id"] not in ids, "%s twice" % answer["id"])
+        ids.add(answer["id"])
+
+    with tap.case("v5: a message is answered 200 with an id of its own"):
+        for _ in range(50):
+            status, answer, _ = post(suite, message(), PUBLISH_V5)
+            weir.expect(status == 200 and list(answer) == ["id"], (status, answer))
+            take_id(answer)
+            weir.expect(sub.receive().payload == b"hello", "payload")
+
+    with tap.case("v5: base64 is named payload_encoding"):
+        text = base64.b64encode(b"\0\xff").decode()
+        body = message(payload=text, payload_encoding="base64")
+        weir.expect(post(suite, body, PUBLISH_V5)[0] == 200, "status")
+        weir.expect(sub.receive().payload == b"\0\xff", "payload")
+
+    with tap.case("v5: a message that nobody wants is 202 with reason code 16"):
+        status, answer, _ = post(suite, message(topic="nobody/here"), PUBLISH_V5)
+        weir.expect(status == 202 and answer["reason_code"] == 16, (status, answer))
+        weir.expect(answer["message"] == "no_matching_subscribers", answer)
+        take_id(answer)
+
+    with tap.case("v5: bulk has a result for each message, in order"):
+        body = "[" + ",".join(message(payload=str(i)) for i in range(20)) + "]"
+        status, answer, _ = post(suite, body, BULK_V5)
+        weir.expect(status == 200 and len(answer) == 20, (status, answer))
+        for result in answer:
+            take_id(result)
+        got = [sub.receive().payload for _ in range(20)]
+        weir.expect(got == [b"%d" % i for i in range(20)], got)
+
+    with tap.case("v5: bulk is 202 when one of all has no subscriber"):
+        body = "[%s,%s]" % (message(), message(topic="nobody/here"))
+        status, answer, _ = post(suite, body, BULK_V5)
+        weir.expect(status == 202, (status, answer))
+        weir.expect("reason_code" not in answer[0], answer)
+        weir.expect(answer[1]["reason_code"] == 16, answer)
+        sub.receive()
+
+    with tap.case("v5: bulk is 207 when one is refused, and says why"):
+        body = "[%s,%s,%s,%s]" % (
+            message(payload="1"),
+            message(topic="a/#"),
+            message(qos=7),
+            message(payload="2"),
+        )
+        status, answer, _ = post(suite, body, BULK_V5)
+        weir.expect(status == 207 and len(answer) == 4, (status, answer))
+        take_id(answer[0])
+        take_id(answer[3])
+        weir.expect(answer[1]["code"] == 115 and "#" in answer[1]["message"], answer)
+        weir.expect(answer[2]["code"] == 108 and "qos" in answer[2]["message"], answer)
+        weir.expect([sub.receive().payload for _ in "12"] == [b"1", b"2"], "payloads")
+
+    with tap.case("v5: mistakes are 400 and name the field"):
+        refused(suite, message(topics="a,b"), 400, "topics", PUBLISH_V5)
+        refused(suite, message(topic="a/+"), 400, "topic", PUBLISH_V5)
+        refused(suite, "[]", 400, None, BULK_V5)
+        refused(suite, message(), 400, "array", BULK_V5)
     sub.close()
 
 
@@ -320,6 +395,7 @@ def main():
     with tap.case("the suite starts, and ends in order"):
         with weir.Weir() as suite:
             publishing(tap, suite)
+            publishing_v5(tap, suite)
             refusals(tap, suite)
             accounts(tap, suite)
             framing(tap, suite)

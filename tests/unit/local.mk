@@ -39,6 +39,7 @@ unit_tests = \
 	test_held \
 	test_histogram \
 	test_http_connection \
+	test_http_endpoints \
 	test_http_held \
 	test_http_asks \
 	test_http_identity \
@@ -46,6 +47,7 @@ unit_tests = \
 	test_http_limits \
 	test_http_pending \
 	test_http_response \
+	test_http_uri \
 	test_inflight \
 	test_ingest \
 	test_journal_backup \
@@ -264,6 +266,10 @@ test_http_connection_SOURCES  = %D%/test_http_connection.c
 test_http_connection_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_http_connection_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
+test_http_endpoints_SOURCES  = %D%/test_http_endpoints.c
+test_http_endpoints_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_http_endpoints_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+
 test_http_held_SOURCES  = %D%/test_http_held.c
 test_http_held_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_http_held_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
@@ -291,6 +297,10 @@ test_http_pending_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 test_http_response_SOURCES  = %D%/test_http_response.c
 test_http_response_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_http_response_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+
+test_http_uri_SOURCES  = %D%/test_http_uri.c
+test_http_uri_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_http_uri_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
 test_inflight_SOURCES  = %D%/test_inflight.c
 test_inflight_CPPFLAGS = $(UNIT_CPPFLAGS)

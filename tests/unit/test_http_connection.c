@@ -321,6 +321,51 @@ START_TEST(judges_heads_without_trusting_the_parser)
 }
 END_TEST
 
+START_TEST(a_target_is_parted_into_path_and_query)
+{
+	struct request request;
+
+	request_init(&request);
+	request_add_path(&request, "/a", 2);
+	request_add_path(&request, "/b?x=%2F&y", 10);
+	request_add_path(&request, "=1?#z", 5);
+	request_end_head(&request);
+	ck_assert_str_eq(request.path, "/a/b");
+	ck_assert_uint_eq(request.path_length, 4);
+	ck_assert_str_eq(request.query, "x=%2F&y=1?");
+	request_fini(&request);
+
+	request_init(&request);
+	request_add_path(&request, "/a#b?c", 6);
+	request_end_head(&request);
+	ck_assert_str_eq(request.path, "/a");
+	ck_assert_str_eq(request.query, "");
+	request_fini(&request);
+}
+END_TEST
+
+/* In pieces of any size; the room is made once it is needed. */
+START_TEST(a_target_is_kept_up_to_its_limit)
+{
+	const size_t piece = (size_t)_i * 50 + 1;
+	struct request request;
+	const char *text;
+	char bytes[512];
+
+	memset(bytes, 'x', sizeof(bytes));
+	request_init(&request);
+	while (request.target_length + piece <= REQUEST_TARGET_MAX) {
+		request_add_path(&request, bytes, piece);
+		ck_assert_uint_eq(strlen(request.path), request.target_length);
+	}
+	ck_assert_uint_eq(request_fault(&request, &text), 0);
+	request_add_path(&request, bytes, piece);
+	ck_assert_uint_eq(request_fault(&request, &text), 414);
+	ck_assert_uint_le(strlen(request.path), REQUEST_TARGET_MAX);
+	request_fini(&request);
+}
+END_TEST
+
 START_TEST(json_is_asked_for_of_pages_of_other_origins)
 {
 	static const char form[] = "application/x-www-form-urlencoded";
@@ -617,6 +662,8 @@ main(void)
 	tcase_add_test(tc, refuses_lengths_that_can_be_read_two_ways);
 	tcase_add_test(tc, judges_heads_without_trusting_the_parser);
 	tcase_add_test(tc, json_is_asked_for_of_pages_of_other_origins);
+	tcase_add_test(tc, a_target_is_parted_into_path_and_query);
+	tcase_add_loop_test(tc, a_target_is_kept_up_to_its_limit, 0, 10);
 	tcase_add_test(tc, refuses_what_is_not_http);
 	tcase_add_test(tc, closes_after_an_error_that_loses_the_framing);
 	tcase_add_test(tc, limits_target_headers_and_body);
