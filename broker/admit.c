@@ -78,7 +78,9 @@ is_of_another(struct client *client, const struct mqtt_connect *connect)
 	const struct session *session =
 	    session_find(&client->worker->sessions, connect->client_id);
 
-	if (session == NULL || session->identity == client->identity)
+	if (session == NULL ||
+	    auth_is_same_owner(client->worker->broker->auth, session->identity,
+		client->identity))
 		return false;
 	worker_count(client->worker, COUNT_sessions_denied);
 	log_info("session_denied",

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "broker/auth_accounts.h"
 #include "common/base/log.h"
 #include "common/base/thread.h"
+#include "common/conf/conf.h"
 #include "common/msg/topic.h"
 
 #define QUEUE_MAX 256u     /* checks that wait */
@@ -18,22 +20,32 @@
 /* Credentials that were right once. */
 struct verified {
 	uint8_t digest[AUTH_DIGEST_BYTES];
-	const struct auth_account *account; /* NULL: the entry is free */
+	uint64_t identity; /* 0: the entry is free */
 };
 
 struct auth {
-	struct auth_accounts accounts; /* [const] */
+	_Atomic(struct auth_accounts *) accounts; /* [rcu] by auth_reload() */
+	struct auth_names names;     /* of the thread of auth_reload() */
+	uint8_t key[AUTH_KEY_BYTES]; /* [const] */
 
 	/* Connecting is not the message path: a mutex will do. */
 	pthread_mutex_t lock;
 	pthread_cond_t not_empty;
-	pthread_t thread;
+	pthread_t thread; /* of the thread of auth_reload() */
 	bool has_thread;
 	bool is_ending;                         /* [lock] */
 	struct auth_request *queue[QUEUE_MAX];  /* [lock] a circle */
 	unsigned first, waiting;                /* [lock] */
 	struct verified verified[VERIFIED_MAX]; /* [lock] */
 };
+
+/* Between rcu_enter() and rcu_leave(). */
+static const struct auth_accounts *
+accounts_of(const struct auth *auth)
+{
+	/* acquire: pairs with the store in replace() */
+	return atomic_load_explicit(&auth->accounts, memory_order_acquire);
+}
 
 /* ---- credentials verified before --------------------------------------- */
 
@@ -46,40 +58,41 @@ verified_place(struct auth *auth, const uint8_t *digest)
 	return &auth->verified[place % VERIFIED_MAX];
 }
 
-static const struct auth_account *
+/* 0: not known, or not good any more. */
+static uint64_t
 recall(struct auth *auth, const uint8_t *digest)
 {
-	const struct auth_account *account = NULL;
 	struct verified *entry = verified_place(auth, digest);
+	uint64_t identity = 0;
 
 	pthread_mutex_lock(&auth->lock);
-	if (entry->account != NULL &&
+	if (entry->identity != 0 &&
 	    sodium_memcmp(entry->digest, digest, AUTH_DIGEST_BYTES) == 0)
-		account = entry->account;
+		identity = entry->identity;
 	pthread_mutex_unlock(&auth->lock);
-	return account;
+	return auth_identity_is_valid(auth, identity) ? identity : 0;
 }
 
 static void
-remember(struct auth *auth, const uint8_t *digest,
-    const struct auth_account *account)
+remember(struct auth *auth, const uint8_t *digest, uint64_t identity)
 {
 	struct verified *entry = verified_place(auth, digest);
 
 	pthread_mutex_lock(&auth->lock);
 	memcpy(entry->digest, digest, AUTH_DIGEST_BYTES);
-	entry->account = account;
+	entry->identity = identity;
 	pthread_mutex_unlock(&auth->lock);
 }
 
 /* ---- answers ------------------------------------------------------------ */
 
+/* `identity` 0: it was wrong. */
 static void
-answer(struct auth_request *request, const struct auth_account *account)
+answer(struct auth_request *request, uint64_t identity)
 {
 	request->reason =
-	    account == NULL ? MQTT_BAD_USER_NAME_OR_PASSWORD : MQTT_SUCCESS;
-	request->identity = account == NULL ? 0 : account->identity;
+	    identity == 0 ? MQTT_BAD_USER_NAME_OR_PASSWORD : MQTT_SUCCESS;
+	request->identity = identity;
 }
 
 static void
@@ -104,32 +117,52 @@ auth_request_fini(struct auth_request *request)
 /* ---- the hashing thread ---------------------------------------------- */
 
 /*
- * A name that has no hash is checked against somebody else's, so that the
- * time tells nothing; the outcome is then always "wrong".
+ * Copy the hash of the name, or somebody else's where it has none, so that
+ * the time tells nothing.  Returns the identity it stands for; 0: of nobody.
  */
+static uint64_t
+copy_hash(struct auth *auth, const struct auth_request *request,
+    char out_hash[crypto_pwhash_STRBYTES])
+{
+	const struct auth_accounts *accounts;
+	const struct auth_account *account;
+	uint64_t identity = 0;
+
+	out_hash[0] = '\0';
+	rcu_enter();
+	accounts = accounts_of(auth);
+	account = auth_accounts_find(accounts, slice_of_string(request->user));
+	if (account != NULL && account->hash != NULL) {
+		identity = account->identity;
+		memcpy(out_hash, account->hash, strlen(account->hash) + 1);
+	} else if (accounts->any_hash != NULL) {
+		memcpy(out_hash, accounts->any_hash,
+		    strlen(accounts->any_hash) + 1);
+	}
+	rcu_leave();
+	return identity;
+}
+
+/* The outcome for a name without a hash is always "wrong". */
 static void
 check_slowly(struct auth *auth, struct auth_request *request)
 {
-	struct slice user = slice_of_string(request->user);
-	const struct auth_account *account;
+	char hash[crypto_pwhash_STRBYTES];
 	uint8_t digest[AUTH_DIGEST_BYTES];
-	const char *hash;
-	bool has_hash, is_right;
+	uint64_t identity;
+	bool is_right;
 
-	account = auth_accounts_find(&auth->accounts, user);
-	has_hash = account != NULL && account->hash != NULL;
-	hash = has_hash ? account->hash : auth->accounts.any_hash;
+	identity = copy_hash(auth, request, hash);
 	is_right = crypto_pwhash_str_verify(
 		       hash, request->password, request->password_length) == 0;
-
-	if (has_hash && is_right) {
-		auth_accounts_digest(&auth->accounts, user,
+	if (is_right && auth_identity_is_valid(auth, identity)) {
+		auth_accounts_digest(auth->key, slice_of_string(request->user),
 		    slice_of(request->password, request->password_length),
 		    digest);
-		remember(auth, digest, account);
-		answer(request, account);
+		remember(auth, digest, identity);
+		answer(request, identity);
 	} else {
-		answer(request, NULL);
+		answer(request, 0);
 	}
 	wipe(request);
 }
@@ -159,12 +192,14 @@ run(void *arg)
 	struct auth_request *request;
 	struct mailbox *reply;
 
+	rcu_thread_start();
 	while ((request = next_request(auth)) != NULL) {
 		check_slowly(auth, request);
 		reply = request->reply; /* the request is theirs once put */
 		mailbox_put(reply, &request->mail);
 		mailbox_wake(reply);
 	}
+	rcu_thread_end();
 	return NULL;
 }
 
@@ -193,6 +228,67 @@ give_up(struct auth_request *request)
 	mailbox_put(request->reply, &request->mail);
 }
 
+/* ---- the accounts, and others in their place ------------------------------
+ */
+
+static void
+on_unread(struct rcu_head *head)
+{
+	rcu_called(head);
+	auth_accounts_free(CONTAINER_OF(head, struct auth_accounts, rcu));
+}
+
+/* What the only writer has stored. */
+static struct auth_accounts *
+current(const struct auth *auth)
+{
+	/* relaxed: this thread stored it */
+	return atomic_load_explicit(&auth->accounts, memory_order_relaxed);
+}
+
+static int
+load(struct auth *auth, const struct conf *conf,
+    struct auth_accounts **out_accounts)
+{
+	const struct auth_source source = {
+		.conf = conf,
+		.key = auth->key,
+		.names = &auth->names,
+		.before = current(auth),
+	};
+
+	return auth_accounts_load(&source, out_accounts);
+}
+
+static void
+replace(struct auth *auth, struct auth_accounts *accounts)
+{
+	struct auth_accounts *before = current(auth);
+
+	/* release: pairs with the load in accounts_of() */
+	atomic_store_explicit(&auth->accounts, accounts, memory_order_release);
+	if (before != NULL)
+		rcu_call(&before->rcu, on_unread);
+}
+
+static int
+start(struct auth *auth, const struct conf *conf)
+{
+	struct auth_accounts *accounts;
+	int err;
+
+	/* Without httpd nothing that names an identity outlives the broker. */
+	if (conf->http.enabled)
+		(void)auth_key_load(conf->state_dir, auth->key);
+	else
+		randombytes_buf(auth->key, sizeof(auth->key));
+	err = load(auth, conf, &accounts);
+	if (err != 0)
+		return err;
+	replace(auth, accounts);
+	return start_thread(auth);
+}
+
 struct auth *
 auth_new(const struct conf *conf)
 {
@@ -209,16 +305,27 @@ auth_new(const struct conf *conf)
 		return NULL;
 	pthread_mutex_init(&auth->lock, NULL);
 	pthread_cond_init(&auth->not_empty, NULL);
-
-	err = auth_accounts_load(&auth->accounts, conf);
-	if (err == 0 && auth->accounts.any_hash != NULL)
-		err = start_thread(auth);
+	err = start(auth, conf);
 	if (err != 0) {
 		auth_free(auth);
 		errno = -err;
 		return NULL;
 	}
 	return auth;
+}
+
+int
+auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked)
+{
+	struct auth_accounts *accounts;
+	int err;
+
+	err = load(auth, conf, &accounts);
+	if (err != 0)
+		return err;
+	*out_revoked = auth_accounts_revoked(current(auth), accounts);
+	replace(auth, accounts);
+	return 0;
 }
 
 void
@@ -237,10 +344,12 @@ auth_free(struct auth *auth)
 		give_up(auth->queue[auth->first]);
 		auth->first = (auth->first + 1) % QUEUE_MAX;
 	}
-	auth_accounts_fini(&auth->accounts);
+	auth_accounts_free(current(auth));
+	auth_names_fini(&auth->names);
 	pthread_cond_destroy(&auth->not_empty);
 	pthread_mutex_destroy(&auth->lock);
 	sodium_memzero(auth->verified, sizeof(auth->verified));
+	sodium_memzero(auth->key, sizeof(auth->key));
 	free(auth);
 }
 
@@ -279,31 +388,49 @@ copy_credentials(
 	return 0;
 }
 
+/*
+ * What can be told at once: the identity, or 0.  *out_slow: it cannot, and
+ * takes the hashing thread; without any hash all failures are equally fast.
+ */
+static uint64_t
+compare(struct auth *auth, struct slice user,
+    const uint8_t digest[AUTH_DIGEST_BYTES], enum auth_kind kind,
+    bool *out_slow)
+{
+	const struct auth_accounts *accounts;
+	const struct auth_account *account;
+	uint64_t identity = 0;
+
+	rcu_enter();
+	accounts = accounts_of(auth);
+	account = auth_accounts_find(accounts, user);
+	if (account != NULL && account->hash == NULL &&
+	    sodium_memcmp(account->digest, digest, AUTH_DIGEST_BYTES) == 0 &&
+	    (!account->is_key || kind == AUTH_OF_HTTP))
+		identity = account->identity;
+	*out_slow = identity == 0 && accounts->any_hash != NULL;
+	rcu_leave();
+	return identity;
+}
+
 bool
 auth_check(struct auth *auth, struct slice user, struct slice password,
     struct auth_request *request)
 {
-	const struct auth_account *account;
 	uint8_t digest[AUTH_DIGEST_BYTES];
+	bool is_slow = false;
+	uint64_t identity;
 
 	request->user = NULL;
 	request->password = NULL;
 	request->password_length = 0;
 
-	auth_accounts_digest(&auth->accounts, user, password, digest);
-	account = recall(auth, digest);
-	if (account == NULL) {
-		account = auth_accounts_find(&auth->accounts, user);
-		if (account != NULL &&
-		    (account->hash != NULL ||
-			sodium_memcmp(
-			    account->digest, digest, sizeof(digest)) != 0))
-			account = NULL;
-	}
-	answer(request, account);
-
-	/* Without any hash all failures are equally fast. */
-	if (account != NULL || auth->accounts.any_hash == NULL)
+	auth_accounts_digest(auth->key, user, password, digest);
+	identity = recall(auth, digest);
+	if (identity == 0)
+		identity = compare(auth, user, digest, request->kind, &is_slow);
+	answer(request, identity);
+	if (!is_slow)
 		return true;
 	if (copy_credentials(request, user, password) == 0 &&
 	    enqueue(auth, request))
@@ -313,62 +440,127 @@ auth_check(struct auth *auth, struct slice user, struct slice password,
 	return true;
 }
 
+/* ---- identities -----------------------------------------------------------
+ */
+
 bool
 auth_identity_is_valid(const struct auth *auth, uint64_t identity)
 {
-	return auth_identity_name(auth, identity) != NULL;
+	const struct auth_handle *handle;
+	bool is_valid;
+
+	if (identity == AUTH_ANONYMOUS)
+		return true;
+	rcu_enter();
+	handle = auth_accounts_of(accounts_of(auth), identity);
+	is_valid = handle != NULL && handle->account != NULL;
+	rcu_leave();
+	return is_valid;
 }
 
 const char *
 auth_identity_name(const struct auth *auth, uint64_t identity)
 {
-	const struct auth_account *account;
+	const struct auth_handle *handle;
+	const char *name;
 
 	if (identity == AUTH_ANONYMOUS)
 		return "";
-	account = auth_accounts_of(&auth->accounts, identity);
-	return account == NULL ? NULL : account->name;
+	rcu_enter();
+	handle = auth_accounts_of(accounts_of(auth), identity);
+	name = handle == NULL ? NULL : handle->name;
+	rcu_leave();
+	return name;
+}
+
+bool
+auth_is_same_owner(const struct auth *auth, uint64_t a, uint64_t b)
+{
+	const char *name;
+
+	if (a == b)
+		return true;
+	if (a == AUTH_ANONYMOUS || b == AUTH_ANONYMOUS)
+		return false;
+	/* Equal names are one pointer. */
+	name = auth_identity_name(auth, a);
+	return name != NULL && name == auth_identity_name(auth, b);
 }
 
 uint64_t
 auth_identity_of(const struct auth *auth, struct slice name)
 {
 	const struct auth_account *account;
+	uint64_t identity = 0;
 
 	if (name.len == 0)
 		return AUTH_ANONYMOUS;
-	account = auth_accounts_find(&auth->accounts, name);
-	return account == NULL ? 0 : account->identity;
+	rcu_enter();
+	account = auth_accounts_find(accounts_of(auth), name);
+	if (account != NULL && !account->is_key)
+		identity = account->identity;
+	rcu_leave();
+	return identity;
 }
 
-static unsigned
-rights_of(const struct auth *auth, uint64_t identity)
-{
-	const struct auth_account *account;
+/* ---- rights ---------------------------------------------------------------
+ */
 
-	if (identity == AUTH_ANONYMOUS)
-		return AUTH_PUBLISH;
-	account = auth_accounts_of(&auth->accounts, identity);
-	return account == NULL ? 0 : account->rights;
+static unsigned
+rights_of(const struct auth_handle *handle)
+{
+	if (handle == NULL || handle->account == NULL)
+		return 0;
+	return handle->account->rights & handle->rights;
 }
 
 bool
 auth_identity_may(
     const struct auth *auth, uint64_t identity, enum auth_right right)
 {
-	return (rights_of(auth, identity) & right) != 0;
+	unsigned rights;
+
+	if (identity == AUTH_ANONYMOUS)
+		return right == AUTH_PUBLISH;
+	rcu_enter();
+	rights = rights_of(auth_accounts_of(accounts_of(auth), identity));
+	rcu_leave();
+	return (rights & right) != 0;
+}
+
+static bool
+filters_match(const struct auth_account *account, struct slice topic)
+{
+	for (size_t i = 0; i < account->publish_count; i++)
+		if (topic_matches(slice_of_string(account->publish[i]), topic))
+			return true;
+	return false;
 }
 
 bool
 auth_identity_may_publish(
     const struct auth *auth, uint64_t identity, struct slice topic)
 {
-	return auth_identity_may(auth, identity, AUTH_PUBLISH) &&
-	    topic_matches(slice_of_string("#"), topic);
+	const struct auth_handle *handle;
+	bool may;
+
+	if (identity == AUTH_ANONYMOUS)
+		return topic_matches(slice_of_string("#"), topic);
+	rcu_enter();
+	handle = auth_accounts_of(accounts_of(auth), identity);
+	may = (rights_of(handle) & AUTH_PUBLISH) != 0 &&
+	    filters_match(handle->account, topic);
+	rcu_leave();
+	return may;
 }
 
 bool
 auth_has_accounts(const struct auth *auth)
 {
-	return auth->accounts.count != 0;
+	bool has;
+
+	rcu_enter();
+	has = accounts_of(auth)->has_accounts;
+	rcu_leave();
+	return has;
 }

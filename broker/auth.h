@@ -13,6 +13,9 @@
  * credentials were verified.  It is unguessable, checked again each time it
  * is presented, and good over the broker's death (auth_key.h) as long as the
  * account has that password.
+ *
+ * auth_reload() takes other accounts while all this goes on; threads that
+ * ask have called rcu_thread_start().
  */
 
 #ifndef WEIR_BROKER_AUTH_H
@@ -39,10 +42,17 @@ enum auth_right {
 
 #define AUTH_ALL_RIGHTS (AUTH_PUBLISH | AUTH_READ | AUTH_MANAGE)
 
+/* Where credentials came from: what they may name. */
+enum auth_kind {
+	AUTH_OF_MQTT, /* accounts */
+	AUTH_OF_HTTP  /* accounts and keys */
+};
+
 /* A check under way; embedded in or allocated by the asker. */
 struct auth_request {
 	struct mail mail;      /* the answer, put into `reply` */
 	struct mailbox *reply; /* whose owner asked; set by the asker */
+	enum auth_kind kind;   /* set by the asker */
 	char *user;            /* copied by auth_check() */
 	char *password;        /* copied, wiped after the check */
 	size_t password_length;
@@ -58,6 +68,14 @@ struct auth_request {
  * NULL with errno; the reason has been logged.
  */
 struct auth *auth_new(const struct conf *conf);
+
+/*
+ * SIGHUP: the accounts and keys of `conf` from now on.  Who is gone, or has
+ * another password, is void at once; *out_revoked says whether there is one.
+ * 0 or -errno: then all stays as it was, and the reason has been logged.  The
+ * thread of auth_new().
+ */
+int auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked);
 
 /* What still waits is answered MQTT_SERVER_UNAVAILABLE, by mail. */
 void auth_free(struct auth *auth);
@@ -76,8 +94,15 @@ void auth_request_fini(struct auth_request *request);
 /* Is this handle still good?  Any thread, no lock. */
 bool auth_identity_is_valid(const struct auth *auth, uint64_t identity);
 
-/* Its account's name, "" for anonymous, NULL for an unknown handle. */
+/*
+ * Its account's name, "" for anonymous, NULL for an unknown handle.  A handle
+ * that is void since a reload has its name still.  The text lives as long as
+ * `auth`.
+ */
 const char *auth_identity_name(const struct auth *auth, uint64_t identity);
+
+/* Are these handles, void or not, of one account? */
+bool auth_is_same_owner(const struct auth *auth, uint64_t a, uint64_t b);
 
 /* The identity of the account of that name ("": anonymous); 0: none. */
 uint64_t auth_identity_of(const struct auth *auth, struct slice name);

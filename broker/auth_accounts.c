@@ -3,23 +3,36 @@
 #include "broker/auth_accounts.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "broker/auth.h"
-#include "broker/auth_key.h"
+#include "broker/auth_initial.h"
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 
-#define INITIAL_NAME "admin"
-#define INITIAL_RANDOM_BYTES 15 /* 20 characters in base64 */
-#define INITIAL_PASSWORD_SIZE                                                  \
-	sodium_base64_ENCODED_LEN(                                             \
-	    INITIAL_RANDOM_BYTES, sodium_base64_VARIANT_URLSAFE_NO_PADDING)
+_Static_assert((int)AUTH_PUBLISH == (int)CONF_SCOPE_PUBLISH, "publish");
+_Static_assert((int)AUTH_READ == (int)CONF_SCOPE_READ, "read");
+_Static_assert((int)AUTH_MANAGE == (int)CONF_SCOPE_MANAGE, "manage");
+
+/* One auth_accounts_load(). */
+struct load {
+	const struct auth_source *source;
+	struct auth_accounts *accounts;
+	size_t room;
+};
+
+/* An account or key before it is added; exactly one of the secrets. */
+struct entry {
+	const char *name;
+	const char *password;
+	const char *hash;
+	const struct conf_strings *publish;
+	uint8_t scopes;
+	bool is_key;
+};
 
 static int
 by_name(const void *a, const void *b)
@@ -32,22 +45,21 @@ by_name(const void *a, const void *b)
 static int
 by_identity(const void *a, const void *b)
 {
-	uint64_t left = (*(struct auth_account *const *)a)->identity;
-	uint64_t right = (*(struct auth_account *const *)b)->identity;
+	uint64_t left = ((const struct auth_handle *)a)->identity;
+	uint64_t right = ((const struct auth_handle *)b)->identity;
 
 	return (left > right) - (left < right);
 }
 
 void
-auth_accounts_digest(const struct auth_accounts *accounts, struct slice user,
+auth_accounts_digest(const uint8_t key[AUTH_KEY_BYTES], struct slice user,
     struct slice password, uint8_t out_digest[AUTH_DIGEST_BYTES])
 {
 	crypto_generichash_state state;
 	uint64_t length = user.len;
 
 	/* The length keeps "ab" + "c" and "a" + "bc" apart. */
-	crypto_generichash_init(
-	    &state, accounts->key, sizeof(accounts->key), AUTH_DIGEST_BYTES);
+	crypto_generichash_init(&state, key, AUTH_KEY_BYTES, AUTH_DIGEST_BYTES);
 	crypto_generichash_update(
 	    &state, (const uint8_t *)&length, sizeof(length));
 	crypto_generichash_update(&state, user.data, user.len);
@@ -55,6 +67,8 @@ auth_accounts_digest(const struct auth_accounts *accounts, struct slice user,
 	crypto_generichash_final(&state, out_digest, AUTH_DIGEST_BYTES);
 	sodium_memzero(&state, sizeof(state));
 }
+
+/* ---- one account --------------------------------------------------------- */
 
 /* Memory of "$argon2id$v=19$m=65536,t=2,p=1$..." in KiB; 0: not argon2id. */
 static unsigned long
@@ -82,53 +96,91 @@ hash_is_allowed(const char *name, const char *hash)
 	return false;
 }
 
-/* `accounts->list` has room for one more. */
 static int
-add(struct auth_accounts *accounts, const char *name, const char *password,
-    const char *hash)
+copy_publish(struct auth_account *account, const struct conf_strings *from)
 {
-	struct auth_account *account = &accounts->list[accounts->count];
-
-	if (hash != NULL && !hash_is_allowed(name, hash))
-		return -EINVAL;
-	account->name = strdup(name);
-	if (account->name == NULL)
+	account->publish = calloc(from->count + 1, sizeof(char *));
+	if (account->publish == NULL)
 		return -ENOMEM;
-	accounts->count++;
-	account->rights = AUTH_ALL_RIGHTS;
-	if (hash == NULL) {
-		auth_accounts_digest(accounts, slice_of_string(name),
-		    slice_of_string(password), account->digest);
-		return 0;
+	for (size_t i = 0; i < from->count; i++) {
+		account->publish[i] = strdup(from->list[i]);
+		if (account->publish[i] == NULL)
+			return -ENOMEM;
+		account->publish_count++;
 	}
-	account->hash = strdup(hash);
-	if (account->hash == NULL)
-		return -ENOMEM;
-	accounts->any_hash = account->hash;
 	return 0;
 }
 
 static int
-add_all(struct auth_accounts *accounts, const struct conf_account *from,
-    size_t count)
+make_room(struct load *load)
 {
-	struct auth_account *list;
+	struct auth_accounts *accounts = load->accounts;
+	struct auth_account *more;
+
+	if (accounts->count < load->room)
+		return 0;
+	load->room = load->room * 2 + 16;
+	more = reallocarray(accounts->list, load->room, sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	accounts->list = more;
+	return 0;
+}
+
+/* Even half built it is one of the list: auth_accounts_free() sees to it. */
+static int
+add(struct load *load, const struct entry *entry)
+{
+	struct auth_account *account;
+
+	if (entry->hash != NULL && !hash_is_allowed(entry->name, entry->hash))
+		return -EINVAL;
+	if (make_room(load) != 0)
+		return -ENOMEM;
+	account = &load->accounts->list[load->accounts->count++];
+	*account = (struct auth_account){
+		.name = auth_names_keep(load->source->names, entry->name),
+		.rights = entry->scopes,
+		.is_key = entry->is_key,
+	};
+	if (account->name == NULL || copy_publish(account, entry->publish) != 0)
+		return -ENOMEM;
+	if (entry->hash == NULL) {
+		auth_accounts_digest(load->source->key,
+		    slice_of_string(entry->name),
+		    slice_of_string(entry->password), account->digest);
+		return 0;
+	}
+	account->hash = strdup(entry->hash);
+	if (account->hash == NULL)
+		return -ENOMEM;
+	load->accounts->any_hash = account->hash;
+	return 0;
+}
+
+/* ---- where they come from ------------------------------------------------ */
+
+static int
+add_accounts(struct load *load, const struct conf_account *from, size_t count)
+{
 	int err = 0;
 
-	list = realloc(
-	    accounts->list, (accounts->count + count + 1) * sizeof(*list));
-	if (list == NULL)
-		return -ENOMEM;
-	memset(list + accounts->count, 0, (count + 1) * sizeof(*list));
-	accounts->list = list;
-	for (size_t i = 0; i < count && err == 0; i++)
-		err =
-		    add(accounts, from[i].name, from[i].password, from[i].hash);
+	for (size_t i = 0; i < count && err == 0; i++) {
+		const struct entry entry = {
+			.name = from[i].name,
+			.password = from[i].password,
+			.hash = from[i].hash,
+			.publish = &from[i].publish,
+			.scopes = from[i].scopes,
+		};
+
+		err = add(load, &entry);
+	}
 	return err;
 }
 
 static int
-add_file(struct auth_accounts *accounts, const char *path)
+add_file(struct load *load, const char *path)
 {
 	struct conf_account *from;
 	size_t count;
@@ -140,110 +192,98 @@ add_file(struct auth_accounts *accounts, const char *path)
 		    log_quote(path), log_quote(strerror(-err)));
 		return err;
 	}
-	err = add_all(accounts, from, count);
+	err = add_accounts(load, from, count);
 	conf_free_accounts(from, count);
 	return err;
 }
 
-/* ---- the initial account --------------------------------------------- */
-
 static int
-write_whole(int fd, const char *text, size_t length)
+add_initial(struct load *load)
 {
-	ssize_t n;
-
-	n = write(fd, text, length);
-	if (n == -1)
-		return -errno;
-	if ((size_t)n != length)
-		return -ENOSPC;
-	return fsync(fd) == -1 ? -errno : 0;
-}
-
-/* Make the file with a random password; *out_line is "name:password". */
-static int
-create_initial(const char *path, char **out_line)
-{
-	char password[INITIAL_PASSWORD_SIZE];
-	uint8_t random[INITIAL_RANDOM_BYTES];
-	char *line;
-	int err, fd;
-
-	randombytes_buf(random, sizeof(random));
-	sodium_bin2base64(password, sizeof(password), random, sizeof(random),
-	    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-	if (asprintf(&line, INITIAL_NAME ":%s\n", password) == -1)
-		return -ENOMEM;
-
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd == -1) {
-		err = -errno;
-		free(line);
-		return err;
-	}
-	err = write_whole(fd, line, strlen(line));
-	close(fd);
-	if (err != 0) {
-		unlink(path);
-		free(line);
-		return err;
-	}
-	line[strlen(line) - 1] = '\0';
-	*out_line = line;
-	log_info("initial_account_created",
-	    "account=" INITIAL_NAME " path=%s hint=\"there were no accounts; "
-	    "the file holds name:password\"",
-	    log_quote(path));
-	return 0;
-}
-
-static int
-initial_line(const char *path, char **out_line)
-{
+	static char all[] = "#";
+	char *filters[] = { all }, *line;
+	struct conf_account account = {
+		.scopes = CONF_SCOPES_ALL,
+		.publish = { .list = filters, .count = 1 },
+	};
 	int err;
 
-	err = create_initial(path, out_line);
-	if (err != -EEXIST)
-		return err;
-	return conf_read_secret(path, out_line);
-}
-
-static int
-add_initial(struct auth_accounts *accounts, const char *state_dir)
-{
-	struct conf_account account = { 0 };
-	char *path, *line = NULL;
-	int err;
-
-	if (asprintf(&path, "%s/" AUTH_INITIAL_FILE, state_dir) == -1)
-		return -ENOMEM;
-	if (mkdir(state_dir, 0750) == -1 && errno != EEXIST)
-		err = -errno;
-	else
-		err = initial_line(path, &line);
-	if (err == 0) {
-		account.name = line;
-		account.password = strchr(line, ':');
-		if (account.password == NULL)
-			err = -EBADMSG;
-	}
-	if (err == 0) {
-		*account.password++ = '\0';
-		err = add_all(accounts, &account, 1);
-	}
+	err = auth_initial_line(load->source->conf->state_dir, &line);
 	if (err != 0)
-		log_error("initial_account_failed",
-		    "path=%s error=%s hint=\"make state_dir writable, or set "
-		    "accounts or accounts_file\"",
-		    log_quote(path), log_quote(strerror(-err)));
-	if (line != NULL)
-		sodium_memzero(line, strlen(line));
-	free(line);
-	free(path);
+		return err;
+	account.name = line;
+	account.password = strchr(line, ':');
+	*account.password++ = '\0';
+	err = add_accounts(load, &account, 1);
+	account.password[-1] = ':'; /* for the wiping */
+	auth_initial_wipe(line);
 	return err;
 }
 
-/* ---- all of them ------------------------------------------------------- */
+static int
+refuse_key(const struct conf_key_account *key, const char *reason)
+{
+	log_error("account_refused", "account=%s line=%u reason=%s",
+	    log_quote(key->name), key->line, log_quote(reason));
+	return -EINVAL;
+}
+
+static int
+add_key(struct load *load, const struct conf_key_account *key)
+{
+	struct entry entry = { .name = key->name,
+		.password = key->secret,
+		.publish = &key->publish,
+		.scopes = key->scopes,
+		.is_key = true };
+	char *secret = NULL;
+	int err = 0;
+
+	if (key->secret_file != NULL) {
+		err = conf_read_secret(key->secret_file, &secret);
+		if (err != 0)
+			return refuse_key(key,
+			    err == -EPERM
+				? "others may read secret_file; chmod 0640 it"
+				: strerror(-err));
+		entry.password = secret;
+	}
+	if (strlen(entry.password) < CONF_MIN_SECRET)
+		err = refuse_key(key, "the secret is shorter than 16 bytes");
+	else
+		err = add(load, &entry);
+	auth_initial_wipe(secret);
+	return err;
+}
+
+static int
+add_keys(struct load *load)
+{
+	const struct conf_http *http = &load->source->conf->http;
+	int err = 0;
+
+	for (size_t i = 0; i < http->key_count && err == 0; i++)
+		err = add_key(load, &http->keys[i]);
+	return err;
+}
+
+/* Accounts first: a key does not spare the initial one. */
+static int
+add_all(struct load *load)
+{
+	const struct conf *conf = load->source->conf;
+	int err;
+
+	err = add_accounts(load, conf->accounts, conf->account_count);
+	if (err == 0 && conf->accounts_file != NULL)
+		err = add_file(load, conf->accounts_file);
+	if (err == 0 && load->accounts->count == 0 && conf->http.enabled)
+		err = add_initial(load);
+	load->accounts->has_accounts = load->accounts->count != 0;
+	if (err == 0 && conf->http.enabled)
+		err = add_keys(load);
+	return err;
+}
 
 static int
 refuse_doubles(const struct auth_accounts *accounts)
@@ -260,15 +300,17 @@ refuse_doubles(const struct auth_accounts *accounts)
 	return 0;
 }
 
+/* ---- handles ------------------------------------------------------------- */
+
 /* Of the name and what stands for the password: a change makes it void. */
 static uint64_t
 identity_of(
-    const struct auth_accounts *accounts, const struct auth_account *account)
+    const uint8_t key[AUTH_KEY_BYTES], const struct auth_account *account)
 {
 	uint8_t digest[AUTH_DIGEST_BYTES];
 	uint64_t identity;
 
-	auth_accounts_digest(accounts, slice_of_string(account->name),
+	auth_accounts_digest(key, slice_of_string(account->name),
 	    account->hash != NULL
 		? slice_of_string(account->hash)
 		: slice_of(account->digest, sizeof(account->digest)),
@@ -277,79 +319,155 @@ identity_of(
 	return identity;
 }
 
+/* Of 64 bits: once in 2^64 keys. */
 static int
-refuse_identity(const struct auth_account *account)
+refuse_identity(const struct auth_handle *handle)
 {
 	log_error("account_refused",
 	    "account=%s reason=\"its identity handle is another's\" "
 	    "hint=\"remove %s in state_dir and start again\"",
-	    log_quote(account->name), AUTH_KEY_FILE);
+	    log_quote(handle->name), AUTH_KEY_FILE);
 	return -EAGAIN;
 }
 
 static int
-give_identities(struct auth_accounts *accounts)
+refuse_equal_handles(const struct auth_accounts *accounts)
 {
-	struct auth_account **index;
-	size_t count = accounts->count;
+	const struct auth_handle *handle;
 
-	index = calloc(count + 1, sizeof(struct auth_account *));
-	if (index == NULL)
-		return -ENOMEM;
-	accounts->by_identity = index;
-	for (size_t i = 0; i < count; i++) {
-		index[i] = &accounts->list[i];
-		index[i]->identity = identity_of(accounts, index[i]);
-	}
-	qsort(index, count, sizeof(struct auth_account *), by_identity);
-	/* Of 64 bits: once in 2^64 keys. */
-	for (size_t i = 0; i < count; i++) {
-		if (index[i]->identity <= AUTH_ANONYMOUS ||
-		    (i > 0 && index[i - 1]->identity == index[i]->identity))
-			return refuse_identity(index[i]);
+	for (size_t i = 0; i < accounts->handle_count; i++) {
+		handle = &accounts->handles[i];
+		if (handle->identity <= AUTH_ANONYMOUS ||
+		    (i > 0 && handle[-1].identity == handle->identity))
+			return refuse_identity(handle);
 	}
 	return 0;
 }
 
-int
-auth_accounts_load(struct auth_accounts *accounts, const struct conf *conf)
+static void
+sort_handles(struct auth_accounts *accounts)
 {
+	qsort(accounts->handles, accounts->handle_count,
+	    sizeof(accounts->handles[0]), by_identity);
+}
+
+/* What was a handle before and is none any more still has a name. */
+static void
+keep_void_handles(
+    struct auth_accounts *accounts, const struct auth_accounts *before)
+{
+	size_t count = accounts->handle_count;
+	const struct auth_handle *was;
+
+	for (size_t i = 0; before != NULL && i < before->handle_count; i++) {
+		was = &before->handles[i];
+		if (auth_accounts_of(accounts, was->identity) == NULL)
+			accounts->handles[count++] = (struct auth_handle){
+				.identity = was->identity,
+				.name = was->name,
+			};
+	}
+	accounts->handle_count = count;
+	sort_handles(accounts);
+}
+
+static int
+give_handles(struct load *load)
+{
+	struct auth_accounts *accounts = load->accounts;
+	const struct auth_accounts *before = load->source->before;
+	size_t most = accounts->count;
+	struct auth_account *account;
 	int err;
 
-	memset(accounts, 0, sizeof(*accounts));
-	/* Without httpd nothing that names an identity outlives the broker. */
-	if (conf->http.enabled)
-		(void)auth_key_load(conf->state_dir, accounts->key);
-	else
-		randombytes_buf(accounts->key, sizeof(accounts->key));
-
-	err = add_all(accounts, conf->accounts, conf->account_count);
-	if (err == 0 && conf->accounts_file != NULL)
-		err = add_file(accounts, conf->accounts_file);
-	if (err == 0 && accounts->count == 0 && conf->http.enabled)
-		err = add_initial(accounts, conf->state_dir);
-	if (err == 0) {
-		qsort(accounts->list, accounts->count,
-		    sizeof(accounts->list[0]), by_name);
-		err = refuse_doubles(accounts);
+	if (before != NULL)
+		most += before->handle_count;
+	accounts->handles = calloc(most + 1, sizeof(struct auth_handle));
+	if (accounts->handles == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < accounts->count; i++) {
+		account = &accounts->list[i];
+		account->identity = identity_of(load->source->key, account);
+		accounts->handles[i] = (struct auth_handle){
+			.identity = account->identity,
+			.name = account->name,
+			.account = account,
+			.rights = AUTH_ALL_RIGHTS,
+		};
 	}
+	accounts->handle_count = accounts->count;
+	sort_handles(accounts);
+	err = refuse_equal_handles(accounts);
 	if (err == 0)
-		err = give_identities(accounts);
-	if (err != 0)
-		auth_accounts_fini(accounts);
+		keep_void_handles(accounts, before);
 	return err;
 }
 
-void
-auth_accounts_fini(struct auth_accounts *accounts)
+/* ---- all of them --------------------------------------------------------- */
+
+int
+auth_accounts_load(
+    const struct auth_source *source, struct auth_accounts **out_accounts)
 {
-	for (size_t i = 0; i < accounts->count; i++) {
-		free(accounts->list[i].name);
-		free(accounts->list[i].hash);
+	struct load load = { .source = source };
+	struct auth_accounts *accounts;
+	int err;
+
+	accounts = calloc(1, sizeof(*accounts));
+	if (accounts == NULL)
+		return -ENOMEM;
+	load.accounts = accounts;
+	err = add_all(&load);
+	if (err == 0) {
+		if (accounts->count != 0)
+			qsort(accounts->list, accounts->count,
+			    sizeof(accounts->list[0]), by_name);
+		err = refuse_doubles(accounts);
 	}
+	if (err == 0)
+		err = give_handles(&load);
+	if (err == 0)
+		*out_accounts = accounts;
+	else
+		auth_accounts_free(accounts);
+	return err;
+}
+
+static void
+clear_account(struct auth_account *account)
+{
+	free(account->hash);
+	for (size_t i = 0; i < account->publish_count; i++)
+		free(account->publish[i]);
+	free(account->publish);
+	sodium_memzero(account, sizeof(*account));
+}
+
+void
+auth_accounts_free(struct auth_accounts *accounts)
+{
+	if (accounts == NULL)
+		return;
+	for (size_t i = 0; i < accounts->count; i++)
+		clear_account(&accounts->list[i]);
 	free(accounts->list);
-	free(accounts->by_identity);
-	sodium_memzero(accounts, sizeof(*accounts));
+	free(accounts->handles);
+	free(accounts);
+}
+
+bool
+auth_accounts_revoked(
+    const struct auth_accounts *before, const struct auth_accounts *after)
+{
+	const struct auth_handle *is;
+
+	for (size_t i = 0; i < before->handle_count; i++) {
+		is = auth_accounts_of(after, before->handles[i].identity);
+		if (before->handles[i].account != NULL &&
+		    (is == NULL || is->account == NULL))
+			return true;
+	}
+	return false;
 }
 
 static int
@@ -385,18 +503,18 @@ auth_accounts_find(const struct auth_accounts *accounts, struct slice user)
 	return NULL;
 }
 
-const struct auth_account *
+const struct auth_handle *
 auth_accounts_of(const struct auth_accounts *accounts, uint64_t identity)
 {
-	size_t low = 0, high = accounts->count, middle;
-	const struct auth_account *account;
+	size_t low = 0, high = accounts->handle_count, middle;
+	const struct auth_handle *handle;
 
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		account = accounts->by_identity[middle];
-		if (account->identity == identity)
-			return account;
-		if (identity < account->identity)
+		handle = &accounts->handles[middle];
+		if (handle->identity == identity)
+			return handle;
+		if (identity < handle->identity)
 			high = middle;
 		else
 			low = middle + 1;

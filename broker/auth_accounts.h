@@ -1,23 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * auth_accounts - the accounts as auth.c checks them, read once.
+ * auth_accounts - the accounts and keys of one configuration, and the
+ * handles that stand for them.
  *
  * An account of accounts_file has an argon2id hash; one of the configuration
- * file (or the initial one) has the keyed digest of its credentials, which
- * is compared in constant time and made with a secret key (auth_key.h), so
- * the password itself is not kept.  An identity is made of the same with the
- * same key: it is void when the password changes, and only then.
+ * file (or the initial one) and a key of http.keys have the keyed digest of
+ * their credentials, which is compared in constant time and made with a
+ * secret key (auth_key.h), so the password itself is not kept.  A handle is
+ * made of the same with the same key: it is void when the password changes or
+ * the account goes, and only then.  Void ones are remembered, for sessions
+ * still belong to them.
  *
- * Immutable after auth_accounts_load(); any thread may read.
+ * Immutable once loaded; auth.c replaces it as a whole under RCU.  Any thread
+ * may read between rcu_enter() and rcu_leave().
  */
 
 #ifndef WEIR_BROKER_AUTH_ACCOUNTS_H
 #define WEIR_BROKER_AUTH_ACCOUNTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/auth_key.h"
+#include "broker/auth_names.h"
+#include "broker/rcu.h"
 #include "common/base/slice.h"
 
 struct conf;
@@ -27,37 +35,63 @@ struct conf;
 /* A hash that asks for more memory than this is refused (KiB: 64 MiB). */
 #define AUTH_MEMORY_MAX_KIB 65536u
 
-#define AUTH_INITIAL_FILE "initial-account" /* in state_dir: name:password */
-
 struct auth_account {
-	char *name;
-	char *hash; /* NULL: `digest` is to be compared */
+	const char *name; /* of auth_names */
+	char *hash;       /* NULL: `digest` is to be compared */
 	uint8_t digest[AUTH_DIGEST_BYTES];
-	uint64_t identity;
+	uint64_t identity; /* with all the account's rights */
+	char **publish;    /* topic filters */
+	size_t publish_count;
 	uint8_t rights; /* enum auth_right, or-ed */
+	bool is_key;    /* of http.keys: for HTTP alone */
+};
+
+/* What a 64-bit handle stands for. */
+struct auth_handle {
+	uint64_t identity;
+	const char *name;                   /* also when it is void */
+	const struct auth_account *account; /* NULL: void */
+	uint8_t rights;                     /* of the account's, those left */
 };
 
 struct auth_accounts {
+	struct rcu_head rcu;
 	struct auth_account *list; /* sorted by name */
-	struct auth_account **by_identity;
 	size_t count;
+	struct auth_handle *handles; /* sorted by identity */
+	size_t handle_count;
 	const char *any_hash; /* what unknown names are checked against */
-	uint8_t key[AUTH_DIGEST_BYTES];
+	bool has_accounts;    /* beside keys */
 };
 
-/* 0 or -errno; the reason has been logged. */
-int auth_accounts_load(struct auth_accounts *accounts, const struct conf *conf);
-void auth_accounts_fini(struct auth_accounts *accounts);
+/* Where a set of accounts comes from. */
+struct auth_source {
+	const struct conf *conf;
+	const uint8_t *key; /* AUTH_KEY_BYTES */
+	struct auth_names *names;
+	const struct auth_accounts *before; /* the set it replaces, or NULL */
+};
+
+/*
+ * 0 or -errno; the reason has been logged.  The set is to be freed by
+ * auth_accounts_free(), which accepts NULL.
+ */
+int auth_accounts_load(
+    const struct auth_source *source, struct auth_accounts **out_accounts);
+void auth_accounts_free(struct auth_accounts *accounts);
 
 /* Keyed digest of a name and password. */
-void auth_accounts_digest(const struct auth_accounts *accounts,
-    struct slice user, struct slice password,
-    uint8_t out_digest[AUTH_DIGEST_BYTES]);
+void auth_accounts_digest(const uint8_t key[AUTH_KEY_BYTES], struct slice user,
+    struct slice password, uint8_t out_digest[AUTH_DIGEST_BYTES]);
 
 /* NULL if there is none. */
 const struct auth_account *auth_accounts_find(
     const struct auth_accounts *accounts, struct slice user);
-const struct auth_account *auth_accounts_of(
+const struct auth_handle *auth_accounts_of(
     const struct auth_accounts *accounts, uint64_t identity);
+
+/* Has a handle of `before` become void in `after`? */
+bool auth_accounts_revoked(
+    const struct auth_accounts *before, const struct auth_accounts *after);
 
 #endif

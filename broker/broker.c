@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "broker/auth_revoke.h"
 #include "broker/counters.h"
 #include "broker/journal.h"
 #include "broker/links.h"
@@ -128,6 +129,18 @@ say_what_stays(const struct conf *now, const struct conf *conf)
 	}
 }
 
+static void
+take_accounts(struct broker *broker, const struct conf *conf)
+{
+	bool has_revoked = false;
+
+	if (auth_reload(broker->auth, conf, &has_revoked) != 0)
+		log_error("reload_failed",
+		    "reason=\"the accounts stay as they were\"");
+	if (has_revoked)
+		auth_revoke(broker);
+}
+
 void
 broker_reload(struct broker *broker, const struct conf *conf)
 {
@@ -135,6 +148,7 @@ broker_reload(struct broker *broker, const struct conf *conf)
 
 	log_set_level(conf->log_level);
 	say_what_stays(broker->conf, conf);
+	take_accounts(broker, conf);
 	err = bridge_table_replace(broker->bridges, conf);
 	if (err != 0) {
 		log_error(

@@ -77,6 +77,7 @@ begin(struct links_endpoint *endpoint, uint64_t correlation,
 	check->endpoint = endpoint;
 	check->correlation = correlation;
 	check->request.mail.open = open_outcome;
+	check->request.kind = AUTH_OF_HTTP;
 	check->request.reply = broker->links_mailbox;
 	if (length >= sizeof(check->address))
 		length = sizeof(check->address) - 1;

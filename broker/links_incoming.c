@@ -71,22 +71,30 @@ was_let_pass(const struct links_incoming *in)
 }
 
 static enum mqtt_reason
-check_identity(const struct links_incoming *in)
+check_identity(struct links_incoming *in)
 {
 	const struct broker *broker = in->links->broker;
 	uint64_t identity = in->record.identity;
+	enum mqtt_reason reason = MQTT_SUCCESS;
 
 	/* A bridge is what the configuration says; it has no account. */
 	if (in->endpoint->role == RING_ROLE_BRIDGE)
 		return MQTT_SUCCESS;
-	if (identity == AUTH_ANONYMOUS
-		? broker->conf->allow_anonymous
-		: auth_identity_is_valid(broker->auth, identity))
+	if (identity == AUTH_ANONYMOUS && !broker->conf->allow_anonymous)
+		reason = MQTT_NOT_AUTHORIZED;
+	else if (!auth_identity_is_valid(broker->auth, identity))
+		reason = MQTT_BAD_USER_NAME_OR_PASSWORD;
+	else if (!auth_identity_may_publish(
+		     broker->auth, identity, in->message.topic))
+		reason = MQTT_NOT_AUTHORIZED;
+	if (reason == MQTT_SUCCESS || was_let_pass(in))
 		return MQTT_SUCCESS;
-	if (was_let_pass(in))
-		return MQTT_SUCCESS;
-	return identity == AUTH_ANONYMOUS ? MQTT_NOT_AUTHORIZED
-					  : MQTT_BAD_USER_NAME_OR_PASSWORD;
+	if (reason == MQTT_NOT_AUTHORIZED)
+		in->receivers =
+		    auth_identity_may(broker->auth, identity, AUTH_PUBLISH)
+		    ? RECORD_DETAIL_TOPIC
+		    : RECORD_DETAIL_SCOPE;
+	return reason;
 }
 
 enum mqtt_reason

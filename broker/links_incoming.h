@@ -35,9 +35,9 @@ struct links_incoming {
 	uint64_t reliable;       /* bridges that must have it yet */
 	uint64_t droppable;      /* bridges that may lose it */
 	uint64_t held;           /* bridges that have it already */
-	unsigned receivers;
-	uint64_t ticket; /* to be waited for; 0: nothing */
-	bool may_queue;  /* nothing of this lane was taken in this turn */
+	unsigned receivers;      /* refused: enum record_detail */
+	uint64_t ticket;         /* to be waited for; 0: nothing */
+	bool may_queue; /* nothing of this lane was taken in this turn */
 };
 
 /*

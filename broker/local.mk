@@ -23,8 +23,14 @@ libbroker_a_SOURCES = \
 	%D%/auth.h \
 	%D%/auth_accounts.c \
 	%D%/auth_accounts.h \
+	%D%/auth_initial.c \
+	%D%/auth_initial.h \
 	%D%/auth_key.c \
 	%D%/auth_key.h \
+	%D%/auth_names.c \
+	%D%/auth_names.h \
+	%D%/auth_revoke.c \
+	%D%/auth_revoke.h \
 	%D%/backlog.c \
 	%D%/backlog.h \
 	%D%/bridge_port.c \

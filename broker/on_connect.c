@@ -40,8 +40,8 @@ on_checked(struct mail *mail, void *owner)
 	struct connect_check *check =
 	    CONTAINER_OF(mail, struct connect_check, request.mail);
 	struct client *client = check->client;
-	const enum mqtt_reason reason = check->request.reason;
 	const uint64_t identity = check->request.identity;
+	enum mqtt_reason reason = check->request.reason;
 
 	(void)owner;
 	auth_request_fini(&check->request);
@@ -49,6 +49,10 @@ on_checked(struct mail *mail, void *owner)
 	if (client == NULL)
 		return;
 	client->check = NULL;
+	/* A reload may have come between the check and this mail. */
+	if (reason == MQTT_SUCCESS &&
+	    !auth_identity_is_valid(client->worker->broker->auth, identity))
+		reason = MQTT_BAD_USER_NAME_OR_PASSWORD;
 	if (reason != MQTT_SUCCESS) {
 		admit_refuse(client, client->version, reason);
 		return;

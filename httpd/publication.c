@@ -70,6 +70,17 @@ away_status(struct publisher *publisher, struct publication *publication)
 	return (struct publish_status){ 503, 503, 1, publication->detail };
 }
 
+/* What the account lacks. */
+static struct publish_status
+status_of_detail(uint32_t detail)
+{
+	return (struct publish_status){ 403, 403, 0,
+		detail == RECORD_DETAIL_SCOPE
+		    ? "this account or key has not the scope \"publish\""
+		    : "this account or key may not publish to this topic: "
+		      "none of its publish filters matches it" };
+}
+
 /* A receipt: who wanted it, or why not. */
 static struct publish_status
 status_of_answer(struct publisher *publisher, struct publication *publication,
@@ -87,6 +98,8 @@ status_of_answer(struct publisher *publisher, struct publication *publication,
 	if (answer->code == 0x86 || answer->code == 0x8c)
 		publisher->ports.drop_identity(
 		    publisher->ports.context, publication->identity);
+	if (answer->code == 0x87 && answer->detail != RECORD_DETAIL_NONE)
+		return status_of_detail(answer->detail);
 	return publish_status_of_reason(answer->code);
 }
 

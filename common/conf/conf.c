@@ -165,25 +165,12 @@ take_measure(struct conf_reader *reader, const struct conf_key *key,
 }
 
 static void
-list_words(const char *key, char *text, size_t size)
-{
-	size_t len = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < conf_word_count && len < size; i++)
-		if (strcmp(conf_words[i].key, key) == 0 &&
-		    conf_words[i].refused == NULL)
-			len += (size_t)snprintf(text + len, size - len, "%s%s",
-			    len == 0 ? "" : ", ", conf_words[i].word);
-}
-
-static void
 take_word(struct conf_reader *reader, const struct conf_key *key,
     const config_setting_t *at, void *target, const char *text)
 {
 	char allowed[256];
 
-	list_words(key->name, allowed, sizeof(allowed));
+	conf_list_words(key->name, allowed, sizeof(allowed));
 	for (size_t i = 0; i < conf_word_count; i++) {
 		const struct conf_word *word = &conf_words[i];
 
@@ -232,6 +219,10 @@ take_text(struct conf_reader *reader, const struct conf_key *key,
 		break;
 	case CONF_TYPE_ENUM:
 		take_word(reader, key, at, target, text);
+		break;
+	case CONF_TYPE_WORDS:
+	case CONF_TYPE_STRINGS:
+		conf_take_strings(reader, key, at, target, text);
 		break;
 	default:
 		take_measure(reader, key, at, target, text);
@@ -374,6 +365,10 @@ read_key(struct conf_reader *reader, const struct conf_key *key,
 		else
 			wrong_type(reader, key, at);
 		break;
+	case CONF_TYPE_WORDS:
+	case CONF_TYPE_STRINGS:
+		conf_read_strings(reader, key, at, target);
+		break;
 	default:
 		read_scalar(reader, key, at, target);
 		break;
@@ -454,6 +449,8 @@ conf_clear(enum conf_section section, void *target)
 		else if (key->type == CONF_TYPE_STRING ||
 		    key->type == CONF_TYPE_PATH)
 			free(*(char **)field_of(key, target));
+		else if (key->type == CONF_TYPE_STRINGS)
+			conf_clear_strings(field_of(key, target));
 	}
 	if (section == CONF_SECTION_BRIDGE)
 		free(((struct conf_bridge *)target)->host);

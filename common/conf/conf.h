@@ -110,11 +110,42 @@ struct conf_listener {
 	unsigned line;
 };
 
+/* What an account or key may do; a set. */
+enum conf_scope {
+	CONF_SCOPE_PUBLISH = 1, /* messages */
+	CONF_SCOPE_READ = 2,    /* look at what runs */
+	CONF_SCOPE_MANAGE = 4   /* change it */
+};
+
+#define CONF_SCOPES_ALL                                                        \
+	(CONF_SCOPE_PUBLISH | CONF_SCOPE_READ | CONF_SCOPE_MANAGE)
+
+/* Shortest secret of a key in bytes: nobody types it. */
+#define CONF_MIN_SECRET 16
+
+/* Texts of a key that takes several. */
+struct conf_strings {
+	char **list;
+	size_t count;
+};
+
 /* Exactly one of password and hash is set. */
 struct conf_account {
 	char *name;
 	char *password; /* from the configuration file, for trying out */
 	char *hash;     /* argon2id, from accounts_file */
+	uint8_t scopes; /* enum conf_scope, or-ed */
+	struct conf_strings publish; /* topic filters */
+	unsigned line;
+};
+
+/* A key of the HTTP interface; one of secret and secret_file is set. */
+struct conf_key_account {
+	char *name;
+	char *secret;
+	char *secret_file;           /* see conf_read_secret() */
+	uint8_t scopes;              /* enum conf_scope, or-ed */
+	struct conf_strings publish; /* topic filters */
 	unsigned line;
 };
 
@@ -134,6 +165,8 @@ struct conf_http {
 	struct conf_rate rate_per_account;
 	struct conf_rate_filter *rate_per_filter;
 	size_t rate_per_filter_count;
+	struct conf_key_account *keys;
+	size_t key_count;
 	struct conf_ring ring;
 };
 
@@ -250,9 +283,10 @@ const struct conf_bridge *conf_bridge(
     const struct conf *conf, const char *name);
 
 /*
- * Read the accounts_file: lines of `name:hash`, comments (#) and empty lines.
- * A file that group or others may read is refused.  Mistakes are reported as
- * conf_load() does.  Free with conf_free_accounts().
+ * Read the accounts_file: lines of `name:hash` or `name:hash:scopes`, comments
+ * (#) and empty lines.  Without scopes an account has all; each may publish to
+ * "#".  A file that group or others may read is refused.  Mistakes are reported
+ * as conf_load() does.  Free with conf_free_accounts().
  */
 int conf_read_accounts(const char *path, struct conf_account **out_accounts,
     size_t *out_count, FILE *errors);

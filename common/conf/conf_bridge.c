@@ -18,8 +18,8 @@
  * '#' stands alone in the last level, '+' alone in any [MQTT-4.7.1-2]
  * [MQTT-4.7.1-3].  Returns what is wrong, or NULL.
  */
-static const char *
-filter_fault(const char *filter)
+const char *
+conf_filter_fault(const char *filter)
 {
 	const char *level = filter, *end;
 	size_t len;
@@ -100,7 +100,7 @@ conf_check_filter(
 
 	if (filter == NULL)
 		return;
-	fault = filter_fault(filter);
+	fault = conf_filter_fault(filter);
 	if (fault != NULL)
 		conf_mistake(reader, conf_at_key(at, "filter"),
 		    "filter \"%s\" %s; allowed: topic levels parted by /, + "

@@ -93,17 +93,6 @@ check_listener(struct conf_reader *reader, config_setting_t *at,
 }
 
 static void
-check_account(struct conf_reader *reader, config_setting_t *at,
-    struct conf_account *account)
-{
-	if (at != NULL)
-		account->line = config_setting_source_line(at);
-	if (account->name != NULL && strchr(account->name, ':') != NULL)
-		conf_mistake(reader, conf_at_key(at, "name"),
-		    "name has a colon in it, which HTTP cannot transport");
-}
-
-static void
 check_http(
     struct conf_reader *reader, config_setting_t *at, struct conf_http *http)
 {
@@ -111,40 +100,6 @@ check_http(
 
 	http->enabled = at != NULL;
 	check_bind(reader, at, http->bind, &address);
-}
-
-/* Elements of a list by their names, which must differ. */
-static void
-check_names_differ(struct conf_reader *reader, config_setting_t *root,
-    const char *list_name, const char *key)
-{
-	config_setting_t *list, *a, *b;
-	const char *name, *other;
-	int count;
-
-	list = root == NULL ? NULL : config_setting_get_member(root, list_name);
-	if (list == NULL || !config_setting_is_list(list))
-		return;
-	count = config_setting_length(list);
-	for (int i = 1; i < count; i++) {
-		a = config_setting_get_elem(list, (unsigned)i);
-		if (!config_setting_lookup_string(a, key, &name))
-			continue;
-		for (int j = 0; j < i; j++) {
-			b = config_setting_get_elem(list, (unsigned)j);
-			if (!config_setting_lookup_string(b, key, &other) ||
-			    strcmp(name, other) != 0)
-				continue;
-			conf_mistake(reader, conf_at_key(a, key),
-			    "%s: \"%s\" is given twice, first in line %u; each "
-			    "%s must differ",
-			    list_name, name,
-			    (unsigned)config_setting_source_line(
-				conf_at_key(b, key)),
-			    key);
-			break;
-		}
-	}
 }
 
 /*
@@ -262,10 +217,10 @@ static void
 check_global(
     struct conf_reader *reader, config_setting_t *root, struct conf *conf)
 {
-	check_names_differ(reader, root, "bridges", "name");
-	check_names_differ(reader, root, "accounts", "name");
-	check_names_differ(reader, config_setting_get_member(root, "http"),
-	    "rate_per_filter", "name");
+	conf_check_names_differ(reader, root, "bridges");
+	conf_check_names_differ(reader,
+	    config_setting_get_member(root, "http"), "rate_per_filter");
+	conf_check_identities(reader, root, conf);
 	resolve_anonymous(root, conf);
 	resolve_workers(conf);
 	resolve_packet_size(reader, root, conf);
@@ -282,7 +237,10 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		check_global(reader, setting, target);
 		break;
 	case CONF_SECTION_ACCOUNT:
-		check_account(reader, setting, target);
+		conf_check_account(reader, setting, target);
+		break;
+	case CONF_SECTION_HTTP_KEY:
+		conf_check_http_key(reader, setting, target);
 		break;
 	case CONF_SECTION_LISTENER:
 		check_listener(reader, setting, target);

@@ -25,6 +25,10 @@ type_name(enum conf_type type)
 		return "file name";
 	case CONF_TYPE_ENUM:
 		return "one of";
+	case CONF_TYPE_WORDS:
+		return "list of";
+	case CONF_TYPE_STRINGS:
+		return "list of texts";
 	case CONF_TYPE_GROUP:
 		return "group";
 	case CONF_TYPE_LIST:
@@ -63,7 +67,7 @@ print_facts(const struct conf_key *key, FILE *out)
 	char low[PARSE_TEXT_SIZE], high[PARSE_TEXT_SIZE];
 
 	fprintf(out, "(%s", type_name(key->type));
-	if (key->type == CONF_TYPE_ENUM)
+	if (key->type == CONF_TYPE_ENUM || key->type == CONF_TYPE_WORDS)
 		print_words(key, out);
 	if (has_range(key) && key->min < key->max)
 		fprintf(out, ", %s to %s", conf_key_spell(key, key->min, low),

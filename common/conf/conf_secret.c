@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/conf/conf.h"
+#include "common/conf/conf_table.h"
 
 #define MAX_SECRET_BYTES 65536
 
@@ -62,10 +62,26 @@ bad_account(struct account_reader *r, const char *what)
 	r->mistakes++;
 }
 
+/* Every account of the file may publish to these. */
 static int
-add_account(struct account_reader *r, const char *name, const char *hash)
+publish_all(struct conf_strings *publish)
 {
-	struct conf_account account = { .line = r->line };
+	publish->list = calloc(1, sizeof(char *));
+	if (publish->list == NULL)
+		return -ENOMEM;
+	publish->list[0] = strdup("#");
+	if (publish->list[0] == NULL)
+		return -ENOMEM;
+	publish->count = 1;
+	return 0;
+}
+
+static int
+add_account(struct account_reader *r, const char *name, const char *hash,
+    uint8_t scopes)
+{
+	struct conf_account account = { .line = r->line, .scopes = scopes };
+	int err;
 	struct conf_account *more;
 
 	if (r->count == r->room) {
@@ -77,22 +93,36 @@ add_account(struct account_reader *r, const char *name, const char *hash)
 	}
 	account.name = strdup(name);
 	account.hash = strdup(hash);
+	err = publish_all(&account.publish);
 	/* Even half built: conf_free_accounts() will see to it. */
 	r->accounts[r->count++] = account;
-	return account.name == NULL || account.hash == NULL ? -ENOMEM : 0;
+	return account.name == NULL || account.hash == NULL ? -ENOMEM : err;
+}
+
+/* The scopes behind the hash, which end it; -1 for words that are none. */
+static int
+take_scopes(char *hash)
+{
+	char *colon = strchr(hash, ':');
+
+	if (colon == NULL)
+		return CONF_SCOPES_ALL;
+	*colon = '\0';
+	return conf_parse_words("scopes", colon + 1);
 }
 
 static int
 read_account_line(struct account_reader *r, char *line)
 {
 	char *colon;
+	int scopes;
 
 	line[strcspn(line, "\r\n")] = '\0';
 	if (line[0] == '\0' || line[0] == '#')
 		return 0;
 	colon = strchr(line, ':');
 	if (colon == NULL || colon == line) {
-		bad_account(r, "not a line of name:hash");
+		bad_account(r, "not a line of name:hash or name:hash:scopes");
 		return 0;
 	}
 	*colon = '\0';
@@ -102,6 +132,13 @@ read_account_line(struct account_reader *r, char *line)
 		    "$argon2id$");
 		return 0;
 	}
+	scopes = take_scopes(colon + 1);
+	if (scopes == -1) {
+		bad_account(r,
+		    "scopes are words parted by commas or blanks; allowed: "
+		    "publish, read, manage");
+		return 0;
+	}
 	for (size_t i = 0; i < r->count; i++)
 		if (strcmp(r->accounts[i].name, line) == 0) {
 			bad_account(r,
@@ -109,7 +146,7 @@ read_account_line(struct account_reader *r, char *line)
 			    "each name must differ");
 			return 0;
 		}
-	return add_account(r, line, colon + 1);
+	return add_account(r, line, colon + 1, (uint8_t)scopes);
 }
 
 static int
@@ -166,6 +203,7 @@ conf_free_accounts(struct conf_account *accounts, size_t count)
 		free(accounts[i].name);
 		free(accounts[i].password);
 		free(accounts[i].hash);
+		conf_clear_strings(&accounts[i].publish);
 	}
 	free(accounts);
 }

@@ -14,6 +14,7 @@
 #define STRUCT_ACCOUNT struct conf_account
 #define STRUCT_LISTENER struct conf_listener
 #define STRUCT_HTTP struct conf_http
+#define STRUCT_HTTP_KEY struct conf_key_account
 #define STRUCT_RATE struct conf_rate
 #define STRUCT_RATE_FILTER struct conf_rate_filter
 #define STRUCT_RING_HTTP struct conf_ring
@@ -85,6 +86,8 @@ static const struct section {
 	[CONF_SECTION_ACCOUNT] = { "accounts", sizeof(struct conf_account) },
 	[CONF_SECTION_LISTENER] = { "listeners", sizeof(struct conf_listener) },
 	[CONF_SECTION_HTTP] = { "http", sizeof(struct conf_http) },
+	[CONF_SECTION_HTTP_KEY] = { "http.keys",
+	    sizeof(struct conf_key_account) },
 	[CONF_SECTION_RATE] = { "a rate", sizeof(struct conf_rate) },
 	[CONF_SECTION_RATE_FILTER] = { "http.rate_per_filter",
 	    sizeof(struct conf_rate_filter) },

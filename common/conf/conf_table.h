@@ -27,12 +27,16 @@
 /* Of the largest record: its header, topic and properties beside a payload. */
 #define CONF_RECORD_OVERHEAD 1024
 
+/* Texts that a key of STRINGS takes. */
+#define CONF_MAX_STRINGS 1024
+
 enum conf_section {
 	CONF_SECTION_GLOBAL,
 	CONF_SECTION_JOURNAL,
 	CONF_SECTION_ACCOUNT,
 	CONF_SECTION_LISTENER,
 	CONF_SECTION_HTTP,
+	CONF_SECTION_HTTP_KEY,
 	CONF_SECTION_RATE,
 	CONF_SECTION_RATE_FILTER,
 	CONF_SECTION_RING_HTTP,
@@ -51,6 +55,8 @@ enum conf_type {
 	CONF_TYPE_STRING,
 	CONF_TYPE_PATH, /* a string; relative to the file's folder */
 	CONF_TYPE_ENUM,
+	CONF_TYPE_WORDS,   /* a set of what an ENUM takes one of, or-ed */
+	CONF_TYPE_STRINGS, /* struct conf_strings */
 	CONF_TYPE_GROUP,
 	CONF_TYPE_LIST,
 	CONF_TYPE_REFUSED
@@ -132,6 +138,37 @@ config_setting_t *conf_at_key(config_setting_t *group, const char *name);
 
 /* Has the group (NULL: not in the file) such a member? */
 bool conf_is_given(config_setting_t *group, const char *name);
+
+/*
+ * One text of a WORDS or STRINGS key, or all of them; `at` is NULL for the
+ * default.  A set in one text has its words parted by blanks or commas.
+ */
+void conf_take_strings(struct conf_reader *reader, const struct conf_key *key,
+    const config_setting_t *at, void *target, const char *text);
+void conf_read_strings(struct conf_reader *reader, const struct conf_key *key,
+    config_setting_t *at, void *target);
+void conf_clear_strings(struct conf_strings *strings);
+
+/* "stall, reject": the words of a key that are taken. */
+void conf_list_words(const char *key, char *text, size_t size);
+
+/* The set of words in `text`; -1 for one that is not in the list. */
+int conf_parse_words(const char *key, const char *text);
+
+/* What is wrong with a topic filter, after its text, or NULL. */
+const char *conf_filter_fault(const char *filter);
+
+/* Names in the list of that key of `group` must differ. */
+void conf_check_names_differ(
+    struct conf_reader *reader, config_setting_t *group, const char *list_name);
+
+/* Accounts and keys, one by one and all together; conf_check() calls them. */
+void conf_check_account(struct conf_reader *reader, config_setting_t *at,
+    struct conf_account *account);
+void conf_check_http_key(struct conf_reader *reader, config_setting_t *at,
+    struct conf_key_account *key);
+void conf_check_identities(struct conf_reader *reader, config_setting_t *root,
+    const struct conf *conf);
 
 /*
  * The journal's sizes and the bridges' backlogs; conf_check() calls it for

@@ -7,9 +7,11 @@ libconf_a_SOURCES = \
 	%D%/conf.c \
 	%D%/conf.h \
 	%D%/conf_bridge.c \
+	%D%/conf_auth.c \
 	%D%/conf_check.c \
 	%D%/conf_journal.c \
 	%D%/conf_keys.def \
+	%D%/conf_lists.c \
 	%D%/conf_manual.c \
 	%D%/conf_memory.c \
 	%D%/conf_memory_limit.c \

@@ -75,6 +75,13 @@ struct record_message {
 	struct slice payload;
 };
 
+/* What a code of 0x87, Not authorized, is about. */
+enum record_detail {
+	RECORD_DETAIL_NONE,
+	RECORD_DETAIL_SCOPE, /* the account has not the scope publish */
+	RECORD_DETAIL_TOPIC, /* none of its filters matches the topic */
+};
+
 /*
  * Body of a RECEIPT and of an AUTH_RESULT.  The record's correlation is that
  * of the record it answers.  Codes are MQTT 5.0 reason codes.
@@ -82,8 +89,11 @@ struct record_message {
 struct record_answer {
 	uint8_t code; /* 0x00; 0x10 nobody wanted it; >= 0x80 refused */
 	uint8_t reserved[3];
-	uint32_t receivers; /* sessions and bridges it went to */
-	uint64_t identity;  /* AUTH_RESULT: the handle for records to come */
+	union {
+		uint32_t receivers; /* below 0x80: it went to so many */
+		uint32_t detail;    /* else: enum record_detail */
+	};
+	uint64_t identity; /* AUTH_RESULT: the handle for records to come */
 };
 
 _Static_assert(sizeof(struct record_answer) == 16, "answer");

@@ -13,6 +13,7 @@ EXTRA_DIST += \
 	%D%/test_growth.py \
 	%D%/test_held_publisher.py \
 	%D%/test_http_api.py \
+	%D%/test_http_auth.py \
 	%D%/test_http_limits.py \
 	%D%/test_journal.py \
 	%D%/test_journal_state.py \

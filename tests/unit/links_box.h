@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "broker/auth_accounts.h"
+#include "broker/auth_initial.h"
 #include "broker/auth_key.h"
 #include "broker/bridge_port.h"
 #include "broker/links_private.h"

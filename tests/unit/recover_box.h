@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/auth_accounts.h"
+#include "broker/auth_initial.h"
 #include "broker/auth_key.h"
 #include "broker/checkpoint.h"
 #include "broker/recover.h"

@@ -9,15 +9,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/auth_accounts.h"
+#include "broker/auth_initial.h"
 #include "broker/auth_key.h"
+#include "broker/rcu.h"
 #include "common/conf/conf.h"
 #include "tests/unit/unit.h"
 
 static char state_dir[64];
 static char admin[] = "admin", public[] = "public", bob[] = "bob";
 static char bob_hash[crypto_pwhash_STRBYTES];
-static struct conf_account accounts[2];
+static struct conf_account accounts[3];
+static char everywhere[] = "#", *all_topics[] = { everywhere };
+static const struct conf_strings all = { .list = all_topics, .count = 1 };
 static struct conf conf;
 static struct mailbox *mailbox;
 static struct auth *auth;
@@ -27,9 +30,15 @@ set_up(void)
 {
 	snprintf(state_dir, sizeof(state_dir), "/tmp/weir-auth-%d", getpid());
 	ck_assert_int_ge(sodium_init(), 0);
-	accounts[0] =
-	    (struct conf_account){ .name = admin, .password = public };
-	accounts[1] = (struct conf_account){ .name = bob, .hash = bob_hash };
+	rcu_thread_start();
+	accounts[0] = (struct conf_account){ .name = admin,
+		.password = public,
+		.scopes = CONF_SCOPES_ALL,
+		.publish = all };
+	accounts[1] = (struct conf_account){ .name = bob,
+		.hash = bob_hash,
+		.scopes = CONF_SCOPES_ALL,
+		.publish = all };
 	conf = (struct conf){
 		.state_dir = state_dir,
 		.accounts = accounts,
@@ -51,6 +60,8 @@ tear_down(void)
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/" AUTH_KEY_FILE, state_dir);
 	unlink(path);
+	urcu_memb_barrier(); /* former accounts are freed */
+	rcu_thread_end();
 	/* Nothing else was made, or stayed. */
 	ck_assert(rmdir(state_dir) == 0 || errno == ENOENT);
 }
@@ -345,6 +356,237 @@ START_TEST(a_key_that_cannot_be_kept_is_good_for_one_life)
 }
 END_TEST
 
+/* ---- keys, scopes, and other accounts while it runs ---------------------- */
+
+static char ci[] = "ci", ci_secret[] = "0123456789abcdef";
+static char plant[] = "plant/#", line_1[] = "line/+/1";
+static char *ci_topics[] = { plant, line_1 };
+static struct conf_key_account ci_key = { .name = ci,
+	.secret = ci_secret,
+	.scopes = CONF_SCOPE_PUBLISH,
+	.publish = { .list = ci_topics, .count = 2 } };
+
+static void
+with_a_key(void)
+{
+	conf.http.enabled = true;
+	conf.http.keys = &ci_key;
+	conf.http.key_count = 1;
+	ck_assert(mkdir(state_dir, 0700) == 0 || errno == EEXIST);
+	auth = auth_new(&conf);
+	ck_assert_ptr_nonnull(auth);
+}
+
+static uint64_t
+identity_of(const char *user, const char *password, enum auth_kind kind)
+{
+	struct auth_request request = {
+		.mail.open = open_answer, .reply = mailbox, .kind = kind
+	};
+
+	ck_assert(auth_check(
+	    auth, slice_of_string(user), slice_of_string(password), &request));
+	ck_assert_int_eq(request.reason == MQTT_SUCCESS, request.identity != 0);
+	return request.identity;
+}
+
+START_TEST(a_key_opens_http_and_not_mqtt)
+{
+	uint64_t identity;
+
+	with_a_key();
+	identity = identity_of("ci", ci_secret, AUTH_OF_HTTP);
+	ck_assert_uint_ne(identity, 0);
+	ck_assert_str_eq(auth_identity_name(auth, identity), "ci");
+	ck_assert_uint_eq(identity_of("ci", ci_secret, AUTH_OF_MQTT), 0);
+	ck_assert_uint_eq(
+	    identity_of("ci", "0123456789abcdeg", AUTH_OF_HTTP), 0);
+	/* No session is a key's. */
+	ck_assert_uint_eq(auth_identity_of(auth, slice_of_string("ci")), 0);
+	ck_assert_uint_ne(identity_of("admin", "public", AUTH_OF_HTTP), 0);
+}
+END_TEST
+
+START_TEST(a_key_may_what_its_scopes_and_filters_say)
+{
+	static const struct {
+		const char *topic;
+		bool may;
+	} topics[] = {
+		{ "plant/1/a", true },
+		{ "plant", true },
+		{ "plan", false },
+		{ "line/7/1", true },
+		{ "line/7/2", false },
+		{ "$SYS/plant", false },
+	};
+	uint64_t identity;
+
+	with_a_key();
+	identity = identity_of("ci", ci_secret, AUTH_OF_HTTP);
+	ck_assert(auth_identity_may(auth, identity, AUTH_PUBLISH));
+	ck_assert(!auth_identity_may(auth, identity, AUTH_READ));
+	ck_assert(!auth_identity_may(auth, identity, AUTH_MANAGE));
+	for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++)
+		ck_assert_msg(
+		    auth_identity_may_publish(auth, identity,
+			slice_of_string(topics[i].topic)) == topics[i].may,
+		    "%s", topics[i].topic);
+}
+END_TEST
+
+START_TEST(without_the_scope_or_filters_nothing_is_published)
+{
+	uint64_t identity;
+
+	accounts[0].scopes = CONF_SCOPE_READ | CONF_SCOPE_MANAGE;
+	accounts[2] = accounts[0];
+	accounts[2].name = ci;
+	accounts[2].scopes = CONF_SCOPES_ALL;
+	accounts[2].publish.count = 0;
+	accounts[1] = accounts[2];
+	conf.account_count = 2;
+	auth = auth_new(&conf);
+	identity = identity_of("admin", "public", AUTH_OF_HTTP);
+	ck_assert(
+	    !auth_identity_may_publish(auth, identity, slice_of_string("a")));
+	ck_assert(auth_identity_may(auth, identity, AUTH_READ));
+	identity = identity_of("ci", "public", AUTH_OF_HTTP);
+	ck_assert(auth_identity_may(auth, identity, AUTH_PUBLISH));
+	ck_assert(
+	    !auth_identity_may_publish(auth, identity, slice_of_string("a")));
+}
+END_TEST
+
+static void
+write_secret(const char *text, mode_t mode, char path[128])
+{
+	FILE *file;
+
+	snprintf(path, 128, "%s/secret", state_dir);
+	ck_assert(mkdir(state_dir, 0700) == 0 || errno == EEXIST);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+	ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+START_TEST(a_secret_file_must_be_secret_and_long_enough)
+{
+	char path[128];
+
+	ci_key.secret = NULL;
+	ci_key.secret_file = path;
+	write_secret("0123456789abcdef\n", 0640, path);
+	with_a_key();
+	ck_assert_uint_ne(
+	    identity_of("ci", "0123456789abcdef", AUTH_OF_HTTP), 0);
+	auth_free(auth);
+
+	write_secret("0123456789abcdef\n", 0644, path);
+	auth = auth_new(&conf);
+	ck_assert_ptr_null(auth);
+	write_secret("0123456789abcde\n", 0600, path);
+	ck_assert_ptr_null(auth_new(&conf));
+	unlink(path);
+	ck_assert_ptr_null(auth_new(&conf));
+	ci_key.secret = ci_secret;
+	ci_key.secret_file = NULL;
+}
+END_TEST
+
+/* Take the configuration as it is now. */
+static bool
+reload(void)
+{
+	bool revoked = false;
+
+	ck_assert_int_eq(auth_reload(auth, &conf, &revoked), 0);
+	return revoked;
+}
+
+START_TEST(a_reload_makes_void_who_is_gone_and_nobody_else)
+{
+	static char other[] = "other";
+	uint64_t admins, keys;
+
+	with_a_key();
+	admins = identity_of("admin", "public", AUTH_OF_HTTP);
+	keys = identity_of("ci", ci_secret, AUTH_OF_HTTP);
+	ck_assert(!reload());
+	ck_assert(auth_identity_is_valid(auth, admins));
+
+	/* Scopes change under the same handle. */
+	ci_key.scopes = CONF_SCOPE_READ;
+	ck_assert(!reload());
+	ck_assert(auth_identity_may(auth, keys, AUTH_READ));
+	ck_assert(!auth_identity_may(auth, keys, AUTH_PUBLISH));
+	ci_key.scopes = CONF_SCOPE_PUBLISH;
+
+	conf.http.key_count = 0;
+	ck_assert(reload());
+	ck_assert(!auth_identity_is_valid(auth, keys));
+	ck_assert(!auth_identity_may(auth, keys, AUTH_READ));
+	ck_assert_uint_eq(identity_of("ci", ci_secret, AUTH_OF_HTTP), 0);
+	ck_assert(auth_identity_is_valid(auth, admins));
+
+	/* Another password: the session is still its owner's. */
+	accounts[0].password = other;
+	ck_assert(reload());
+	ck_assert(!auth_identity_is_valid(auth, admins));
+	ck_assert_uint_eq(identity_of("admin", "public", AUTH_OF_MQTT), 0);
+	ck_assert_str_eq(auth_identity_name(auth, admins), "admin");
+	ck_assert(auth_is_same_owner(
+	    auth, admins, identity_of("admin", "other", AUTH_OF_MQTT)));
+	ck_assert(!auth_is_same_owner(auth, admins, keys));
+	ck_assert(!auth_is_same_owner(auth, admins, AUTH_ANONYMOUS));
+	ck_assert(!auth_is_same_owner(auth, 77, 78));
+
+	/* All are back: as if nothing had been. */
+	accounts[0].password = public;
+	conf.http.key_count = 1;
+	ck_assert(reload());
+	ck_assert(auth_identity_is_valid(auth, admins));
+	ck_assert(auth_identity_may(auth, keys, AUTH_PUBLISH));
+}
+END_TEST
+
+START_TEST(a_reload_that_is_refused_changes_nothing)
+{
+	uint64_t identity;
+	bool revoked;
+
+	with_a_key();
+	identity = identity_of("admin", "public", AUTH_OF_HTTP);
+	accounts[0].name = bob;
+	accounts[1] = accounts[0];
+	conf.account_count = 2;
+	ck_assert_int_eq(auth_reload(auth, &conf, &revoked), -EINVAL);
+	ck_assert(auth_identity_is_valid(auth, identity));
+	ck_assert_uint_eq(
+	    identity_of("admin", "public", AUTH_OF_HTTP), identity);
+}
+END_TEST
+
+START_TEST(what_was_remembered_is_void_with_its_account)
+{
+	struct auth_request request;
+	uint64_t identity;
+
+	with_hashed_bob();
+	check("bob", "secret", &request);
+	identity = request.identity;
+	auth_request_fini(&request);
+	conf.account_count = 1;
+	ck_assert(reload());
+	ck_assert(!auth_identity_is_valid(auth, identity));
+	check("bob", "secret", &request);
+	ck_assert_int_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+	auth_request_fini(&request);
+}
+END_TEST
+
 START_TEST(without_accounts_http_gets_a_random_one_that_stays)
 {
 	struct auth_request request;
@@ -422,6 +664,13 @@ main(void)
 	tcase_add_test(tc, the_same_password_has_another_handle_elsewhere);
 	tcase_add_loop_test(tc, a_key_that_cannot_be_trusted_is_replaced, 0, 4);
 	tcase_add_test(tc, a_key_that_cannot_be_kept_is_good_for_one_life);
+	tcase_add_test(tc, a_key_opens_http_and_not_mqtt);
+	tcase_add_test(tc, a_key_may_what_its_scopes_and_filters_say);
+	tcase_add_test(tc, without_the_scope_or_filters_nothing_is_published);
+	tcase_add_test(tc, a_secret_file_must_be_secret_and_long_enough);
+	tcase_add_test(tc, a_reload_makes_void_who_is_gone_and_nobody_else);
+	tcase_add_test(tc, a_reload_that_is_refused_changes_nothing);
+	tcase_add_test(tc, what_was_remembered_is_void_with_its_account);
 	tcase_add_test(tc, without_accounts_http_gets_a_random_one_that_stays);
 	tcase_add_test(tc, without_http_there_is_no_account);
 	tcase_add_test(tc, doubles_and_foreign_hashes_are_refused);

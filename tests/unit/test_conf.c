@@ -359,6 +359,78 @@ START_TEST(counts_the_windows_of_the_journal)
 }
 END_TEST
 
+#define ACCOUNT(more)                                                          \
+	"accounts = ( { name = \"a\"; password = \"b\";\n" more " } );"
+#define HTTP_KEY(more) "http = { keys = ( { name = \"ci\";\n" more " } ); };"
+
+START_TEST(gives_an_account_all_scopes_and_topics_unless_it_says_less)
+{
+	const struct conf_account *account;
+
+	ck_assert_int_eq(load(ACCOUNT("")), 0);
+	account = &conf->accounts[0];
+	ck_assert_uint_eq(account->scopes, CONF_SCOPES_ALL);
+	ck_assert_uint_eq(account->publish.count, 1);
+	ck_assert_str_eq(account->publish.list[0], "#");
+
+	ck_assert_int_eq(load(ACCOUNT("scopes = [ \"read\", \"publish\" ];"
+				      "publish = ( \"a/#\", \"b\" );")),
+	    0);
+	account = &conf->accounts[0];
+	ck_assert_uint_eq(
+	    account->scopes, CONF_SCOPE_READ | CONF_SCOPE_PUBLISH);
+	ck_assert_uint_eq(account->publish.count, 2);
+	ck_assert_str_eq(account->publish.list[1], "b");
+
+	/* One text, and none at all. */
+	ck_assert_int_eq(
+	    load(ACCOUNT("scopes = \"read, manage\"; publish = \"c\";")), 0);
+	account = &conf->accounts[0];
+	ck_assert_uint_eq(account->scopes, CONF_SCOPE_READ | CONF_SCOPE_MANAGE);
+	ck_assert_uint_eq(account->publish.count, 1);
+	ck_assert_int_eq(load(ACCOUNT("scopes = [ ]; publish = ( );")), 0);
+	ck_assert_uint_eq(conf->accounts[0].scopes, 0);
+	ck_assert_uint_eq(conf->accounts[0].publish.count, 0);
+}
+END_TEST
+
+START_TEST(checks_scopes_and_filters)
+{
+	refused(ACCOUNT("scopes = [ \"write\" ];"), 2,
+	    "scopes has \"write\"; allowed: publish, read, manage");
+	refused(ACCOUNT("scopes = true;"), 2, "must be a list of texts");
+	refused(ACCOUNT("publish = ( 5 );"), 2, "must be a text");
+	refused(ACCOUNT("publish = [ \"a\", \"b#\" ];"), 2, "\"b#\" has a #");
+	refused(ACCOUNT("publish = [ \"\" ];"), 2, "allowed: 1 to 65535");
+	refused(ACCOUNT("publish = \"$share/g/a\";"), 2, "shared");
+}
+END_TEST
+
+START_TEST(checks_what_a_key_says)
+{
+	ck_assert_int_eq(load(HTTP_KEY("secret = \"0123456789abcdef\";")), 0);
+	ck_assert_uint_eq(conf->http.keys[0].scopes, CONF_SCOPE_PUBLISH);
+	ck_assert_str_eq(conf->http.keys[0].publish.list[0], "#");
+	refused(HTTP_KEY(""), 1, "needs the key secret_file");
+	refused(HTTP_KEY("secret = \"0123456789abcde\";"), 2,
+	    "allowed: 16 to 1024");
+	refused(HTTP_KEY("secret = \"0123456789abcdef\";"
+			 "secret_file = \"x\";"),
+	    2, "keep one");
+	refused(HTTP_KEY("secret_file = \"x\"; scopes = \"all\";"), 2,
+	    "allowed: publish, read, manage");
+	refused("http = { keys = ( { name = \"a:b\";\nsecret_file = \"x\"; } "
+		"); };",
+	    1, "colon");
+	refused("http = { keys = ( { name = \"a\"; secret_file = \"x\"; },\n"
+		"{ name = \"a\"; secret_file = \"y\"; } ); };",
+	    2, "given twice, first in line 1");
+	refused(ACCOUNT("") "\nhttp = { keys = ( { name = \"a\"; "
+			    "secret_file = \"x\"; } ); };",
+	    3, "an account's name, in line 1");
+}
+END_TEST
+
 START_TEST(finds_two_bridges_of_one_name)
 {
 	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\"; },\n"
@@ -567,18 +639,32 @@ START_TEST(reads_accounts_that_only_their_owner_may_read)
 	ck_assert_uint_eq(count, 2);
 	ck_assert_str_eq(accounts[1].name, "bob");
 	ck_assert_str_eq(accounts[1].hash, "$argon2id$y");
+	ck_assert_uint_eq(accounts[1].scopes, CONF_SCOPES_ALL);
+	ck_assert_str_eq(accounts[1].publish.list[0], "#");
+	conf_free_accounts(accounts, count);
+
+	write_file(path, "ann:$argon2id$x:read,publish\nbob:$argon2id$y:\n",
+	    0600);
+	ck_assert_int_eq(
+	    conf_read_accounts(path, &accounts, &count, errors), 0);
+	ck_assert_str_eq(accounts[0].hash, "$argon2id$x");
+	ck_assert_uint_eq(
+	    accounts[0].scopes, CONF_SCOPE_READ | CONF_SCOPE_PUBLISH);
+	ck_assert_uint_eq(accounts[1].scopes, 0);
 	conf_free_accounts(accounts, count);
 
 	chmod(path, 0640);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), -EPERM);
-	write_file(path, "ann:secret\nann\n", 0600);
+	write_file(
+	    path, "ann:secret\nann\nbob:$argon2id$x:write\n", 0600);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), -EINVAL);
 	fclose(errors);
 	ck_assert_ptr_nonnull(strstr(messages, "chmod 0600"));
 	ck_assert_ptr_nonnull(strstr(messages, ":1: the hash"));
 	ck_assert_ptr_nonnull(strstr(messages, ":2: not a line"));
+	ck_assert_ptr_nonnull(strstr(messages, ":3: scopes are words"));
 	ck_assert_ptr_null(strstr(messages, "secret"));
 }
 END_TEST
@@ -650,6 +736,10 @@ main(void)
 	tcase_add_test(tc, wants_four_of_the_largest_packets_in_a_segment);
 	tcase_add_test(tc, has_a_backlog_where_there_is_a_journal);
 	tcase_add_test(tc, counts_the_windows_of_the_journal);
+	tcase_add_test(
+	    tc, gives_an_account_all_scopes_and_topics_unless_it_says_less);
+	tcase_add_test(tc, checks_scopes_and_filters);
+	tcase_add_test(tc, checks_what_a_key_says);
 	tcase_add_test(tc, finds_two_bridges_of_one_name);
 	tcase_add_test(tc, checks_what_a_bridge_says);
 	tcase_add_test(tc, wants_a_session_for_qos_2);

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "broker/auth_accounts.h"
+#include "broker/auth_initial.h"
 #include "broker/auth_key.h"
 #include "broker/bridge_port.h"
 #include "broker/links_status.h"
@@ -81,7 +81,11 @@ static char url[] = "mqtt://127.0.0.1:1";
 static char cloud_filter[] = "cloud/#", plant_filter[] = "+/plant";
 static char loose_filter[] = "loose/#";
 
-static struct conf_account account = { .name = admin, .password = public };
+static char all[] = "#", *filters[] = { all };
+static struct conf_account account = { .name = admin,
+	.password = public,
+	.scopes = CONF_SCOPES_ALL,
+	.publish = { .list = filters, .count = 1 } };
 static struct conf_rule rules[] = {
 	{ .filter = cloud_filter, .local_prefix = none },
 	{ .filter = plant_filter, .local_prefix = none },
