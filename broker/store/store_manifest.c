@@ -167,6 +167,9 @@ read_file(const struct store_io *io, int file, struct store_manifest *out)
 	if (bytes == NULL)
 		return -ENOMEM;
 	n = io->read(io->context, file, bytes, (size_t)size, 0);
+	/* A part of the disk that is bad is damage, as anywhere else. */
+	if (n == -EIO)
+		n = 0;
 	err = n < 0 ? (int)n : decode(bytes, (size_t)n, out);
 	free(bytes);
 	return err;

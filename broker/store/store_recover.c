@@ -149,9 +149,13 @@ open_all(struct recovery *recovery)
 		err = open_found(recovery, &recovery->found[i]);
 	if (err != 0)
 		return err;
+	/*
+	 * One that the disk does not give may be whole: without it what a
+	 * failed commit left behind the end of a segment would be found again.
+	 */
 	err = store_manifest_read(recovery->store, &recovery->manifest);
 	recovery->listed = err;
-	return err == -ENOTSUP || err == -ENOMEM ? err : 0;
+	return err == -ENOENT || err == -EBADMSG ? 0 : err;
 }
 
 /* Without any header that is whole, a record tells the store's tag. */

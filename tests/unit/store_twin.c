@@ -151,6 +151,10 @@ twin_message(struct twin *twin, const uint64_t *cursors, unsigned fanout,
 		message->cursors[i] = cursors[i];
 	err = store_append_message(
 	    twin->store, model_message_build(message), &message->sequence);
+	if (err == 0 && message->sequence <= twin->highest)
+		ck_abort_msg("seed %" PRIu64 ": sequence %" PRIu64
+			     " is used twice",
+		    twin->seed, message->sequence);
 	if (err == 0)
 		model_ops_add(&twin->ops, &op);
 	else
@@ -270,6 +274,8 @@ twin_commit(struct twin *twin, bool must_sync)
 		return err;
 	}
 	twin_drop_ghosts(twin);
+	if (store_committed(twin->store) > twin->highest)
+		twin->highest = store_committed(twin->store);
 	twin->committed = twin->ops.count;
 	if (must_sync || !twin->spec.is_synced)
 		twin->synced = twin->committed;

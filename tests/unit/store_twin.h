@@ -52,6 +52,7 @@ struct twin {
 	struct model_messages messages;
 	struct model_ops ops;     /* what came behind that */
 	size_t committed, synced; /* of ops */
+	uint64_t highest;         /* sequence that was ever committed */
 	struct twin_ghost *ghosts;
 	uint64_t next_cursor;
 	uint32_t next_value;
@@ -59,6 +60,7 @@ struct twin {
 	bool loses;               /* the crash was one that loses */
 	bool has_failed;          /* ever: a tail may be torn */
 	bool is_calm;             /* nothing can be torn */
+	bool has_trouble;         /* for the test: the disk fails at times */
 };
 
 /* A disk without a store yet; the store's limits as given. */
@@ -68,6 +70,10 @@ void twin_fini(struct twin *twin);
 
 /* 0, or what store_open() said; then the twin is as it was before. */
 int twin_open(struct twin *twin);
+
+/* The same while the `nth` call of a kind fails; none does later. */
+int twin_open_with_fault(
+    struct twin *twin, enum store_sim_call call, uint64_t nth);
 
 /* As a broker that ends does it: without a commit. */
 void twin_close(struct twin *twin);

@@ -172,6 +172,21 @@ step_check(struct twin *twin, struct model *now)
 		twin_check(twin);
 }
 
+/*
+ * A start in which something fails: it ends, or serves as if nothing had.
+ * Not a read: what cannot be read is damage, and lost.
+ */
+static bool
+open_with_fault(struct twin *twin)
+{
+	static const enum store_sim_call calls[] = { STORE_SIM_OPEN,
+		STORE_SIM_WRITE, STORE_SIM_SYNC, STORE_SIM_RENAME,
+		STORE_SIM_REMOVE, STORE_SIM_SYNC_DIRECTORY };
+
+	return twin_open_with_fault(
+		   twin, calls[twin_dice(twin, 6)], twin_dice(twin, 24)) == 0;
+}
+
 static void
 open_again(struct twin *twin)
 {
@@ -191,6 +206,9 @@ step_crash(struct twin *twin, struct model *now)
 		loss = STORE_SIM_KILL;
 	no_trouble(twin);
 	twin_crash(twin, loss);
+	while (twin->has_trouble && twin_dice(twin, 2) == 0)
+		if (open_with_fault(twin))
+			return;
 	open_again(twin);
 }
 
@@ -291,6 +309,7 @@ run(uint64_t seed, bool has_trouble, bool is_synced)
 	struct twin twin;
 
 	twin_init(&twin, seed, SEGMENT_BYTES, MAX_BYTES, is_synced);
+	twin.has_trouble = has_trouble;
 	open_again(&twin);
 	for (unsigned i = 0; i < STEPS; i++) {
 		if (has_trouble)
@@ -337,6 +356,77 @@ START_TEST(is_its_model_without_syncs_as_long_as_the_power_stays)
 }
 END_TEST
 
+/* A batch whose sync fails stays behind the end of its file; then another. */
+static void
+fail_batch(struct twin *twin, uint64_t cursor)
+{
+	store_sim_fail(twin->sim, STORE_SIM_SYNC, 0, -EIO, false);
+	ck_assert_int_eq(twin_message(twin, &cursor, 1, 100, MODEL_KEYS), 0);
+	ck_assert_int_eq(twin_commit(twin, true), -EIO);
+	store_sim_heal(twin->sim);
+	ck_assert_int_eq(twin_commit(twin, true), 0);
+}
+
+static void
+commit_for(struct twin *twin, uint64_t cursor)
+{
+	ck_assert_int_eq(twin_message(twin, &cursor, 1, 100, MODEL_KEYS), 0);
+	ck_assert_int_eq(twin_commit(twin, true), 0);
+}
+
+static void
+commit_done(struct twin *twin, uint64_t cursor)
+{
+	ck_assert_int_eq(
+	    twin_done(twin, cursor, 0, store_committed(twin->store)), 0);
+	ck_assert_int_eq(twin_commit(twin, true), 0);
+}
+
+/*
+ * Three segments, each ended by a batch that failed.  The middle one, whose
+ * header said where the first ends, is taken away: the list says it now.
+ */
+static void
+lose_a_header(struct twin *twin)
+{
+	uint64_t stays, leaves;
+
+	ck_assert_int_eq(twin_open_cursor(twin, &stays), 0);
+	ck_assert_int_eq(twin_open_cursor(twin, &leaves), 0);
+	commit_for(twin, stays);
+	fail_batch(twin, stays);
+	commit_for(twin, leaves);
+	fail_batch(twin, stays);
+	commit_for(twin, stays);
+	commit_done(twin, leaves);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(twin_checkpoint(twin, NULL), 0);
+		commit_for(twin, stays);
+	}
+	twin_tend(twin);
+}
+
+START_TEST(no_start_brings_back_what_was_refused)
+{
+	unsigned ended = 0;
+	struct twin twin;
+
+	twin_init(&twin, 1, SEGMENT_BYTES, MAX_BYTES, true);
+	open_again(&twin);
+	lose_a_header(&twin);
+	for (unsigned nth = 0; nth < 20; nth++) {
+		twin_crash(&twin, STORE_SIM_KILL);
+		if (twin_open_with_fault(&twin, STORE_SIM_OPEN, nth) == 0)
+			continue;
+		ended++;
+		open_again(&twin);
+	}
+	ck_assert_uint_ne(ended, 0);
+	twin_check(&twin);
+	twin_fini(&twin);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -349,6 +439,7 @@ main(void)
 	tcase_add_test(tc, is_its_model_on_a_disk_that_fails);
 	tcase_add_test(
 	    tc, is_its_model_without_syncs_as_long_as_the_power_stays);
+	tcase_add_test(tc, no_start_brings_back_what_was_refused);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
