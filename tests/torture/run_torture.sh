@@ -61,7 +61,7 @@ part_programs() {
 # The programs in WEIR_BUILD, or those that `make torture` has built.
 part_journal() {
 	WEIR_BUILD=${WEIR_BUILD:-${TORTURE_BUILD:-$PWD}} tests/torture/torture_journal.py \
-		"$(full_or_smoke 1000 20)" "$seed"
+		"$(full_or_smoke 1000 50)" "$seed"
 }
 
 part_faults() {

@@ -374,10 +374,12 @@ START_TEST(reads_what_is_for_a_cursor_in_its_order)
 }
 END_TEST
 
-/* At the limit: messages are refused, what makes room is not. */
-START_TEST(keeps_room_for_what_makes_room)
+static char fifth[SEGMENT / 5];
+
+/* Messages for cursor 1 up to the limit; returns the last one's sequence. */
+static uint64_t
+fill_up(void)
 {
-	static char payload[SEGMENT / 5];
 	uint64_t sequence, last = 0;
 	int err, tries = 0;
 
@@ -386,7 +388,7 @@ START_TEST(keeps_room_for_what_makes_room)
 	ck_assert_int_eq(try_open(4 * SEGMENT, true), 0);
 	open_cursor(1);
 	do {
-		err = try_message(1, payload, sizeof(payload), &sequence);
+		err = try_message(1, fifth, sizeof(fifth), &sequence);
 		if (err == 0) {
 			commit();
 			last = sequence;
@@ -395,6 +397,46 @@ START_TEST(keeps_room_for_what_makes_room)
 	} while (err == 0 && ++tries < 1000);
 	ck_assert_int_eq(err, -ENOSPC);
 	ck_assert_int_ge(tries, 8);
+	return last;
+}
+
+/* Records of one kind, one a commit, as long as they are taken. */
+static unsigned
+append_many(uint8_t kind)
+{
+	static const uint8_t body[1000];
+	uint64_t sequence;
+	unsigned count = 0;
+
+	while (store_append(
+		   store, kind, slice_of(body, sizeof(body)), &sequence) == 0) {
+		commit();
+		store_tend(store);
+		ck_assert_uint_lt(++count, 1000);
+	}
+	return count;
+}
+
+/* Sessions come and go in half of the last room; QoS 2 ends in all of it. */
+START_TEST(keeps_half_of_the_last_room_for_what_ends)
+{
+	const unsigned half = SEGMENT / 2 / 1100;
+	unsigned sessions;
+
+	fill_up();
+	append_many(STORE_SUBSCRIBE);
+	ck_assert_uint_eq(append_many(STORE_SUBSCRIBE), 0);
+	sessions = append_many(STORE_SESSION);
+	ck_assert_uint_gt(sessions, 0);
+	ck_assert_uint_eq(append_many(STORE_LEAVE), 0);
+	ck_assert_uint_ge(append_many(STORE_RELEASED), half - 1);
+}
+END_TEST
+
+/* At the limit: messages are refused, what makes room is not. */
+START_TEST(keeps_room_for_what_makes_room)
+{
+	uint64_t sequence, last = fill_up();
 
 	/* A whole segment of it. */
 	for (uint64_t i = 1; i < 500; i++)
@@ -404,8 +446,7 @@ START_TEST(keeps_room_for_what_makes_room)
 	while (store_tend(store) == 0)
 		;
 	ck_assert_int_eq(store_state(store), 0);
-	ck_assert_int_eq(
-	    try_message(1, payload, sizeof(payload), &sequence), 0);
+	ck_assert_int_eq(try_message(1, fifth, sizeof(fifth), &sequence), 0);
 	commit();
 }
 END_TEST
@@ -432,6 +473,7 @@ main(void)
 	tcase_add_test(tc, keeps_segments_that_no_checkpoint_covers);
 	tcase_add_test(tc, recovers_all_the_same_when_nobody_is_told);
 	tcase_add_test(tc, reads_what_is_for_a_cursor_in_its_order);
+	tcase_add_test(tc, keeps_half_of_the_last_room_for_what_ends);
 	tcase_add_test(tc, keeps_room_for_what_makes_room);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
