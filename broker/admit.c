@@ -268,6 +268,7 @@ let_in(struct client *client, struct session *session, struct will *will,
 	session_attach(session, client);
 	session->will = will;
 	session->outbox.window = arrival->window;
+	client->connected_ns = worker_now_ns(worker);
 	client_enter(client, CLIENT_CONNECTED);
 	worker_count(worker, COUNT_connects_accepted);
 	if (!client_write(client, arrival->connack, arrival->length))
@@ -414,6 +415,7 @@ give_session(struct client *client, struct attempt *attempt,
 	session->identity = client->identity;
 	client->version = connect->version;
 	client->is_bridge = attempt->is_bridge;
+	client->clean_start = connect->clean_start;
 	set_keepalive(client, attempt);
 	arrival.window = read_limits(client, connect);
 	arrival.length =

@@ -108,13 +108,17 @@ struct client {
 	struct settle_line waits; /* its answers that do */
 	struct parked *parked;
 	struct topic_aliases *aliases;
-	uint32_t max_packet; /* that it accepts */
+	uint32_t max_packet;   /* that it accepts */
+	uint64_t connected_ns; /* when its CONNECT was accepted */
+	uint64_t messages_in;  /* PUBLISH packets, as in the counters */
+	uint64_t messages_out;
 	uint16_t listener;
 	uint16_t handover_to; /* the worker's index + 1; 0: it stays */
 	uint8_t state;        /* enum client_state */
 	uint8_t version;      /* enum mqtt_version; 0 before CONNECT */
 	uint8_t paused;       /* a set of enum client_pause */
-	bool is_bridge;  /* the bridge bit: No Local, Retain As Published */
+	bool is_bridge; /* the bridge bit: No Local, Retain As Published */
+	bool clean_start;
 	bool is_stalled; /* on worker->stalled */
 	bool is_verified;
 };

@@ -197,6 +197,7 @@ send_publish(struct worker *worker, struct client *client,
 	if (client_is_over(client))
 		return SENT_NEVER;
 	worker_count(worker, COUNT_messages_out);
+	client->messages_out++;
 	stats_add(worker->counters, COUNT_publish_bytes_out, payload.len);
 	return SENT;
 }

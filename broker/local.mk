@@ -132,7 +132,16 @@ libbroker_a_SOURCES = \
 	%D%/manage.c \
 	%D%/manage.h \
 	%D%/manage_asks.def \
+	%D%/manage_clients.c \
+	%D%/manage_list.c \
+	%D%/manage_list.h \
 	%D%/manage_status.c \
+	%D%/manage_subscriptions.c \
+	%D%/manage_topics.c \
+	%D%/manage_tour.c \
+	%D%/manage_tour.h \
+	%D%/manage_walk.c \
+	%D%/manage_walk.h \
 	%D%/message.c \
 	%D%/message.h \
 	%D%/on_ack.c \
@@ -165,6 +174,8 @@ libbroker_a_SOURCES = \
 	%D%/session_queue.h \
 	%D%/session_records.c \
 	%D%/session_records.h \
+	%D%/session_scan.c \
+	%D%/session_scan.h \
 	%D%/session_walk.c \
 	%D%/session_walk.h \
 	%D%/settle.c \

@@ -574,6 +574,7 @@ on_publish(struct client *client, const struct mqtt_frame *frame)
 		switch (try_to_publish(client, &publish)) {
 		case PUBLISHED:
 			worker_count(client->worker, COUNT_publishes_in);
+			client->messages_in++;
 			/* It was kept, alone, and is dealt with now. */
 			parked_leave_line(client);
 			return PACKET_DONE;

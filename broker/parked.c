@@ -121,6 +121,7 @@ parked_put(struct client *client, const struct mqtt_frame *frame,
 	client->parked->reserved += parked_reserves(client, publish);
 	stats_add(worker->counters, COUNT_parked_bytes, frame->size);
 	worker_count(worker, COUNT_publishes_in);
+	client->messages_in++;
 	return PACKET_DONE;
 }
 

@@ -13,6 +13,12 @@
  */
 json_t *ask_broker(const char *run_dir, const char *question, int *out_err);
 
+/*
+ * As above, a question of common/msg/ask.h as an object, which it takes (NULL:
+ * no memory).  It may take longer.
+ */
+json_t *ask_broker_json(const char *run_dir, json_t *question, int *out_err);
+
 /* In words, for *out_err. */
 const char *ask_why_not(int err);
 

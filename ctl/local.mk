@@ -9,6 +9,7 @@ ctl_weirctl_SOURCES = \
 	%D%/child_exec.h \
 	%D%/client_options.c \
 	%D%/client_options.h \
+	%D%/cmd_clients.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_dump.c \
 	%D%/cmd_pub.c \
@@ -58,6 +59,8 @@ ctl_weirctl_SOURCES = \
 	%D%/log_relay.c \
 	%D%/log_relay.h \
 	%D%/main.c \
+	%D%/manage_call.c \
+	%D%/manage_call.h \
 	%D%/mqtt_client.c \
 	%D%/mqtt_client.h \
 	%D%/mqtt_client_input.c \

@@ -33,6 +33,13 @@ const struct ctl_verb ctl_verbs[] = {
 	    &cmd_trace_options },
 	{ "status", "show the broker, its bridges and their memory", cmd_status,
 	    &cmd_status_options },
+	{ "clients", "show clients and sessions", cmd_clients,
+	    &cmd_clients_options },
+	{ "subscriptions", "show subscriptions", cmd_subscriptions,
+	    &cmd_subscriptions_options },
+	{ "topics", "show the tree of filters that are subscribed to",
+	    cmd_topics, &cmd_topics_options },
+	{ "kick", "disconnect a client", cmd_kick, &cmd_kick_options },
 	{ "store", "look at the journal, copy it, keep it", cmd_store,
 	    &cmd_store_options },
 	{ "doctor", "measure the disk and check what commonly goes wrong",
@@ -60,7 +67,7 @@ list_verbs(char *text, size_t size)
 	used = (size_t)snprintf(text, size, "\nVerbs:\n");
 	for (verb = ctl_verbs; verb->name != NULL && used < size; verb++)
 		used += (size_t)snprintf(text + used, size - used,
-		    "  %-7s  %s\n", verb->name, verb->summary);
+		    "  %-13s  %s\n", verb->name, verb->summary);
 	if (used < size)
 		snprintf(text + used, size - used,
 		    "\n`weirctl VERB --help` explains each.\n");
@@ -109,7 +116,7 @@ choose_locale(void)
 int
 main(int argc, char **argv)
 {
-	char verbs[1024];
+	char verbs[2048];
 	const struct options options = {
 		.program = "weirctl",
 		.synopsis = "[-c FILE] VERB [OPTIONS]",

@@ -96,6 +96,7 @@ unit_tests = \
 	test_service \
 	test_session \
 	test_session_queue \
+	test_session_scan \
 	test_session_walk \
 	test_sources \
 	test_stats \
@@ -538,6 +539,10 @@ test_store_power_LDADD    = $(STORE_TWIN_LIBS)
 test_recover_SOURCES  = %D%/test_recover.c %D%/recover_box.h $(STORE_SIM)
 test_recover_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_recover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_session_scan_SOURCES  = %D%/test_session_scan.c
+test_session_scan_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_session_scan_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_session_walk_SOURCES  = %D%/test_session_walk.c %D%/recover_box.h \
 	$(STORE_SIM)

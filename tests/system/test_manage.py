@@ -1,0 +1,213 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+
+"""What can be asked of the broker, by weirctl: clients, subscriptions, orders."""
+
+import json
+import struct
+import subprocess
+import time
+
+import weir
+
+FAILED, USAGE, UNAVAILABLE = 1, 64, 69
+
+
+def call(w, *words):
+    """(exit status, stdout, stderr) of a verb."""
+    done = subprocess.run(
+        [weir.program("weirctl"), *words, "-c", w.config],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        encoding="utf-8",
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def ask(w, *words):
+    return json.loads(w.ctl(*words, "--json", seconds=60))
+
+
+def one_client(w, client_id):
+    clients = ask(w, "clients", client_id)["clients"]
+    weir.expect(len(clients) == 1, "clients %s: %r" % (client_id, clients))
+    return clients[0]
+
+
+def expiry(seconds):
+    """The property Session Expiry Interval."""
+    return b"\x11" + struct.pack(">I", seconds)
+
+
+def check_fields(w):
+    started = int(time.time())
+    client = w.mqtt("sensor", version=5, username="admin", password="public",
+                    keepalive=30, properties=expiry(300), clean=False,
+                    will=("gone", "x", 0, False))
+    client.subscribe("a/+", 1)
+    client.subscribe("b/#", 0)
+    client.publish("c", "hello", 1)
+    other = w.mqtt("other")
+    other.publish("a/1", "hello", 1)
+    client.receive()
+    other.close()
+    seen = one_client(w, "sensor")
+    expect = {
+        "client_id": "sensor", "username": "admin", "connected": True,
+        "protocol": 5, "keepalive_s": 30, "clean_start": False,
+        "session_expiry_s": 300, "expires_at": None, "subscriptions": 2,
+        "queued": 0, "messages_in": 1, "messages_out": 1, "will": True,
+        "listener": "127.0.0.1:%d" % w.port,
+    }
+    for key, value in expect.items():
+        weir.expect(seen[key] == value, "%s: %r" % (key, seen[key]))
+    weir.expect(seen["address"].startswith("127.0.0.1:"), seen["address"])
+    weir.expect(started - 1 <= seen["connected_at"] <= time.time() + 1,
+                "connected_at %d" % seen["connected_at"])
+    weir.expect(seen["bytes_in"] > 20 and seen["bytes_out"] > 4, seen)
+    client.close()
+    gone = weir.wait_for("its session waits", lambda: next(
+        (c for c in ask(w, "clients", "sensor")["clients"]
+         if not c["connected"]), None))
+    weir.expect("address" not in gone, "%r" % gone)
+    weir.expect(started + 299 <= gone["expires_at"] <= time.time() + 301,
+                "expires_at %d" % gone["expires_at"])
+
+
+def all_pages(w, verb, key, limit, *more):
+    """Every entry, by pages; the count must be the same on each."""
+    entries, page = [], 1
+    while True:
+        answer = ask(w, verb, "--limit", str(limit), "--page", str(page), *more)
+        weir.expect(answer["page"] == page and answer["limit"] == limit, "page")
+        if not answer[key]:
+            break
+        entries += answer[key]
+        page += 1
+    weir.expect(answer["count"] == len(entries),
+                "count %d, entries %d" % (answer["count"], len(entries)))
+    return entries
+
+
+def check_pages(w, count):
+    clients = [w.mqtt("c-%d" % i) for i in range(count)]
+    listed = [c["client_id"] for c in all_pages(w, "clients", "clients", 7)
+              if c["client_id"].startswith("c-")]
+    weir.expect(sorted(listed) == sorted("c-%d" % i for i in range(count)),
+                "listed %r" % listed)
+    again = [c["client_id"] for c in all_pages(w, "clients", "clients", 10000)
+             if c["client_id"].startswith("c-")]
+    weir.expect(again == listed, "another order: %r, %r" % (again, listed))
+    # Who comes and goes changes no other's place.
+    extra = [w.mqtt("d-%d" % i) for i in range(count)]
+    clients.pop(3).close()
+    weir.wait_for("it has gone", lambda: not ask(w, "clients", "c-3")["clients"])
+    later = [c["client_id"] for c in all_pages(w, "clients", "clients", 11)
+             if c["client_id"].startswith("c-")]
+    weir.expect(later == [c for c in listed if c != "c-3"],
+                "the order has changed: %r, %r" % (later, listed))
+    for client in clients + extra:
+        client.close()
+
+
+def check_users(w):
+    known = w.mqtt("known", username="admin", password="public")
+    other = w.mqtt("other")
+    listed = all_pages(w, "clients", "clients", 3, "--user", "admin")
+    names = [c["client_id"] for c in listed if c["connected"]]
+    weir.expect(names == ["known"], "of admin: %r" % names)
+    weir.expect(not ask(w, "clients", "--user", "nobody")["clients"], "nobody's")
+    known.close()
+    other.close()
+
+
+def check_subscriptions(w):
+    wide, narrow = w.mqtt("wide"), w.mqtt("narrow")
+    filters = ["wide/%03d" % i for i in range(500)]
+    for topic_filter in filters:
+        wide.subscribe(topic_filter, 2)
+    narrow.subscribe("$share/g/x/#", 1)
+    narrow.subscribe("y", 0)
+    mine = ask(w, "subscriptions", "narrow")
+    weir.expect(mine["count"] == 2, mine)
+    weir.expect({s["filter"]: s["qos"] for s in mine["subscriptions"]}
+                == {"$share/g/x/#": 1, "y": 0}, mine)
+    for limit in (9, 130, 10000):
+        listed = all_pages(w, "subscriptions", "subscriptions", limit)
+        weir.expect(sorted(s["filter"] for s in listed
+                           if s["client_id"] == "wide") == filters,
+                    "with %d: %d" % (limit, len(listed)))
+    weir.expect(ask(w, "subscriptions", "nobody")["count"] == 0, "nobody's")
+    tree = ask(w, "topics")
+    levels = tree["tree"]
+    weir.expect(not tree["truncated"], "truncated")
+    weir.expect(len(levels["wide"]["levels"]) == 500, "below wide")
+    weir.expect(levels["y"] == {"subscriptions": 1}, levels["y"])
+    weir.expect(levels["$share"]["levels"]["g"]["levels"]["x"]["levels"]["#"]
+                ["subscriptions"] == 1, levels["$share"])
+    cut = ask(w, "topics", "--limit", "50")
+    weir.expect(cut["truncated"] and cut["levels"] == 50, cut["levels"])
+    weir.expect("There is more" in w.ctl("topics", "--limit", "50"), "text")
+    wide.close()
+    narrow.close()
+
+
+def check_kick(w):
+    kept = w.mqtt("kept", version=5, properties=expiry(100),
+                  will=("kept/will", "bye", 0, False))
+    lost = w.mqtt("lost")
+    watcher = w.mqtt("watcher")
+    watcher.subscribe("kept/will")
+    weir.expect("waits for it" in w.ctl("kick", "kept"), "kept")
+    kind, _, body = kept.read()
+    weir.expect(kind == weir.DISCONNECT and body[0] == 0x98,
+                "told %d %r" % (kind, body))
+    weir.expect(kept.is_closed(), "it is not closed")
+    # A server's DISCONNECT is not the client's: the will is published.
+    weir.expect(watcher.receive().payload == b"bye", "the will")
+    weir.expect("has ended" in w.ctl("kick", "lost"), "lost")
+    weir.expect(lost.is_closed(), "MQTT 3.1.1 is not closed")
+    weir.expect(not one_client(w, "kept")["connected"], "kept is connected")
+    weir.expect(not ask(w, "clients", "lost")["clients"], "lost has a session")
+    status, _, said = call(w, "kick", "kept")
+    weir.expect(status == FAILED and "no client is connected" in said, said)
+    watcher.close()
+
+
+def check_refusals(w):
+    for words, word in (
+        (("clients", "--limit", "10001"), "from 1 to 10000"),
+        (("subscriptions", "--page", "99999999999"), "from 1 to"),
+    ):
+        status, _, said = call(w, *words)
+        weir.expect(status == FAILED and word in said, "%r: %s" % (words, said))
+    for words in (("kick",), ("kick", "a", "b"), ("topics", "x")):
+        status, _, said = call(w, *words)
+        weir.expect(status == USAGE, "%r: %d %s" % (words, status, said))
+
+
+def main():
+    tap = weir.Tap()
+    with weir.Weir(workers=2) as w:
+        with tap.case("a client is shown with all that it said and did"):
+            check_fields(w)
+        with tap.case("pages have every client once, in an order that stays"):
+            check_pages(w, 40)
+        with tap.case("clients of one account"):
+            check_users(w)
+        with tap.case("subscriptions in pages, and as a tree"):
+            check_subscriptions(w)
+        with tap.case("who is kicked is told, its session as it asked for"):
+            check_kick(w)
+        with tap.case("what cannot be is refused with a reason"):
+            check_refusals(w)
+    with tap.case("without a broker weirctl says so"):
+        status, _, said = call(w, "clients")
+        weir.expect(status in (UNAVAILABLE, 78), "exit %d: %s" % (status, said))
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()
