@@ -79,7 +79,7 @@ void connections_free(struct connections *connections);
 void connections_accept(
     struct connections *connections, int fd, const char *peer);
 
-/* Enforce deadlines; call every 100 ms or so. */
+/* Enforce deadlines; call every 50 ms or so. */
 void connections_tick(struct connections *connections, uint64_t now_ns);
 
 /* Free what was closed in this turn; call from a hook. */

@@ -26,9 +26,6 @@
 
 #define BEAT_NS (500 * CLOCK_MS_NS)
 
-/* Least memory for messages that wait for credit, over all lanes. */
-#define HELD_BYTES_MIN (UINT64_C(4) << 20)
-
 static void
 check_drained(struct httpd *httpd)
 {
@@ -54,10 +51,36 @@ work(void *arg)
 }
 
 static void
+expire_pending(void *arg)
+{
+	struct httpd *httpd = arg;
+
+	httpd->expiry_ns = UINT64_MAX;
+	pending_expire(httpd->pending, loop_now_ns(httpd->loop));
+}
+
+/* Who is held is told when its time is up, not at some tick after it. */
+static void
+arm_expiry(struct httpd *httpd)
+{
+	uint64_t deadline_ns = pending_next_deadline(httpd->pending);
+	uint64_t now_ns;
+
+	/* One that comes too early finds nothing, and is armed anew. */
+	if (deadline_ns >= httpd->expiry_ns)
+		return;
+	now_ns = clock_now_ns();
+	httpd->expiry_ns = deadline_ns;
+	loop_timer_start(
+	    &httpd->expiry, deadline_ns > now_ns ? deadline_ns - now_ns : 0);
+}
+
+static void
 before_sleep(void *arg)
 {
 	struct httpd *httpd = arg;
 
+	arm_expiry(httpd);
 	connections_reap(httpd->connections);
 	if (!link_sleep(httpd->link) || pending_is_movable(httpd->pending))
 		loop_again(httpd->loop);
@@ -92,7 +115,7 @@ tick(void *arg)
 	uint64_t now_ns = loop_now_ns(httpd->loop);
 
 	loop_timer_start(&httpd->tick, is_idle(httpd) ? TICK_IDLE_NS : TICK_NS);
-	pending_expire(httpd->pending, now_ns);
+	wiring_look_at_lanes(httpd);
 	identity_expire(httpd->identity, now_ns);
 	asks_expire(httpd->asks, now_ns);
 	connections_tick(httpd->connections, now_ns);
@@ -210,18 +233,17 @@ make_messages(struct httpd *httpd)
 	const struct conf_http *http = &httpd->conf->http;
 	struct pending_config pending = {
 		.max_pending = http->max_pending,
-		.max_held_bytes = 4 * http->max_body < HELD_BYTES_MIN
-		    ? HELD_BYTES_MIN
-		    : 4 * http->max_body,
+		.max_stalled = http->max_stalled,
+		.max_held_bytes = http->max_stalled_bytes,
 		.stall_timeout_ns = http->stall_timeout_ns,
 		.receipt_timeout_ns = http->receipt_timeout_ns,
 	};
 	struct publisher_ports ports = {
 		.loop = httpd->loop,
 		.counters = httpd->counters,
-		.stall_timeout_ns = http->stall_timeout_ns,
 		.life = random_seed(),
 		.drop_identity = drop_identity,
+		.retry_after_s = wiring_retry_after_s,
 		.away_reason = away_reason,
 		.context = httpd,
 	};
@@ -332,6 +354,8 @@ httpd_init(struct httpd *httpd, struct service *service)
 		return code;
 
 	loop_timer_init(&httpd->tick, httpd->loop, tick, httpd);
+	loop_timer_init(&httpd->expiry, httpd->loop, expire_pending, httpd);
+	httpd->expiry_ns = UINT64_MAX;
 	loop_timer_start(&httpd->tick, TICK_NS);
 	link_start(httpd->link);
 	return EXIT_OK;
@@ -345,6 +369,7 @@ void
 httpd_fini(struct httpd *httpd)
 {
 	loop_timer_stop(&httpd->tick);
+	loop_timer_stop(&httpd->expiry);
 	listener_close(httpd->listener);
 	connections_free(httpd->connections);
 	/* Without a link nothing is settled any more. */

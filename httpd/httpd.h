@@ -54,6 +54,8 @@ struct httpd {
 	struct loop_hook work_hook;  /* before the answers are written */
 	struct loop_hook sleep_hook; /* after */
 	struct loop_timer tick;
+	struct loop_timer expiry; /* of what is pending, */
+	uint64_t expiry_ns;       /* which is armed for then */
 	uint64_t beaten_ns;
 	uint64_t give_up_ns; /* while draining */
 	bool is_draining;

@@ -24,6 +24,8 @@
 
 #include "common/base/slice.h"
 #include "common/ring/ring_layout.h"
+#include "httpd/drain.h"
+#include "httpd/overflow.h"
 
 #define LANES_MAX RING_LANES
 #define LANES_PLAIN 0u  /* slot of "": no bridge that could stall */
@@ -42,6 +44,8 @@ struct lanes_slot {
 	uint64_t messages;  /* put into it, over all lives */
 	uint64_t held;      /* had to wait first */
 	uint64_t refused;   /* turned away for want of credit */
+	struct drain drain; /* while open: how fast it is emptied */
+	struct overflow overflow;
 };
 
 struct lanes;

@@ -112,6 +112,9 @@ void link_count_refused(struct link *link, uint32_t ring_lane);
 /* Bytes in a lane that the broker has not released. */
 uint64_t link_used_bytes(struct link *link, uint32_t ring_lane);
 
+/* Bytes of a lane that the broker has released since it is there. */
+uint64_t link_released_bytes(struct link *link, uint32_t ring_lane);
+
 void link_read(struct link *link);
 void link_commit(struct link *link);
 bool link_sleep(struct link *link);

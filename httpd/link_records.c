@@ -194,6 +194,17 @@ link_used_bytes(struct link *link, uint32_t ring_lane)
 	return producer == NULL ? 0 : ring_producer_used_bytes(producer);
 }
 
+uint64_t
+link_released_bytes(struct link *link, uint32_t ring_lane)
+{
+	struct ring_producer *producer = NULL;
+
+	if (link->ring != NULL)
+		producer = ring_link_producer(link->ring, ring_lane);
+	return producer == NULL ? 0
+				: RING_POSITION(ring_producer_tail(producer));
+}
+
 /* A piece of an answer; its bytes are copied by who takes it. */
 static bool
 take_piece(

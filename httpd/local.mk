@@ -14,6 +14,8 @@ libhttpd_a_SOURCES = \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \
+	%D%/drain.c \
+	%D%/drain.h \
 	%D%/endpoints.c \
 	%D%/endpoints.def \
 	%D%/endpoints.h \
@@ -40,12 +42,16 @@ libhttpd_a_SOURCES = \
 	%D%/openapi_schemas.c \
 	%D%/parameters.c \
 	%D%/parameters.h \
+	%D%/overflow.c \
+	%D%/overflow.h \
 	%D%/pending.c \
 	%D%/pending.h \
+	%D%/pending_list.c \
 	%D%/pending_private.h \
 	%D%/pending_query.c \
 	%D%/publication.c \
 	%D%/publication.h \
+	%D%/publication_limit.c \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/publish_json.c \

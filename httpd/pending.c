@@ -8,43 +8,6 @@
 #include "common/base/bug.h"
 #include "httpd/pending_private.h"
 
-static void
-list_init(struct list *list)
-{
-	*list = (struct list){ .first = NONE, .last = NONE };
-}
-
-static void
-list_append(struct pending *pending, struct list *list, uint32_t number)
-{
-	struct entry *entry = &pending->entry[number];
-
-	entry->previous = list->last;
-	entry->next = NONE;
-	if (list->last == NONE)
-		list->first = number;
-	else
-		pending->entry[list->last].next = number;
-	list->last = number;
-	list->count++;
-}
-
-static void
-list_remove(struct pending *pending, struct list *list, uint32_t number)
-{
-	struct entry *entry = &pending->entry[number];
-
-	if (entry->previous == NONE)
-		list->first = entry->next;
-	else
-		pending->entry[entry->previous].next = entry->next;
-	if (entry->next == NONE)
-		list->last = entry->previous;
-	else
-		pending->entry[entry->next].previous = entry->previous;
-	list->count--;
-}
-
 struct pending *
 pending_new(const struct pending_config *config, const struct pending_ops *ops,
     void *context)
@@ -67,9 +30,9 @@ pending_new(const struct pending_config *config, const struct pending_ops *ops,
 		pending->entry[i].next =
 		    i + 1 < config->max_pending ? i + 1 : NONE;
 	for (uint32_t i = 0; i < PENDING_LANES; i++)
-		list_init(&pending->held[i]);
-	list_init(&pending->committed);
-	list_init(&pending->orphans);
+		pending_list_init(&pending->held[i]);
+	pending_list_init(&pending->committed);
+	pending_list_init(&pending->orphans);
 	return pending;
 }
 
@@ -122,22 +85,11 @@ correlation_of(const struct pending *pending, uint32_t number)
 }
 
 static void
-unhold(struct pending *pending, uint32_t number)
-{
-	struct entry *entry = &pending->entry[number];
-
-	list_remove(pending, &pending->held[entry->lane], number);
-	pending->held_count--;
-	pending->held_bytes -= entry->length;
-	pending->lane_held_bytes[entry->lane] -= entry->length;
-}
-
-static void
 uncommit(struct pending *pending, uint32_t number)
 {
 	struct entry *entry = &pending->entry[number];
 
-	list_remove(pending,
+	pending_list_remove(pending,
 	    entry->state == ORPHAN ? &pending->orphans : &pending->committed,
 	    number);
 	pending->outstanding--;
@@ -180,20 +132,26 @@ receipt_room(const struct pending *pending, uint32_t lane)
 	    pending->receipts - pending->outstanding;
 }
 
-/* May this lane hold one more message, of so many bytes? */
-static bool
-hold_room(const struct pending *pending, uint32_t lane, size_t length)
+/* May this lane hold one more message, of so many bytes?  0, or why not. */
+static enum pending_result
+hold_fault(const struct pending *pending, uint32_t lane, const void *owner,
+    size_t length)
 {
+	const struct pending_config *config = &pending->config;
 	uint64_t bytes;
 
 	if (pending->free_first == NONE ||
-	    pending->held[lane].count >=
-		pending->config.max_pending - pending->used)
-		return false;
+	    pending->held[lane].count >= config->max_pending - pending->used)
+		return PENDING_NO_PLACE;
+	if (pending->lane_requests[lane] >= config->max_stalled &&
+	    !pending_held_is_last(pending, lane, owner))
+		return PENDING_NO_STALLED_PLACE;
 	bytes = pending->held_bytes + length;
-	return bytes <= pending->config.max_held_bytes &&
-	    pending->lane_held_bytes[lane] + length <=
-	    pending->config.max_held_bytes - pending->held_bytes;
+	if (bytes > config->max_held_bytes ||
+	    pending->lane_held_bytes[lane] + length >
+		config->max_held_bytes - pending->held_bytes)
+		return PENDING_NO_STALLED_BYTES;
+	return PENDING_ANSWERED;
 }
 
 /* When the message was given to us: in this turn, or when it was held. */
@@ -226,43 +184,55 @@ try_put(struct pending *pending, uint32_t number, uint32_t lane,
 		return err;
 
 	if (entry->state == HELD)
-		unhold(pending, number);
+		pending_held_remove(pending, number);
 	free(entry->body);
 	entry->body = NULL;
 	entry->state = COMMITTED;
 	entry->lane = (uint8_t)lane;
 	entry->serial = ++pending->serial;
 	entry->deadline_ns = now_ns + pending->config.receipt_timeout_ns;
-	list_append(pending, &pending->committed, number);
+	pending_list_append(pending, &pending->committed, number);
 	pending->outstanding++;
 	pending->lane_outstanding[lane]++;
 	return 0;
 }
 
-static bool
+/* PENDING_ANSWERED: it is held; else why it cannot be. */
+static enum pending_result
 hold(struct pending *pending, uint32_t number, uint32_t lane,
     const struct record_message *message, uint64_t now_ns)
 {
 	struct entry *entry = &pending->entry[number];
 	size_t length = record_message_size(message);
+	enum pending_result fault;
 
-	if (!hold_room(pending, lane, length))
-		return false;
+	fault = hold_fault(pending, lane, entry->owner, length);
+	if (fault != PENDING_ANSWERED)
+		return fault;
 	entry->body = malloc(length);
 	if (entry->body == NULL)
-		return false;
+		return PENDING_NO_MEMORY;
 	record_message_write(message, entry->body);
 	entry->length = (uint32_t)length;
-	entry->lane = (uint8_t)lane;
 	entry->state = HELD;
 	entry->serial = ++pending->serial;
 	entry->deadline_ns = now_ns + pending->config.stall_timeout_ns;
-	list_append(pending, &pending->held[lane], number);
-	pending->held_count++;
+	pending_held_add(pending, lane, number);
 	pending->held_total++;
-	pending->held_bytes += length;
-	pending->lane_held_bytes[lane] += length;
-	return true;
+	pending->lane_held_total[lane]++;
+	return PENDING_ANSWERED;
+}
+
+/* Why a message that could not be put is refused; or it is held. */
+static enum pending_result
+hold_or_fault(struct pending *pending, uint32_t number, uint32_t lane,
+    const struct record_message *message, uint64_t now_ns, int err)
+{
+	if (err == -EMSGSIZE)
+		return PENDING_TOO_LARGE;
+	if (err != -EAGAIN)
+		return PENDING_AWAY;
+	return hold(pending, number, lane, message, now_ns);
 }
 
 void
@@ -270,6 +240,7 @@ pending_send(struct pending *pending, uint32_t lane,
     const struct record_message *message, uint64_t identity, void *owner,
     uint32_t index, uint64_t now_ns)
 {
+	enum pending_result result;
 	struct entry *entry;
 	uint32_t number;
 	int err = -EAGAIN;
@@ -295,14 +266,11 @@ pending_send(struct pending *pending, uint32_t lane,
 		err = try_put(pending, number, lane, message, now_ns);
 	if (err == 0)
 		return;
-	if (err == -EAGAIN && hold(pending, number, lane, message, now_ns))
+	result = hold_or_fault(pending, number, lane, message, now_ns, err);
+	if (result == PENDING_ANSWERED)
 		return;
-
 	entry_put(pending, number);
-	refuse(pending, lane, owner, index,
-	    err == -EAGAIN         ? PENDING_NO_PLACE
-		: err == -EMSGSIZE ? PENDING_TOO_LARGE
-				   : PENDING_AWAY);
+	refuse(pending, lane, owner, index, result);
 }
 
 /* The head of a lane's queue: into the lane, or out with an error. */
@@ -321,7 +289,7 @@ move_head(struct pending *pending, uint32_t lane, uint64_t now_ns)
 		return true;
 	if (err == -EAGAIN)
 		return false;
-	unhold(pending, number);
+	pending_held_remove(pending, number);
 	settle_entry(pending, number,
 	    err == -EMSGSIZE ? PENDING_TOO_LARGE : PENDING_AWAY, NULL);
 	return true;
@@ -396,7 +364,7 @@ pending_abandon(struct pending *pending, const void *owner)
 			next = pending->entry[number].next;
 			if (pending->entry[number].owner != owner)
 				continue;
-			unhold(pending, number);
+			pending_held_remove(pending, number);
 			settle_entry(pending, number, PENDING_ABANDONED, NULL);
 			if (pending->held[lane].count == 0)
 				pending->ops->unstalled(pending->context, lane);
@@ -413,8 +381,8 @@ orphan(struct pending *pending, uint32_t number)
 		.lane = entry->lane };
 	void *owner = entry->owner;
 
-	list_remove(pending, &pending->committed, number);
-	list_append(pending, &pending->orphans, number);
+	pending_list_remove(pending, &pending->committed, number);
+	pending_list_append(pending, &pending->orphans, number);
 	entry->state = ORPHAN;
 	entry->owner = NULL;
 	pending->ops->settled(pending->context, owner, entry->index, &outcome);
@@ -430,7 +398,7 @@ pending_expire(struct pending *pending, uint64_t now_ns)
 		was_held = pending->held[lane].count > 0;
 		while ((first = pending->held[lane].first) != NONE &&
 		    pending->entry[first].deadline_ns <= now_ns) {
-			unhold(pending, first);
+			pending_held_remove(pending, first);
 			settle_entry(pending, first, PENDING_NO_CREDIT, NULL);
 		}
 		if (was_held && pending->held[lane].count == 0)
@@ -473,7 +441,7 @@ pending_detach(struct pending *pending)
 	for (uint32_t lane = 0; lane < PENDING_LANES; lane++) {
 		while (pending->held[lane].first != NONE) {
 			last = pending->held[lane].first;
-			unhold(pending, last);
+			pending_held_remove(pending, last);
 			settle_entry(pending, last, PENDING_AWAY, NULL);
 		}
 	}
@@ -482,53 +450,5 @@ pending_detach(struct pending *pending)
 	    pending->entry[last].serial > pending->committed_serial) {
 		uncommit(pending, last);
 		settle_entry(pending, last, PENDING_AWAY, NULL);
-	}
-}
-
-/* The lane whose head was held first, or NONE. */
-static uint32_t
-oldest_lane(
-    const struct list lists[PENDING_LANES], const struct pending *pending)
-{
-	uint32_t oldest = NONE, first;
-	uint64_t serial = UINT64_MAX;
-
-	for (uint32_t lane = 0; lane < PENDING_LANES; lane++) {
-		first = lists[lane].first;
-		if (first != NONE && pending->entry[first].serial < serial) {
-			serial = pending->entry[first].serial;
-			oldest = lane;
-		}
-	}
-	return oldest;
-}
-
-void
-pending_reroute(struct pending *pending)
-{
-	struct list before[PENDING_LANES];
-	struct record_message message;
-	struct entry *entry;
-	uint32_t lane, number;
-	int err;
-
-	if (pending->held_count == 0)
-		return;
-	memcpy(before, pending->held, sizeof(before));
-	for (lane = 0; lane < PENDING_LANES; lane++)
-		list_init(&pending->held[lane]);
-
-	while ((lane = oldest_lane(before, pending)) != NONE) {
-		number = before[lane].first;
-		entry = &pending->entry[number];
-		list_remove(pending, &before[lane], number);
-		err =
-		    record_message_parse(entry->body, entry->length, &message);
-		BUG_ON(err != 0);
-		pending->lane_held_bytes[lane] -= entry->length;
-		entry->lane = (uint8_t)pending->ops->lane_of(
-		    pending->context, message.topic);
-		pending->lane_held_bytes[entry->lane] += entry->length;
-		list_append(pending, &pending->held[entry->lane], number);
 	}
 }

@@ -13,11 +13,13 @@
  *	   +---------------------> NO_CREDIT (429)
  *
  * Every message ends in exactly one call of ops.settled().  Entries are
- * allocated once.  Two budgets, both shared so that a lane that stands still
+ * allocated once.  Three budgets, all shared so that a lane that stands still
  * leaves room to the others: a lane may take as much as is still free, so
- * one stalled lane ends with half of it, two with a third each.
+ * one stalled lane ends with half of it, two with a third each.  A lane holds
+ * messages of max_stalled owners (requests) at most.
  *
  *	entries        max_pending: messages held and committed
+ *	bytes          max_held_bytes: of messages held
  *	receipts       what the broker's receipts lane can hold: committed
  *
  * No ring and no clock in here: ops.put() knows the first, the caller passes
@@ -37,13 +39,17 @@
 #define PENDING_MAX (1u << 20) /* most entries: 20 bits of the correlation */
 
 enum pending_result {
-	PENDING_ANSWERED,  /* `answer` is the broker's */
-	PENDING_NO_CREDIT, /* stall_timeout passed without room */
-	PENDING_NO_PLACE,  /* no place for one more that waits */
-	PENDING_AWAY,      /* the broker is away; not committed */
-	PENDING_UNKNOWN,   /* committed, and no receipt came */
-	PENDING_TOO_LARGE, /* more than this lane can ever take */
-	PENDING_ABANDONED  /* the client left before the commit */
+	PENDING_ANSWERED,         /* `answer` is the broker's */
+	PENDING_NO_CREDIT,        /* stall_timeout passed without room */
+	PENDING_NO_PLACE,         /* max_pending wait already */
+	PENDING_NO_STALLED_PLACE, /* max_stalled are held in this lane */
+	PENDING_NO_STALLED_BYTES, /* max_held_bytes are held */
+	PENDING_NO_MEMORY,        /* it cannot be held for want of memory */
+	PENDING_AWAY,             /* the broker is away; not committed */
+	PENDING_UNKNOWN,          /* committed, and no receipt came */
+	PENDING_TOO_LARGE,        /* more than this lane can ever take */
+	PENDING_ABANDONED,        /* the client left before the commit */
+	PENDING_RESULTS
 };
 
 struct pending_outcome {
@@ -74,6 +80,7 @@ struct pending_ops {
 
 struct pending_config {
 	uint32_t max_pending;
+	uint32_t max_stalled; /* owners with messages held, in each lane */
 	uint64_t max_held_bytes;
 	uint64_t stall_timeout_ns;
 	uint64_t receipt_timeout_ns;
@@ -127,12 +134,19 @@ bool pending_is_movable(struct pending *pending);
 /* Settle what waited too long. */
 void pending_expire(struct pending *pending, uint64_t now_ns);
 
+/* When pending_expire() will have something to do; UINT64_MAX: never. */
+uint64_t pending_next_deadline(const struct pending *pending);
+
 /* The filters changed: find each held message's lane anew, in order. */
 void pending_reroute(struct pending *pending);
 
 uint32_t pending_held(const struct pending *pending);
 uint32_t pending_outstanding(const struct pending *pending);
 uint32_t pending_lane_held(const struct pending *pending, uint32_t lane);
+
+/* Bytes that are held in a lane; messages that ever were. */
+uint64_t pending_lane_held_bytes(const struct pending *pending, uint32_t lane);
+uint64_t pending_lane_held_total(const struct pending *pending, uint32_t lane);
 
 /*
  * Whose messages wait for a lane: calls `each` with the owner of each message

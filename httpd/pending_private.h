@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * pending_private - what is kept of pending messages; shared by pending.c,
- * which changes it, and pending_query.c, which only looks.
+ * pending_private - what is kept of pending messages; shared by pending.c and
+ * pending_list.c, which change it, and pending_query.c, which only looks.
  */
 
 #ifndef WEIR_HTTPD_PENDING_PRIVATE_H
@@ -61,8 +61,29 @@ struct pending {
 	uint32_t outstanding; /* committed and orphans */
 	uint32_t lane_outstanding[PENDING_LANES];
 	uint64_t held_bytes, lane_held_bytes[PENDING_LANES];
+	uint32_t lane_requests[PENDING_LANES]; /* owners of what is held */
 	uint32_t held_count;
-	uint64_t held_total;
+	uint64_t held_total, lane_held_total[PENDING_LANES];
 };
+
+/* pending_list.c */
+
+void pending_list_init(struct list *list);
+void pending_list_append(
+    struct pending *pending, struct list *list, uint32_t number);
+void pending_list_remove(
+    struct pending *pending, struct list *list, uint32_t number);
+
+/*
+ * To the end of what a lane holds, or out of it, with all that is counted.
+ * The messages of one owner follow each other, so its neighbours tell whether
+ * it is the first or the last of them.
+ */
+void pending_held_add(struct pending *pending, uint32_t lane, uint32_t number);
+void pending_held_remove(struct pending *pending, uint32_t number);
+
+/* Is the message that was held last this owner's? */
+bool pending_held_is_last(
+    const struct pending *pending, uint32_t lane, const void *owner);
 
 #endif

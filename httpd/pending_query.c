@@ -25,6 +25,40 @@ pending_lane_held(const struct pending *pending, uint32_t lane)
 }
 
 uint64_t
+pending_lane_held_bytes(const struct pending *pending, uint32_t lane)
+{
+	return pending->lane_held_bytes[lane];
+}
+
+uint64_t
+pending_lane_held_total(const struct pending *pending, uint32_t lane)
+{
+	return pending->lane_held_total[lane];
+}
+
+static uint64_t
+sooner(const struct pending *pending, uint32_t first, uint64_t deadline_ns)
+{
+	if (first == NONE || pending->entry[first].deadline_ns >= deadline_ns)
+		return deadline_ns;
+	return pending->entry[first].deadline_ns;
+}
+
+uint64_t
+pending_next_deadline(const struct pending *pending)
+{
+	uint64_t deadline_ns =
+	    sooner(pending, pending->committed.first, UINT64_MAX);
+
+	if (pending->held_count == 0)
+		return deadline_ns;
+	for (uint32_t lane = 0; lane < PENDING_LANES; lane++)
+		deadline_ns =
+		    sooner(pending, pending->held[lane].first, deadline_ns);
+	return deadline_ns;
+}
+
+uint64_t
 pending_held_total(const struct pending *pending)
 {
 	return pending->held_total;

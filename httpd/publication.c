@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/parse.h"
 #include "httpd/connection.h"
-#include "httpd/lanes.h"
-#include "httpd/refusal.h"
 
 /* Bytes of one result, but for topic and message. */
 #define RESULT_MAX 160
@@ -41,8 +38,8 @@ publish_status_of_reason(uint8_t code)
 			"says" };
 	case 0x97:
 		return (struct publish_status){ 429, 429, 1,
-			"a bridge has no room for this message; weirctl rings "
-			"shows which" };
+			"a bridge that refuses instead of waiting has no "
+			"room for this message" };
 	case 0x83:
 		return (struct publish_status){ 503, 503, 1,
 			"the journal takes nothing now, its disk is full or "
@@ -84,8 +81,10 @@ status_of_detail(uint32_t detail)
 /* A receipt: who wanted it, or why not. */
 static struct publish_status
 status_of_answer(struct publisher *publisher, struct publication *publication,
-    const struct record_answer *answer, uint32_t *out_receivers)
+    const struct pending_outcome *outcome, uint32_t *out_receivers)
 {
+	const struct record_answer *answer = &outcome->answer;
+
 	if (answer->code < 0x80) {
 		publisher_count(publisher, COUNT_accepted_messages);
 		if (answer->receivers == 0)
@@ -95,6 +94,8 @@ status_of_answer(struct publisher *publisher, struct publication *publication,
 	}
 	publisher_count(publisher, COUNT_refused_messages);
 	publisher_count(publisher, COUNT_refused_broker_messages);
+	if (answer->code == 0x97)
+		publication_names_limit(publication, "overflow", outcome->lane);
 	if (answer->code == 0x86 || answer->code == 0x8c)
 		publisher->ports.drop_identity(
 		    publisher->ports.context, publication->identity);
@@ -107,13 +108,11 @@ struct publish_status
 publication_status(struct publisher *publisher, struct publication *publication,
     const struct pending_outcome *outcome, uint32_t *out_receivers)
 {
-	struct lanes_slot *lane;
-
 	*out_receivers = 0;
 	switch (outcome->result) {
 	case PENDING_ANSWERED:
 		return status_of_answer(
-		    publisher, publication, &outcome->answer, out_receivers);
+		    publisher, publication, outcome, out_receivers);
 	case PENDING_UNKNOWN:
 		publisher_count(publisher, COUNT_unknown_messages);
 		return (struct publish_status){ 504, 504, 0,
@@ -121,19 +120,15 @@ publication_status(struct publisher *publisher, struct publication *publication,
 			"broker, but no receipt came in time; sending it "
 			"again may duplicate it" };
 	case PENDING_NO_CREDIT:
-		publisher_count(publisher, COUNT_refused_messages);
-		publisher_count(publisher, COUNT_refused_credit_messages);
-		publication->lane = outcome->lane;
-		lane = lanes_get(publisher->ports.lanes, outcome->lane);
-		if (lane != NULL)
-			lane->refused++;
-		return (struct publish_status){ 429, 429, 1, NULL };
 	case PENDING_NO_PLACE:
+	case PENDING_NO_STALLED_PLACE:
+	case PENDING_NO_STALLED_BYTES:
+		return publication_lack(publisher, publication, outcome);
+	case PENDING_NO_MEMORY:
 		publisher_count(publisher, COUNT_refused_messages);
-		publisher_count(publisher, COUNT_refused_pending_messages);
-		return (struct publish_status){ 429, 429, 1,
-			"too many messages wait already: http.max_pending is "
-			"reached; weirctl rings shows what they wait for" };
+		publisher_count(publisher, COUNT_refused_memory_messages);
+		return (struct publish_status){ 503, 503, 1,
+			"weir-httpd has no memory left" };
 	case PENDING_TOO_LARGE:
 		publisher_count(publisher, COUNT_refused_messages);
 		publisher_count(publisher, COUNT_refused_size_messages);
@@ -145,6 +140,7 @@ publication_status(struct publisher *publisher, struct publication *publication,
 		publisher_count(publisher, COUNT_abandoned_messages);
 		return (struct publish_status){ 503, 503, 0, "abandoned" };
 	case PENDING_AWAY:
+	case PENDING_RESULTS:
 		break;
 	}
 	publisher_count(publisher, COUNT_refused_messages);
@@ -212,48 +208,13 @@ answer_success_v5(
 	request_answer(publication->request, &response);
 }
 
-/* Who has the credit, and where to look: for a 429 that names a lane. */
-static void
-answer_no_credit(struct publisher *publisher, struct publication *publication)
-{
-	const struct lanes_slot *lane =
-	    lanes_get(publisher->ports.lanes, publication->lane);
-	struct response response = { .status = 429, .retry_after_s = 1 };
-	char body[768], holder[128] = "weir-broker", why[RING_NAME_MAX] = "";
-	char wait[PARSE_TEXT_SIZE];
-	size_t length;
-
-	if (lane != NULL)
-		lanes_holder(lane, holder, sizeof(holder));
-	if (lane != NULL && lane->set[0] != '*')
-		snprintf(why, sizeof(why), "%.*s", (int)strcspn(lane->set, "+"),
-		    lane->set);
-	length = (size_t)snprintf(body, sizeof(body),
-	    "{\"code\":429,\"message\":\"no credit within http.stall_timeout "
-	    "(%s): %s has no room\",\"limit\":\"http.stall_timeout\","
-	    "\"held_by\":\"%s\",\"look\":[\"weirctl %s%s\",\"weirctl "
-	    "rings\"]}\n",
-	    format_duration(publisher->ports.stall_timeout_ns, wait), holder,
-	    holder, why[0] == '\0' ? "status" : "why ", why);
-	response.body = slice_of(body, length);
-	request_answer(publication->request, &response);
-}
-
 static void
 answer_failure(struct publisher *publisher, struct publication *publication)
 {
 	const struct publish_status *failure = &publication->first_failure;
-	struct refusal refusal;
 
-	if (failure->message == NULL) {
-		answer_no_credit(publisher, publication);
-		return;
-	}
 	if (publication->limit[0] != '\0') {
-		refusal =
-		    (struct refusal){ failure->status, failure->retry_after_s,
-			    failure->message, publication->limit, NULL, NULL };
-		refusal_answer(publication->request, &refusal);
+		publication_answer_limit(publisher, publication);
 		return;
 	}
 	request_answer_error(publication->request, failure->status,
@@ -282,9 +243,7 @@ write_failure(
 	const char *message = result->message;
 
 	if (message == NULL)
-		message = result->status.status == 429
-		    ? "no credit within http.stall_timeout"
-		    : response_phrase(result->status.status);
+		message = response_phrase(result->status.status);
 	length += (size_t)snprintf(out + length, size - length,
 	    "\"code\":%u,\"message\":\"", result->status.code);
 	length = response_escape(slice_of_string(message), out, length, size);

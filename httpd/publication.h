@@ -19,6 +19,9 @@
 #include "httpd/publish.h"
 #include "httpd/publish_json.h"
 
+/* A limit that is not a lane's. */
+#define PUBLICATION_NO_LANE UINT32_MAX
+
 /* The outcome of one message. */
 struct result {
 	struct publish_status status; /* without its message */
@@ -36,14 +39,14 @@ struct publication {
 	uint64_t receivers;
 	uint64_t first_serial; /* of message 0; the next ones follow */
 	enum publish_shape shape;
-	bool is_open;  /* messages are still being added */
-	bool is_cut;   /* memory ran out: later messages were not looked at */
-	uint32_t lane; /* of the last refusal for want of credit */
+	bool is_open; /* messages are still being added */
+	bool is_cut;  /* memory ran out: later messages were not looked at */
 	struct publish_status first_failure;
 	char detail[224]; /* the text of first_failure, if made here */
 	char limit[LIMITS_NAME_SIZE]; /* that the first failure met, or "" */
-	uint64_t limits_asked;        /* see limits_take_message() */
-	struct result *results;       /* if there may be more than one */
+	uint32_t lane;          /* that lacks room by that limit, or _NO_LANE */
+	uint64_t limits_asked;  /* see limits_take_message() */
+	struct result *results; /* if there may be more than one */
 	uint32_t results_room;
 	char *labels; /* all topics are shorter than the body they were in */
 	size_t labels_length, labels_size;
@@ -74,6 +77,21 @@ publisher_count(struct publisher *publisher, enum counter counter)
 struct publish_status publication_status(struct publisher *publisher,
     struct publication *publication, const struct pending_outcome *outcome,
     uint32_t *out_receivers);
+
+/* Was it turned away for want of room, so that one more time may help? */
+bool publication_is_lack(enum pending_result result);
+
+/* publication_status() of those. */
+struct publish_status publication_lack(struct publisher *publisher,
+    struct publication *publication, const struct pending_outcome *outcome);
+
+/* If this is the first failure: by which limit, and of which lane. */
+void publication_names_limit(
+    struct publication *publication, const char *limit, uint32_t lane);
+
+/* Answer a request whose first failure named a limit. */
+void publication_answer_limit(
+    struct publisher *publisher, struct publication *publication);
 
 /* Answer the request: all outcomes are in. */
 void publication_answer(

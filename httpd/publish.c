@@ -155,9 +155,8 @@ status_of_limit(
 {
 	struct publish_status status = { 429, 429, 1, publication->detail };
 
-	if (publication->first_failure.status == 0)
-		snprintf(publication->limit, sizeof(publication->limit), "%s",
-		    refusal->limit);
+	publication_names_limit(
+	    publication, refusal->limit, PUBLICATION_NO_LANE);
 	if (refusal->wait_ns == TOKEN_BUCKET_NEVER) {
 		status.status = status.code = 413;
 		status.retry_after_s = 0;

@@ -32,10 +32,11 @@ struct publisher_ports {
 	struct limits *limits;
 	struct pending *pending;
 	struct stats_block *counters;
-	uint64_t stall_timeout_ns;
 	uint64_t life; /* random: ids of messages begin with it */
 	/* An identity that the broker does not know any more. */
 	void (*drop_identity)(void *context, uint64_t identity);
+	/* When to come back to a lane that has no room. */
+	uint32_t (*retry_after_s)(void *context, uint32_t lane);
 	/* Why the broker is away. */
 	const char *(*away_reason)(void *context);
 	void *context;

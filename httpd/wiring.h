@@ -31,4 +31,8 @@ extern const struct link_events wiring_link;
 bool wiring_slot_is_used(void *context, uint32_t slot);
 void wiring_unshare_lanes(struct httpd *httpd);
 
+/* How lanes drain, and whether one overflows: at each tick. */
+void wiring_look_at_lanes(struct httpd *httpd);
+uint32_t wiring_retry_after_s(void *httpd, uint32_t slot);
+
 #endif

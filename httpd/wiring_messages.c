@@ -9,6 +9,7 @@
 #include "common/service/service.h"
 #include "httpd/counters.h"
 #include "httpd/httpd.h"
+#include "httpd/publication.h"
 #include "httpd/wiring.h"
 
 /* Lanes are slots to pending and rings to link. */
@@ -68,7 +69,7 @@ settled(void *context, void *owner, uint32_t index,
 	struct httpd *httpd = context;
 	const struct lanes_slot *lane = lanes_get(httpd->lanes, outcome->lane);
 
-	if (outcome->result == PENDING_NO_CREDIT && lane->state == LANES_OPEN)
+	if (publication_is_lack(outcome->result) && lane->state == LANES_OPEN)
 		link_count_refused(httpd->link, lane->ring_lane);
 	publisher_settled(httpd->publisher, owner, index, outcome);
 }
@@ -159,6 +160,63 @@ wiring_slot_is_used(void *context, uint32_t slot)
 
 	return pending_lane_held(httpd->pending, slot) != 0 ||
 	    pending_lane_outstanding(httpd->pending, slot) != 0;
+}
+
+/* When those that wait for the lane now will have gone in. */
+uint32_t
+wiring_retry_after_s(void *context, uint32_t slot)
+{
+	struct httpd *httpd = context;
+	const struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
+
+	if (lane == NULL || lane->state != LANES_OPEN)
+		return DRAIN_RETRY_MIN_S;
+	return drain_retry_after_s(&lane->drain,
+	    link_released_bytes(httpd->link, lane->ring_lane),
+	    pending_lane_held_bytes(httpd->pending, slot),
+	    loop_now_ns(httpd->loop));
+}
+
+static void
+look_at_lane(struct httpd *httpd, struct lanes_slot *lane, uint32_t slot)
+{
+	struct overflow_episode episode;
+	char holder[128];
+	struct overflow_now now = {
+		.at_ns = loop_now_ns(httpd->loop),
+		.holds = pending_lane_held(httpd->pending, slot),
+		.held = pending_lane_held_total(httpd->pending, slot),
+		.refused = lane->refused,
+	};
+
+	if (lane->state == LANES_OPEN)
+		drain_note(&lane->drain,
+		    link_released_bytes(httpd->link, lane->ring_lane),
+		    now.at_ns);
+	switch (overflow_look(&lane->overflow, &now, &episode)) {
+	case OVERFLOW_NOTHING:
+		return;
+	case OVERFLOW_BEGAN:
+		lanes_holder(lane, holder, sizeof(holder));
+		log_warning("overflow_began", "lane=%s held_by=%s holds=%u",
+		    log_quote(lane->set), log_quote(holder), now.holds);
+		return;
+	case OVERFLOW_ENDED:
+		log_info("overflow_ended",
+		    "lane=%s duration_ms=%llu stalled=%llu refused=%llu",
+		    log_quote(lane->set),
+		    (unsigned long long)(episode.lasted_ns / CLOCK_MS_NS),
+		    (unsigned long long)episode.stalled,
+		    (unsigned long long)episode.refused);
+		return;
+	}
+}
+
+void
+wiring_look_at_lanes(struct httpd *httpd)
+{
+	for (uint32_t slot = 0; slot < lanes_count(httpd->lanes); slot++)
+		look_at_lane(httpd, lanes_get(httpd->lanes, slot), slot);
 }
 
 /* Once a second: is the lane of all other sets empty for the moment? */

@@ -160,6 +160,8 @@ struct conf_http {
 	uint32_t max_connections;
 	uint64_t max_body; /* bytes; derived from the ring when not given */
 	uint32_t max_pending;
+	uint32_t max_stalled;       /* requests; resolved */
+	uint64_t max_stalled_bytes; /* resolved */
 	struct conf_rate rate;
 	struct conf_rate rate_per_client;
 	struct conf_rate rate_per_account;

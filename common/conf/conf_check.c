@@ -15,6 +15,9 @@
 
 #define MAX_WORKERS 64
 
+/* Least default of http.max_stalled_bytes. */
+#define STALLED (UINT64_C(4) << 20)
+
 #define DEFAULT_PACKET_SIZE (UINT64_C(1) << 20)
 #define MAX_PACKET_SIZE 268435460 /* 5 bytes of header, 2^28 - 1 behind */
 
@@ -176,6 +179,12 @@ resolve_packet_size(
 		    "max_packet_size is below 1KiB, too small for a CONNECT");
 	if (conf->http.max_body == 0)
 		conf->http.max_body = 2 * conf->max_packet_size + 4096;
+	if (conf->http.max_stalled == 0)
+		conf->http.max_stalled = (conf->http.max_pending + 1) / 2;
+	if (conf->http.max_stalled_bytes == 0)
+		conf->http.max_stalled_bytes = 4 * conf->http.max_body < STALLED
+		    ? STALLED
+		    : 4 * conf->http.max_body;
 }
 
 static void

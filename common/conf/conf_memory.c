@@ -22,8 +22,8 @@
  *			packet, whichever is less, and the inflight messages;
  *			a message queued for many is counted for each.
  *	http		each connection's body and answer; the pending
- *			requests' records; the accounts and addresses that
- *			limits are kept for.
+ *			requests' records; what is held; the accounts and addresses
+ *that limits are kept for.
  *	bridges		messages copied out of the ring while in flight.
  *	programs	measured: code, libraries, heap and stacks when idle.
  */
@@ -157,7 +157,8 @@ http_bytes(const struct conf_http *http)
 		return 0;
 	return plus(times(http->max_connections,
 			plus(http->max_body, 3 * CONNECTION_OBJECT_BYTES)),
-	    plus(times(http->max_pending, MESSAGE_OBJECT_BYTES), RATE_BYTES));
+	    plus(times(http->max_pending, MESSAGE_OBJECT_BYTES),
+		plus(http->max_stalled_bytes, RATE_BYTES)));
 }
 
 static uint64_t

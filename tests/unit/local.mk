@@ -44,7 +44,9 @@ unit_tests = \
 	test_http_asks \
 	test_http_identity \
 	test_http_lanes \
+	test_http_drain \
 	test_http_limits \
+	test_http_overflow \
 	test_http_pending \
 	test_http_response \
 	test_http_uri \
@@ -286,6 +288,14 @@ test_http_identity_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 test_http_lanes_SOURCES  = %D%/test_http_lanes.c
 test_http_lanes_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_http_lanes_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+
+test_http_drain_SOURCES  = %D%/test_http_drain.c
+test_http_drain_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_http_drain_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+
+test_http_overflow_SOURCES  = %D%/test_http_overflow.c
+test_http_overflow_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_http_overflow_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
 test_http_limits_SOURCES  = %D%/test_http_limits.c
 test_http_limits_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)

@@ -47,6 +47,7 @@ setup(void)
 	static const struct pending_ops ops = { .put = put,
 		.settled = settled };
 	const struct pending_config config = { .max_pending = 64,
+		.max_stalled = 64,
 		.max_held_bytes = 1 << 20,
 		.stall_timeout_ns = 1,
 		.receipt_timeout_ns = 1 };

@@ -19,7 +19,7 @@ struct world {
 	uint64_t put[4096]; /* correlations in the order of their put */
 	unsigned puts;
 	uint64_t read_ns; /* of the last one */
-	unsigned outcomes[8];
+	unsigned outcomes[PENDING_RESULTS];
 	unsigned settled;
 	uint32_t last_index;
 	unsigned unstalled;
@@ -94,6 +94,7 @@ static void
 setup_size(struct world *world, uint32_t max_pending, uint32_t receipts)
 {
 	struct pending_config config = { .max_pending = max_pending,
+		.max_stalled = max_pending,
 		.max_held_bytes = 1 << 20,
 		.stall_timeout_ns = STALL,
 		.receipt_timeout_ns = RECEIPT };
@@ -112,6 +113,32 @@ send(struct world *world, uint32_t lane, uint32_t index, uint64_t now_ns)
 		.expiry_s = RECORD_NEVER_EXPIRES };
 
 	pending_send(world->pending, lane, &message, 7, world, index, now_ns);
+}
+
+/* As another request of `owner`: only its address is looked at. */
+static void
+send_of(struct world *world, void *owner, uint32_t lane, uint64_t now_ns)
+{
+	struct record_message message = { .topic = slice_of("a/b", 3),
+		.payload = slice_of("hello", 5),
+		.expiry_s = RECORD_NEVER_EXPIRES };
+
+	pending_send(world->pending, lane, &message, 7, owner, 0, now_ns);
+}
+
+static void
+setup_stalled(struct world *world, uint32_t max_stalled, uint64_t max_bytes)
+{
+	struct pending_config config = { .max_pending = 64,
+		.max_stalled = max_stalled,
+		.max_held_bytes = max_bytes,
+		.stall_timeout_ns = STALL,
+		.receipt_timeout_ns = RECEIPT };
+
+	*world = (struct world){ .puts = 0 };
+	world->pending = pending_new(&config, &ops, world);
+	ck_assert_ptr_nonnull(world->pending);
+	pending_attach(world->pending, 1, 64, false);
 }
 
 static bool
@@ -152,6 +179,94 @@ START_TEST(holds_without_credit_and_refuses_after_the_stall_timeout)
 	ck_assert_uint_eq(world.outcomes[PENDING_NO_CREDIT], 1);
 	ck_assert_uint_eq(world.unstalled, 1);
 	ck_assert_uint_eq(pending_held(world.pending), 0);
+	pending_free(world.pending);
+}
+END_TEST
+
+START_TEST(holds_no_more_requests_in_a_lane_than_allowed)
+{
+	struct world world;
+	char owners[4];
+
+	setup_stalled(&world, 2, 1 << 20);
+	/* Any number of one request's messages is one request. */
+	for (int i = 0; i < 5; i++)
+		send_of(&world, &owners[0], 1, 0);
+	send_of(&world, &owners[1], 1, 0);
+	ck_assert_uint_eq(world.settled, 0);
+	send_of(&world, &owners[2], 1, 0);
+	ck_assert_uint_eq(world.outcomes[PENDING_NO_STALLED_PLACE], 1);
+	send_of(&world, &owners[1], 1, 0);
+	send_of(&world, &owners[2], 2, 0);
+	ck_assert_uint_eq(world.settled, 1);
+
+	/* A place is free when the last of a request's messages has gone. */
+	world.room[1] = 4;
+	pending_turn(world.pending, 1);
+	send_of(&world, &owners[3], 1, 0);
+	ck_assert_uint_eq(world.outcomes[PENDING_NO_STALLED_PLACE], 2);
+	world.room[1] = 1;
+	pending_turn(world.pending, 1);
+	send_of(&world, &owners[3], 1, 0);
+	ck_assert_uint_eq(world.settled, 2);
+
+	world.reroute_to = 3;
+	pending_reroute(world.pending);
+	ck_assert_uint_eq(pending_lane_held(world.pending, 3), 4);
+	send_of(&world, &owners[0], 3, 0);
+	ck_assert_uint_eq(world.outcomes[PENDING_NO_STALLED_PLACE], 3);
+	pending_abandon(world.pending, &owners[1]);
+	pending_abandon(world.pending, &owners[2]);
+	send_of(&world, &owners[0], 3, 0);
+	ck_assert_uint_eq(world.outcomes[PENDING_NO_STALLED_PLACE], 3);
+	pending_free(world.pending);
+}
+END_TEST
+
+START_TEST(holds_no_more_bytes_than_allowed)
+{
+	struct world world;
+	uint64_t one;
+
+	setup_stalled(&world, 64, 1 << 20);
+	send(&world, 1, 0, 0);
+	one = pending_lane_held_bytes(world.pending, 1);
+	ck_assert_uint_gt(one, 8);
+	pending_free(world.pending);
+
+	setup_stalled(&world, 64, 6 * one);
+	for (int i = 0; i < 5; i++)
+		send(&world, 1, 0, 0);
+	/* A lane takes as much as is still free. */
+	ck_assert_uint_eq(world.outcomes[PENDING_NO_STALLED_BYTES], 2);
+	ck_assert_uint_eq(pending_lane_held_bytes(world.pending, 1), 3 * one);
+	send(&world, 2, 0, 0);
+	ck_assert_uint_eq(pending_lane_held_bytes(world.pending, 2), one);
+	ck_assert_uint_eq(pending_lane_held_total(world.pending, 1), 3);
+	pending_expire(world.pending, STALL);
+	ck_assert_uint_eq(pending_lane_held_bytes(world.pending, 1), 0);
+	ck_assert_uint_eq(pending_lane_held_total(world.pending, 1), 3);
+	pending_free(world.pending);
+}
+END_TEST
+
+START_TEST(tells_the_next_deadline)
+{
+	struct world world;
+
+	setup_size(&world, 16, 16);
+	ck_assert_uint_eq(pending_next_deadline(world.pending), UINT64_MAX);
+	world.room[0] = 1;
+	send(&world, 0, 0, 3 * MS);
+	ck_assert_uint_eq(
+	    pending_next_deadline(world.pending), RECEIPT + 3 * MS);
+	send(&world, 2, 0, 6 * MS);
+	send(&world, 1, 0, 5 * MS);
+	ck_assert_uint_eq(pending_next_deadline(world.pending), STALL + 5 * MS);
+	pending_expire(world.pending, STALL + 5 * MS);
+	ck_assert_uint_eq(pending_next_deadline(world.pending), STALL + 6 * MS);
+	pending_expire(world.pending, RECEIPT + 3 * MS);
+	ck_assert_uint_eq(pending_next_deadline(world.pending), UINT64_MAX);
 	pending_free(world.pending);
 }
 END_TEST
@@ -443,6 +558,9 @@ main(void)
 	tcase_add_test(tc, answers_only_on_the_receipt);
 	tcase_add_test(
 	    tc, holds_without_credit_and_refuses_after_the_stall_timeout);
+	tcase_add_test(tc, holds_no_more_requests_in_a_lane_than_allowed);
+	tcase_add_test(tc, holds_no_more_bytes_than_allowed);
+	tcase_add_test(tc, tells_the_next_deadline);
 	tcase_add_test(tc, says_when_a_message_was_read_also_if_it_was_held);
 	tcase_add_test(tc, lets_nobody_pass_those_who_wait_in_the_same_lane);
 	tcase_add_test(tc, lets_other_lanes_go_on);
