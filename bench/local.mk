@@ -2,7 +2,7 @@
 
 EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log bench/fill-journal \
 	bench/line
-noinst_PROGRAMS += bench/ring
+noinst_PROGRAMS += bench/ring bench/remote bench/flood-clients
 EXTRA_DIST += %D%/run %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
 CLEANFILES += bench/load bench/load-http bench/bare-log bench/fill-journal \
 	bench/line
@@ -26,6 +26,14 @@ bench_load_LDADD   = libmqtt.a libmsg.a libbase.a
 
 bench_load_http_SOURCES = %D%/load_http.c %D%/cpu_time.c %D%/cpu_time.h
 bench_load_http_LDADD   = libbase.a
+
+bench_remote_SOURCES = %D%/remote.c %D%/remote.h %D%/remote_session.c \
+	%D%/remote_ledger.c %D%/remote_ledger.h
+bench_remote_LDADD   = libmqtt.a libmsg.a libbase.a
+
+bench_flood_clients_SOURCES = %D%/flood_clients.c %D%/flood_http.c \
+	%D%/flood_mqtt.c %D%/flood_producer.h
+bench_flood_clients_LDADD   = libmqtt.a libmsg.a libbase.a
 
 .PHONY: bench-programs bench
 bench-programs: broker/weir-broker httpd/weir-httpd \
