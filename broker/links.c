@@ -17,6 +17,7 @@
 #include "broker/links_memory.h"
 #include "broker/links_private.h"
 #include "broker/links_store.h"
+#include "broker/links_overdue.h"
 #include "broker/links_tend.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
@@ -511,6 +512,7 @@ links_start(struct links *links)
 	loop_timer_start(&links->beat, BEAT_NS);
 	loop_timer_init(&links->unmute, links->loop, unmute, links);
 	loop_timer_init(&links->tend, links->loop, links_tend, links);
+	links_overdue_start(links);
 	links->is_started = true;
 	loop_again(links->loop);
 	return 0;
@@ -524,6 +526,7 @@ stop(struct links *links)
 	loop_timer_stop(&links->beat);
 	loop_timer_stop(&links->unmute);
 	loop_timer_stop(&links->tend);
+	links_overdue_stop(links);
 	loop_remove_hook(links->loop, &links->hook);
 	loop_fd_stop(&links->mail_watch);
 	links->is_started = false;

@@ -63,6 +63,7 @@ struct links_lane {
 	bool waits_for_memory;
 	uint64_t needs; /* the reliable bridges it goes to */
 	size_t needed;  /* bytes of a record, or of a backlog */
+	uint64_t overdue_ns; /* when it is refused, if it still waits */
 
 	/* Taken, and not settled. */
 	struct links_pending_line pending;

@@ -9,6 +9,7 @@
 #include "broker/links_credit.h"
 #include "broker/links_egress.h"
 #include "broker/links_incoming.h"
+#include "broker/links_overdue.h"
 #include "broker/links_pending.h"
 #include "broker/links_private.h"
 #include "broker/route.h"
@@ -98,6 +99,7 @@ links_ingress_wait(struct links_incoming *in, size_t needed)
 	in->lane->is_begun = !may_be_refused(in);
 	in->lane->needs = in->reliable;
 	in->lane->needed = needed;
+	links_overdue_note(in);
 }
 
 void
@@ -273,6 +275,8 @@ place(struct links_incoming *in)
 	}
 	in->reliable &= ~rejecting;
 	lacking &= ~rejecting;
+	if (links_overdue_refuse(in, lacking))
+		return true;
 	if (lacking != 0) {
 		wait_for_room(in, lacking);
 		return false;
@@ -355,7 +359,7 @@ still_waits(struct links *links, struct links_endpoint *endpoint,
 		    links_journal_lacking(links, lane->needs, lane->needed);
 	else
 		lacking = without_room(links, lane->needs, lane->needed, lane);
-	return lacking != 0 &&
+	return lacking != 0 && !links_overdue_is_due(links, lane) &&
 	    (lane->is_begun ||
 		bridge_table_rejecting(links->broker->bridges, lacking) == 0);
 }

@@ -9,6 +9,7 @@
 #include "broker/links_feed.h"
 #include "broker/links_incoming.h"
 #include "broker/links_ingress.h"
+#include "broker/links_overdue.h"
 #include "broker/links_private.h"
 #include "broker/publish.h"
 #include "broker/recover.h"
@@ -209,6 +210,9 @@ backlogs_take(struct links_incoming *in, uint64_t *out_bridges)
 		    refuse(in, MQTT_QUOTA_EXCEEDED))
 			return true;
 	} while (answer == BACKLOG_REJECTS && misses_some(in));
+	if (links_overdue_refuse(
+		in, links_journal_lacking(links, in->reliable, weight)))
+		return true;
 	links_ingress_wait(in, weight);
 	return false;
 }

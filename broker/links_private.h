@@ -14,6 +14,7 @@
  *	links_output.c    the lane to an endpoint
  *	links_ingress.c   records from endpoints
  *	links_incoming.c  one record, checked
+ *	links_overdue.c   heads of lanes that waited too long
  *	links_pending.c   records that wait for the journal
  *	links_journal.c   records into the journal, and what comes back
  *	links_feed.c      a bridge as a cursor in the journal
@@ -80,6 +81,8 @@ struct links {
 	struct loop_timer beat;
 	struct loop_timer unmute;
 	struct loop_timer tend; /* rings that are larger than need be */
+	struct loop_timer overdue;
+	uint64_t overdue_next_ns; /* UINT64_MAX: the timer does not run */
 	struct loop_fd mail_watch;
 	bool is_started;
 	bool is_armed;

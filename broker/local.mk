@@ -123,6 +123,8 @@ libbroker_a_SOURCES = \
 	%D%/links_status.h \
 	%D%/links_store.c \
 	%D%/links_store.h \
+	%D%/links_overdue.c \
+	%D%/links_overdue.h \
 	%D%/links_tend.c \
 	%D%/links_tend.h \
 	%D%/links_words.c \

@@ -32,6 +32,7 @@
 #include "tests/unit/unit.h"
 
 #define RING_BYTES 65536u
+#define STALL_TIMEOUT_NS (60 * CLOCK_SECOND_NS)
 #define KEPT_MAX 256u
 
 /* ---- of paper ---------------------------------------------------------- */
@@ -204,7 +205,9 @@ configure(void)
 		.allow_anonymous = true,
 		.workers = 1,
 		.worker_window = 32768,
-		.http = { .enabled = true, .ring = { RING_BYTES, RING_BYTES } },
+		.http = { .enabled = true,
+		    .stall_timeout_ns = STALL_TIMEOUT_NS,
+		    .ring = { RING_BYTES, RING_BYTES } },
 		.bridges = bridges,
 		.bridge_count = 3,
 	};

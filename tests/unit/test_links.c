@@ -31,6 +31,7 @@
 #include "tests/unit/unit.h"
 
 #define RING_BYTES 65536u
+#define STALL_TIMEOUT_NS (60 * CLOCK_SECOND_NS)
 
 /* ---- local routing of paper ---------------------------------------------- */
 
@@ -117,7 +118,9 @@ configure(void)
 		.account_count = 1,
 		.workers = 1,
 		.worker_window = 32768,
-		.http = { .enabled = true, .ring = { RING_BYTES, RING_BYTES } },
+		.http = { .enabled = true,
+		    .stall_timeout_ns = STALL_TIMEOUT_NS,
+		    .ring = { RING_BYTES, RING_BYTES } },
 		.bridges = bridges,
 		.bridge_count = 3,
 	};
@@ -717,6 +720,50 @@ START_TEST(a_message_waits_for_all_its_bridges)
 		ring_link_wake(bridge.link);
 		run();
 	}
+	ck_assert_uint_eq(receive(&other, 9, NULL), 1);
+}
+END_TEST
+
+/*
+ * What is in a lane, and finds that others were faster, is refused when its
+ * request has waited for stall_timeout: not before, and by a timer.
+ */
+START_TEST(what_waits_in_a_lane_is_refused_in_time)
+{
+	uint64_t identity, begin_ns;
+	unsigned published;
+
+	attach(&httpd, RING_ROLE_HTTPD, "httpd");
+	attach(&bridge, RING_ROLE_BRIDGE, "cloud");
+	attach(&other, RING_ROLE_BRIDGE, "plant");
+	grant_all(&bridge);
+	grant_all(&other);
+	identity = log_in();
+	ck_assert_int_eq(open_lane(&httpd, "cloud"), 1);
+	ck_assert_int_eq(open_lane(&httpd, "cloud+plant"), 2);
+	flood_cloud(identity, &published);
+	conf.http.stall_timeout_ns = 30 * CLOCK_MS_NS;
+	begin_ns = clock_now_ns();
+	routed = 0;
+	ck_assert_int_eq(publish(&httpd, 2, "cloud/plant", 15000, identity), 0);
+	run();
+	if (clock_now_ns() - begin_ns < 30 * CLOCK_MS_NS)
+		ck_assert_int_eq(receipt(), -1);
+	ck_assert_uint_lt(turns_in_50_ms(), 10);
+	ck_assert_int_eq(receipt(), MQTT_QUOTA_EXCEEDED);
+	ck_assert_uint_ge(clock_now_ns() - begin_ns, 30 * CLOCK_MS_NS);
+	ck_assert_uint_eq(routed, 0);
+	ck_assert_uint_eq(receive(&other, 9, NULL), 0);
+
+	/* There is room again, and the lane goes on. */
+	while (receive(&bridge, 9, NULL) != 0) {
+		ring_link_wake(bridge.link);
+		run();
+	}
+	publish(&httpd, 2, "cloud/plant", 15000, identity);
+	run();
+	while (receipt() != -1)
+		continue;
 	ck_assert_uint_eq(receive(&other, 9, NULL), 1);
 }
 END_TEST
@@ -1608,6 +1655,7 @@ main(void)
 	tcase_add_test(tc, a_bridged_message_is_in_the_ring_before_its_receipt);
 	tcase_add_test(tc, a_stalled_bridge_blocks_its_lane_and_nothing_else);
 	tcase_add_test(tc, a_message_waits_for_all_its_bridges);
+	tcase_add_test(tc, what_waits_in_a_lane_is_refused_in_time);
 	tcase_add_test(tc, a_bridge_that_drops_loses_its_own_only);
 	tcase_add_test(tc, a_bridge_that_rejects_refuses_what_has_no_room);
 	tcase_add_test(tc, a_bridge_that_drops_its_oldest_is_told_to_skip_them);

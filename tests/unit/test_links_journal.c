@@ -492,6 +492,41 @@ START_TEST(a_full_backlog_stalls_its_lane_alone)
 }
 END_TEST
 
+START_TEST(what_waits_for_a_full_backlog_is_refused_in_time)
+{
+	uint64_t last = 0, begin_ns;
+
+	begin_with(CONF_OVERFLOW_STALL, 40000);
+	ck_assert_int_eq(open_lane(&httpd, "cloud"), 1);
+	/* There is credit, and MQTT publishers take what it was given for. */
+	backlog_set(broker.backlogs, 0, 39990);
+	conf.http.stall_timeout_ns = 30 * CLOCK_MS_NS;
+	begin_ns = clock_now_ns();
+	ck_assert_int_eq(publish(&httpd, 1, "cloud/x", 1000), 0);
+	ck_assert_int_eq(publish(&httpd, 1, "cloud/x", 1000), 0);
+	run_all();
+	if (clock_now_ns() - begin_ns < 30 * CLOCK_MS_NS)
+		ck_assert_uint_eq(receipts(MQTT_QUOTA_EXCEEDED), 0);
+	ck_assert_uint_lt(turns_in_50_ms(), 20);
+	run_all();
+	ck_assert_uint_eq(receipts(MQTT_QUOTA_EXCEEDED), 2);
+	ck_assert_uint_eq(unreleased(1), 0);
+
+	/* One that did not wait for so long is taken. */
+	conf.http.stall_timeout_ns = STALL_TIMEOUT_NS;
+	ck_assert_int_eq(publish(&httpd, 1, "cloud/x", 1000), 0);
+	run_all();
+	backlog_set(broker.backlogs, 0, 0);
+	run_all();
+	loop_again(broker.loop);
+	run_all();
+	ck_assert_uint_eq(receipts(0), 1);
+	attach_bridge();
+	ck_assert_uint_eq(take_all(&last), 1);
+	tear_down_journal();
+}
+END_TEST
+
 START_TEST(a_full_backlog_that_rejects_refuses)
 {
 	uint64_t last = 0;
@@ -1009,6 +1044,7 @@ add_rings(TCase *tc)
 	tcase_add_test(tc, qos_0_goes_straight_and_waits_for_nothing);
 	tcase_add_test(tc, a_full_backlog_stalls_its_lane_alone);
 	tcase_add_test(tc, a_full_backlog_that_rejects_refuses);
+	tcase_add_test(tc, what_waits_for_a_full_backlog_is_refused_in_time);
 	tcase_add_test(tc, drop_newest_drops_in_front_of_the_journal);
 	tcase_add_test(tc, drop_oldest_keeps_the_newest);
 	tcase_add_test(tc, drop_oldest_asks_the_bridge_to_skip);
