@@ -9,7 +9,11 @@ EXTRA_DIST += \
 	%D%/test_deliveries.py \
 	%D%/test_disk_full.py \
 	%D%/test_dump_trace.py \
+	%D%/flood_scene.py \
+	%D%/flooding.py \
 	%D%/test_flood.py \
+	%D%/test_flood_kills.py \
+	%D%/test_flood_remotes.py \
 	%D%/test_growth.py \
 	%D%/test_held_publisher.py \
 	%D%/test_http_api.py \
