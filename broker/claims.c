@@ -8,6 +8,7 @@
 struct claim {
 	uint64_t ticket;
 	uint64_t bridges;
+	uint64_t offered;
 	size_t weight;
 };
 
@@ -18,20 +19,21 @@ claims_reserve(struct claims *claims)
 }
 
 void
-claims_add(
-    struct claims *claims, uint64_t ticket, uint64_t bridges, size_t weight)
+claims_add(struct claims *claims, uint64_t ticket, uint64_t bridges,
+    uint64_t offered, size_t weight)
 {
 	struct claim *claim;
 
 	if (bridges == 0)
 		return;
 	claim = fifo_add(&claims->list, sizeof(*claim));
-	*claim = (struct claim){ ticket, bridges, weight };
+	*claim = (struct claim){ ticket, bridges, offered, weight };
 }
 
 void
 claims_settled(struct claims *claims, struct backlogs *backlogs,
-    const struct commit_letter *letter)
+    const struct commit_letter *letter,
+    void (*failed)(void *context, uint64_t offered), void *context)
 {
 	const struct claim *claim;
 
@@ -39,9 +41,11 @@ claims_settled(struct claims *claims, struct backlogs *backlogs,
 		claim = fifo_at(&claims->list, sizeof(*claim), 0);
 		if (claim->ticket > letter->last_ticket)
 			return;
-		if (letter->reason != MQTT_SUCCESS)
+		if (letter->reason != MQTT_SUCCESS) {
 			backlog_withdraw(
 			    backlogs, claim->bridges, claim->weight);
+			failed(context, claim->offered);
+		}
 		fifo_drop_first(&claims->list);
 	}
 }

@@ -30,13 +30,20 @@ struct claims {
 /* Room for one more; false: no memory. */
 bool claims_reserve(struct claims *claims);
 
-/* There is room.  Without bridges there is nothing to note. */
-void claims_add(
-    struct claims *claims, uint64_t ticket, uint64_t bridges, size_t weight);
+/*
+ * There is room.  Without bridges there is nothing to note.  `offered`: those
+ * of them that count it as offered, and are to be told if it fails.
+ */
+void claims_add(struct claims *claims, uint64_t ticket, uint64_t bridges,
+    uint64_t offered, size_t weight);
 
-/* These tickets are settled. */
+/*
+ * These tickets are settled.  Each message that failed is told with those that
+ * count it as offered.
+ */
 void claims_settled(struct claims *claims, struct backlogs *backlogs,
-    const struct commit_letter *letter);
+    const struct commit_letter *letter,
+    void (*failed)(void *context, uint64_t offered), void *context);
 
 void claims_fini(struct claims *claims);
 

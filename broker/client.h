@@ -103,6 +103,7 @@ struct client {
 	uint64_t keepalive_ns; /* 1.5 times [MQTT-3.1.2-22]; 0: none */
 	uint64_t identity;
 	uint64_t held_for; /* the bridges of the PUBLISH tried last */
+	uint64_t offered;  /* those it is counted as offered to, undecided */
 	struct connect_check *check;
 	struct arrival *arrival;  /* its CONNECT waits for the journal */
 	struct settle_line waits; /* its answers that do */

@@ -140,6 +140,9 @@ enum commit_answer commit_offer(struct commit_port *port, size_t weight);
 /* Why commit_offer() refuses: 0x97 or 0x83. */
 enum mqtt_reason commit_refusal(const struct commit_port *port);
 
+/* Does commit_offer() refuse now?  Nothing is counted. */
+bool commit_is_failing(const struct commit_port *port);
+
 /* Takes a reference of the message.  NULL: no memory. */
 struct commit_item *commit_begin(
     struct commit_port *port, struct message *message);

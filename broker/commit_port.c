@@ -94,6 +94,14 @@ commit_offer(struct commit_port *port, size_t weight)
 	return COMMIT_STALLS;
 }
 
+bool
+commit_is_failing(const struct commit_port *port)
+{
+	/* relaxed: as in commit_offer() */
+	return atomic_load_explicit(
+		   &port->commit->error, memory_order_relaxed) != 0;
+}
+
 enum mqtt_reason
 commit_refusal(const struct commit_port *port)
 {

@@ -19,6 +19,7 @@
 #include "broker/links_store.h"
 #include "broker/links_overdue.h"
 #include "broker/links_tend.h"
+#include "broker/links_terms.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
@@ -317,6 +318,7 @@ beat(void *arg)
 	links_ingress_retry_memory(links);
 	links_feed_beat(links);
 	links_egress_beat(links);
+	links_terms_beat(links);
 	links_tend_later(links);
 	loop_timer_start(&links->beat, BEAT_NS);
 }

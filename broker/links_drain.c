@@ -68,8 +68,9 @@ say_what_ring_has(const struct links_endpoint *endpoint)
 static void
 say_what_journal_has(const struct links_endpoint *endpoint)
 {
-	const uint64_t messages =
-	    links_feed_waiting(endpoint) + links_endpoint_in_ring(endpoint);
+	const struct ring_outcome outcome = links_endpoint_outcome(endpoint);
+	const uint64_t messages = links_feed_waiting(endpoint) +
+	    links_endpoint_in_ring(endpoint, &outcome);
 
 	if (messages != 0)
 		log_info("backlog_kept",

@@ -106,12 +106,14 @@ links_egress_ask_to_drop(struct links *links, unsigned bridge)
 }
 
 bool
-links_egress_make_room(struct links *links, unsigned bridge, size_t length)
+links_egress_make_room(
+    struct links *links, unsigned bridge, size_t length, bool is_offered)
 {
 	struct links_output *output = links_bridge_output(links, bridge);
 
 	if (!can_ever_hold(output, length)) {
 		count_too_large(links, bridge, length);
+		output->offers.declined += is_offered;
 		return false;
 	}
 	if (policy_of(links, bridge) == CONF_OVERFLOW_DROP_OLDEST)
@@ -119,7 +121,7 @@ links_egress_make_room(struct links *links, unsigned bridge, size_t length)
 	if (links_output_has_room(output, length, NULL))
 		return true;
 	links_output_lacks(output, links->now_ns, NULL);
-	output->accepted++;
+	links_output_accept(output, is_offered);
 	count_dropped(links, output);
 	return false;
 }
@@ -225,7 +227,7 @@ put_item(struct links *links, const struct bridge_port_item *item,
 		.time_ns = item->message->created_ns,
 	};
 
-	links_bridge_output(links, bridge)->accepted++;
+	links_output_accept(links_bridge_output(links, bridge), true);
 	links_egress_put(links, bridge, item->message, &record);
 }
 
@@ -237,9 +239,10 @@ is_lost_behind_feed(struct links *links, unsigned bridge)
 		return false;
 	if (policy_of(links, bridge) == CONF_OVERFLOW_REJECT) {
 		links_egress_refused(links, UINT64_C(1) << bridge);
+		links_bridge_output(links, bridge)->offers.declined++;
 		return true;
 	}
-	links_bridge_output(links, bridge)->accepted++;
+	links_output_accept(links_bridge_output(links, bridge), true);
 	links_egress_drop(links, bridge);
 	return true;
 }
@@ -259,12 +262,13 @@ take_item(struct links *links, unsigned port, unsigned bridge,
 	if (is_lost_behind_feed(links, bridge))
 		return true;
 	if (drops(policy_of(links, bridge))) {
-		if (links_egress_make_room(links, bridge, length))
+		if (links_egress_make_room(links, bridge, length, true))
 			put_item(links, item, port, bridge);
 		return true;
 	}
 	if (!can_ever_hold(output, length)) {
 		count_too_large(links, bridge, length);
+		output->offers.declined++;
 		return true;
 	}
 	if (!links_output_has_room(output, length, who)) {

@@ -56,9 +56,12 @@ void links_egress_beat(struct links *links);
 uint64_t links_egress_fitting(
     struct links *links, uint64_t bridges, size_t length);
 
-/* For a bridge that drops: true if there is room; else it is counted. */
+/*
+ * For a bridge that drops: true if there is room; else it is counted.
+ * `is_offered`: see links_output_accept().
+ */
 bool links_egress_make_room(
-    struct links *links, unsigned bridge, size_t length);
+    struct links *links, unsigned bridge, size_t length, bool is_offered);
 
 /* An accepted one that the bridge does not get, by its policy: counted. */
 void links_egress_drop(struct links *links, unsigned bridge);

@@ -155,8 +155,9 @@ void links_endpoint_free(struct links_endpoint *endpoint);
 struct ring_outcome links_endpoint_outcome(
     const struct links_endpoint *endpoint);
 
-/* Records in the lane to it that it has not released. */
-uint64_t links_endpoint_in_ring(const struct links_endpoint *endpoint);
+/* Records in the lane to it that it has not released, by that outcome. */
+uint64_t links_endpoint_in_ring(
+    const struct links_endpoint *endpoint, const struct ring_outcome *outcome);
 
 /* Is it connected to its remote, as it says itself? */
 bool links_endpoint_remote_is_up(const struct links_endpoint *endpoint);

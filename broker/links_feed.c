@@ -7,6 +7,7 @@
 #include "broker/commit.h"
 #include "broker/links_egress.h"
 #include "broker/links_feed_private.h"
+#include "broker/links_ingress.h"
 #include "broker/message.h"
 
 /* A read is begun while the window holds no more, and brings no more. */
@@ -81,6 +82,29 @@ free_item(struct links_feed_item *item)
 /* ---- what comes -----------------------------------------------------------
  */
 
+/*
+ * Did the broker count its offer?  A lane stays while anything of it is not
+ * settled, and it is settled after this; memory that is gone was httpd's to
+ * count with.
+ */
+static bool
+is_offered_here(
+    const struct links_endpoint *endpoint, const struct message *message)
+{
+	const uint64_t bit = UINT64_C(1) << endpoint->bridge_number;
+	const struct links_endpoint *source;
+
+	if (message->link == MESSAGE_FROM_MQTT)
+		return true;
+	source = endpoint->links->endpoints[sources_link(message->link)];
+	if (source == NULL || source->source != message->link ||
+	    message->lane >= RING_LANES ||
+	    source->lanes[message->lane].consumer == NULL)
+		return sources_link(message->link) != 0;
+	return links_ingress_offered(
+		   source, &source->lanes[message->lane], bit) != 0;
+}
+
 void
 links_feed_arrived(
     struct links_endpoint *endpoint, struct message *message, uint64_t sequence)
@@ -91,7 +115,9 @@ links_feed_arrived(
 	bool has_room =
 	    feed->bytes + weight <= LINKS_FEED_WINDOW || feed->count == 0;
 
-	endpoint->output.accepted++;
+	feed->accepted_upto = sequence;
+	links_output_accept(
+	    &endpoint->output, is_offered_here(endpoint, message));
 	if (has_room && !feed->feed.is_lagging)
 		item = new_item(message, sequence, weight);
 	if (feed_arrives(&feed->feed, sequence, item != NULL) == FEED_KEEP) {
@@ -246,8 +272,7 @@ move_head(struct links_endpoint *endpoint)
 	    links_egress_body_size(endpoint->feed->head->message);
 
 	if (links_egress_fitting(endpoint->links, bit, length) == 0) {
-		output->accepted--; /* it does not get it */
-		pass_head(endpoint);
+		drop_head(endpoint);
 		return true;
 	}
 	if (!links_output_has_room(output, length, NULL)) {

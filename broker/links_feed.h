@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "broker/feed.h"
+#include "broker/store/store_record.h"
 #include "common/conf/conf.h"
 
 struct links;
@@ -72,8 +73,10 @@ struct links_feed {
 	size_t bytes;
 	uint64_t queued; /* the last sequence that is in the window, or was */
 	uint64_t put;
-	bool is_stale; /* the read under way is of no use */
-	bool waits;    /* a read failed: tried again at the next beat */
+	uint64_t accepted_upto; /* the last sequence that was counted */
+	struct store_bridge_terms terms; /* as the journal has them */
+	bool is_stale;                   /* the read under way is of no use */
+	bool waits; /* a read failed: tried again at the next beat */
 
 	uint64_t later, later_bytes;
 	uint64_t early; /* read before the mail that told of them */

@@ -10,6 +10,7 @@
 #include "broker/bridge_table.h"
 #include "broker/commit.h"
 #include "broker/links_feed_private.h"
+#include "broker/links_terms.h"
 #include "broker/message.h"
 #include "broker/recover.h"
 #include "common/base/clock.h"
@@ -296,7 +297,9 @@ take_recovered(
 	feed->later_bytes = recovered->queued_bytes;
 	feed_init(&feed->feed, recovered->floor, recovered->last);
 	feed->queued = feed->put = recovered->floor;
-	endpoint->output.accepted += recovered->queued;
+	feed->terms = recovered->terms;
+	feed->accepted_upto = endpoint->links->broker->recovered->committed;
+	links_terms_recover(endpoint, recovered);
 	backlog_set(links_feed_backlogs(endpoint), links_feed_bridge(endpoint),
 	    recovered->queued_bytes);
 }

@@ -22,6 +22,43 @@ wants_receipts(const struct links_endpoint *endpoint)
 	return endpoint->role == RING_ROLE_HTTPD;
 }
 
+/* ---- what is offered ----------------------------------------------------- */
+
+uint64_t
+links_ingress_offered(const struct links_endpoint *endpoint,
+    const struct links_lane *lane, uint64_t bridges)
+{
+	/* Sets that share the lane "*" it does not tell apart. */
+	if (wants_receipts(endpoint) && lane->geometry.name[0] != '*')
+		return bridges & ~lane->set;
+	return bridges;
+}
+
+static uint64_t
+offered(const struct links_incoming *in, uint64_t bridges)
+{
+	return links_ingress_offered(in->endpoint, in->lane, bridges);
+}
+
+void
+links_ingress_count_offered(const struct links_incoming *in, uint64_t bridges)
+{
+	unsigned bridge;
+
+	BRIDGE_TABLE_EACH(bridge, offered(in, bridges))
+	links_bridge_output(in->links, bridge)->offers.offered++;
+}
+
+void
+links_ingress_count_declined(const struct links_incoming *in, uint64_t bridges)
+{
+	unsigned bridge;
+
+	links_ingress_count_offered(in, bridges);
+	BRIDGE_TABLE_EACH(bridge, offered(in, bridges))
+	links_bridge_output(in->links, bridge)->offers.declined++;
+}
+
 /* ---- where does it go? ----------------------------------------------- */
 
 /*
@@ -166,7 +203,7 @@ put_to_bridge(struct links_incoming *in, unsigned bridge)
 	body = links_output_claim(output, in->record.length);
 	memcpy(body, links->scratch, in->record.length);
 	links_output_put(output, &record);
-	output->accepted++;
+	links_output_accept(output, offered(in, UINT64_C(1) << bridge) != 0);
 	ring_forward_note(output->forward, record.source_link,
 	    record.source_lane, record.source_sequence);
 	ring_trace_note_record(
@@ -183,8 +220,8 @@ put_to_bridges(struct links_incoming *in)
 		put_to_bridge(in, (unsigned)__builtin_ctzll(left));
 	for (left = in->droppable; left != 0; left &= left - 1) {
 		bridge = (unsigned)__builtin_ctzll(left);
-		if (links_egress_make_room(
-			in->links, bridge, in->record.length))
+		if (links_egress_make_room(in->links, bridge, in->record.length,
+			offered(in, UINT64_C(1) << bridge) != 0))
 			put_to_bridge(in, bridge);
 	}
 	in->receivers += (unsigned)__builtin_popcountll(
@@ -201,6 +238,7 @@ deliver(struct links_incoming *in)
 		return false;
 	}
 	trace_taken(in);
+	links_ingress_count_offered(in, in->reliable | in->droppable);
 	in->receivers = route_local(in->links->broker, NULL, message, NULL);
 	message_put(message);
 	put_to_bridges(in);
@@ -271,6 +309,7 @@ place(struct links_incoming *in)
 	if (rejecting != 0 && wants_receipts(in->endpoint)) {
 		in->reason = MQTT_QUOTA_EXCEEDED;
 		links_egress_refused(links, rejecting);
+		links_ingress_count_declined(in, in->reliable | in->droppable);
 		return true;
 	}
 	in->reliable &= ~rejecting;
@@ -282,7 +321,10 @@ place(struct links_incoming *in)
 		return false;
 	}
 	links_egress_refused(links, rejecting);
-	return deliver(in);
+	if (!deliver(in))
+		return false;
+	links_ingress_count_declined(in, rejecting);
+	return true;
 }
 
 /* A former life had it committed, and could not say so. */

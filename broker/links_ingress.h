@@ -22,9 +22,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct links;
+struct links_endpoint;
 struct links_incoming;
+struct links_lane;
 
 /* One bounded turn for each lane.  Returns true if anything moved. */
 bool links_ingress_round(struct links *links);
@@ -42,6 +45,19 @@ void links_ingress_wait_for_memory(struct links_incoming *in);
 
 /* Is somebody there to be refused, and has no bridge taken it yet? */
 bool links_ingress_may_refuse(const struct links_incoming *in);
+
+/*
+ * Those of `bridges` for which the broker counts what is offered in that lane:
+ * weir-httpd does so itself for the bridges of the lane's set.
+ */
+uint64_t links_ingress_offered(const struct links_endpoint *endpoint,
+    const struct links_lane *lane, uint64_t bridges);
+
+/* Count for those: it is taken; it is refused, or misses these. */
+void links_ingress_count_offered(
+    const struct links_incoming *in, uint64_t bridges);
+void links_ingress_count_declined(
+    const struct links_incoming *in, uint64_t bridges);
 
 /* Memory may be there again: look at lanes that wait for it. */
 void links_ingress_retry_memory(struct links *links);

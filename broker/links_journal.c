@@ -11,6 +11,7 @@
 #include "broker/links_ingress.h"
 #include "broker/links_overdue.h"
 #include "broker/links_private.h"
+#include "broker/links_terms.h"
 #include "broker/publish.h"
 #include "broker/recover.h"
 #include "broker/route.h"
@@ -102,7 +103,9 @@ send_item(struct links_incoming *in, struct commit_item *item, uint64_t bridges,
 	journal->sent_ticket = in->ticket;
 	if (journal->still_since_ns == 0)
 		journal->still_since_ns = in->links->now_ns;
-	claims_add(&journal->claims, in->ticket, bridges, weight_of(in));
+	claims_add(&journal->claims, in->ticket, bridges,
+	    links_ingress_offered(in->endpoint, in->lane, bridges),
+	    weight_of(in));
 	note_traced(in);
 }
 
@@ -153,6 +156,7 @@ refuse(struct links_incoming *in, enum mqtt_reason reason)
 	if (!links_ingress_may_refuse(in))
 		return false;
 	in->reason = reason;
+	links_ingress_count_declined(in, in->reliable | in->droppable);
 	return true;
 }
 
@@ -189,8 +193,11 @@ misses_some(struct links_incoming *in)
 	uint64_t full = bridge_table_rejecting(links->broker->bridges,
 	    links_journal_lacking(links, in->reliable, weight_of(in)));
 
+	if (full == 0 || in->endpoint->role != RING_ROLE_BRIDGE)
+		return false;
 	in->reliable &= ~full;
-	return full != 0 && in->endpoint->role == RING_ROLE_BRIDGE;
+	links_ingress_count_declined(in, full);
+	return true;
 }
 
 /* True: counted in *out_bridges, or in->reason says why it is refused. */
@@ -217,6 +224,19 @@ backlogs_take(struct links_incoming *in, uint64_t *out_bridges)
 	return false;
 }
 
+/* Taken by `bridges`; the others drop it by their policy. */
+static void
+count_taken(struct links_incoming *in, uint64_t bridges)
+{
+	const uint64_t all = in->reliable | in->droppable;
+	unsigned bridge;
+
+	links_ingress_count_offered(in, all);
+	BRIDGE_TABLE_EACH(bridge,
+	    links_ingress_offered(in->endpoint, in->lane, all & ~bridges))
+	links_bridge_output(in->links, bridge)->offers.accepted++;
+}
+
 bool
 links_journal_place(struct links_incoming *in)
 {
@@ -226,8 +246,12 @@ links_journal_place(struct links_incoming *in)
 		return mqtt_reason_is_error(in->reason);
 	if (!backlogs_take(in, &bridges))
 		return false;
-	if (mqtt_reason_is_error(in->reason) || send_on(in, bridges))
+	if (mqtt_reason_is_error(in->reason))
 		return true;
+	if (send_on(in, bridges)) {
+		count_taken(in, bridges);
+		return true;
+	}
 	backlog_withdraw(in->links->broker->backlogs, bridges, weight_of(in));
 	links_ingress_wait_for_memory(in);
 	return false;
@@ -260,6 +284,15 @@ deliver(void *context, struct message *message, uint64_t sequence,
 }
 
 static void
+claim_failed(void *context, uint64_t offered)
+{
+	unsigned bridge;
+
+	BRIDGE_TABLE_EACH(bridge, offered)
+	links_bridge_output(context, bridge)->offers.declined++;
+}
+
+static void
 settled(void *context, const struct commit_letter *letter)
 {
 	struct links *links = context;
@@ -270,7 +303,8 @@ settled(void *context, const struct commit_letter *letter)
 	if (is_failed)
 		links_pending_fail(links, letter->first_ticket,
 		    letter->last_ticket, MQTT_IMPLEMENTATION_SPECIFIC_ERROR);
-	claims_settled(&links->journal.claims, links->broker->backlogs, letter);
+	claims_settled(&links->journal.claims, links->broker->backlogs, letter,
+	    claim_failed, links);
 	links->journal.settled = letter->last_ticket;
 	links->journal.still_since_ns =
 	    letter->last_ticket < links->journal.sent_ticket
@@ -400,14 +434,16 @@ struct putter {
 };
 
 static int
-put_bridge(const struct putter *putter, const struct links_endpoint *endpoint)
+put_bridge(const struct putter *putter, const struct links_endpoint *endpoint,
+    const struct offers *http)
 {
-	const struct store_bridge bridge = {
+	struct store_bridge bridge = {
 		.cursor = endpoint->feed->cursor,
 		.name = slice_of_string(endpoint->identity.name),
 	};
 	uint8_t body[STORE_SMALL_MAX];
 
+	links_terms_record(endpoint, http, &bridge.terms);
 	store_bridge_write(&bridge, body);
 	return putter->put(putter->context, STORE_BRIDGE,
 	    slice_of(body, store_bridge_size(&bridge)));
@@ -439,12 +475,14 @@ links_checkpoint(struct links *links,
 {
 	const struct putter putter = { put, context };
 	struct links_endpoint *endpoint;
+	struct offers http;
 	int err = 0;
 
+	links_terms_read_http(links, &http);
 	for (uint32_t i = 0; i < links->endpoint_count && err == 0; i++) {
 		endpoint = links->endpoints[i];
 		if (endpoint != NULL && endpoint->feed != NULL)
-			err = put_bridge(&putter, endpoint);
+			err = put_bridge(&putter, endpoint, &http);
 		if (err == 0 && endpoint != NULL)
 			err = put_sources(&putter, endpoint);
 	}

@@ -14,8 +14,12 @@
 #include "broker/links_lanes.h"
 #include "broker/links_private.h"
 #include "broker/links_salvage.h"
+#include "broker/links_terms.h"
 #include "common/base/log.h"
 #include "common/shm/memfd.h"
+
+/* A tail that moves is looked at again; an honest one moves for some ns. */
+#define OUTCOME_LOOKS 64u
 
 static void
 close_fd(int *fd)
@@ -184,30 +188,43 @@ links_endpoint_remote_is_up(const struct links_endpoint *endpoint)
 	return read_consumer(endpoint, &lane) && lane.remote_up == 1;
 }
 
-/* The slot that the tail stands for counts. */
-struct ring_outcome
-links_endpoint_outcome(const struct links_endpoint *endpoint)
+/* The slot that the tail stands for counts.  False: it was moving. */
+static bool
+read_outcome(
+    const struct links_endpoint *endpoint, struct ring_outcome *out_outcome)
 {
-	struct ring_outcome outcome = { 0 };
 	struct ring_lane_consumer lane;
 	const struct ring_tail_slot *slot;
 
 	if (!read_consumer(endpoint, &lane))
-		return outcome;
+		return false;
 	slot = &lane.slot[lane.slot[0].tail == lane.tail ? 0 : 1];
 	if (slot->tail != lane.tail)
-		return outcome; /* it was moving */
-	outcome.delivered = slot->delivered;
-	outcome.dropped = slot->dropped;
-	outcome.dead = slot->dead;
+		return false;
+	*out_outcome = (struct ring_outcome){
+		.delivered = slot->delivered,
+		.dropped = slot->dropped,
+		.dead = slot->dead,
+	};
+	return true;
+}
+
+struct ring_outcome
+links_endpoint_outcome(const struct links_endpoint *endpoint)
+{
+	struct ring_outcome outcome = { 0 };
+
+	for (unsigned i = 0; i < OUTCOME_LOOKS; i++)
+		if (read_outcome(endpoint, &outcome))
+			break;
 	return outcome;
 }
 
 uint64_t
-links_endpoint_in_ring(const struct links_endpoint *endpoint)
+links_endpoint_in_ring(
+    const struct links_endpoint *endpoint, const struct ring_outcome *outcome)
 {
-	const struct ring_outcome outcome = links_endpoint_outcome(endpoint);
-	uint64_t over = outcome.delivered + outcome.dropped + outcome.dead;
+	uint64_t over = outcome->delivered + outcome->dropped + outcome->dead;
 	uint64_t put = 0;
 
 	if (endpoint->output.producer != NULL)
@@ -225,6 +242,10 @@ keep_what_counts(struct links_endpoint *endpoint)
 
 	if (endpoint->link == NULL)
 		return;
+	if (endpoint->bridge == NULL) {
+		links_terms_keep_http(endpoint->links);
+		return;
+	}
 	err = links_salvage_keep(endpoint);
 	if (err != 0)
 		log_error("records_lost", "link=%s error=%s",
@@ -420,6 +441,7 @@ links_memory_adopt(struct links_endpoint *endpoint, struct links_stored *stored)
 		goto fail;
 	endpoint->output.accepted +=
 	    ring_producer_sequence(endpoint->output.producer);
+	links_terms_found(endpoint);
 	if (endpoint->feed != NULL)
 		links_salvage_find(endpoint);
 	if (stored->identity.link != endpoint->id ||

@@ -20,6 +20,14 @@
 
 struct links;
 
+/*
+ * What producers offered for a bridge, as far as the links thread counts it:
+ * see links_terms.h.
+ */
+struct links_offers {
+	uint64_t offered, accepted, declined, unknown;
+};
+
 /* The lane from the broker to the endpoint; its one writer is links. */
 struct links_output {
 	struct ring_producer *producer;
@@ -51,9 +59,30 @@ struct links_output {
 	uint64_t episode_dropped, episode_refused; /* at its begin */
 	uint64_t accepted; /* for it, or dropped, ever; counted once */
 
+	struct links_offers offers;
+
 	/* What became of records in memory that was given up. */
 	struct ring_outcome former;
+
+	/*
+	 * As the journal says of memory that is not here, or not yet: of the
+	 * ring, by its name, and of weir-httpd's side.
+	 */
+	uint32_t absent_ring, absent_http; /* 0: none */
+	struct ring_outcome absent_outcome;
+	struct links_offers absent_offers;
 };
+
+/*
+ * It is one more that the bridge is given, or that its policy drops;
+ * `is_offered`: its producer's offer is counted by the broker.
+ */
+static inline void
+links_output_accept(struct links_output *output, bool is_offered)
+{
+	output->accepted++;
+	output->offers.accepted += is_offered;
+}
 
 /* Room in the lane to the endpoint for a record, as `who` sees it. */
 bool links_output_has_room(

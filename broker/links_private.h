@@ -24,6 +24,7 @@
  *	links_connection.c  one connection to the socket
  *	links_egress.c    messages from workers, overflow
  *	links_episodes.c  what is told of it once a second
+ *	links_terms.c     what a bridge was offered and given
  *	links_auth.c      credentials from httpd
  *	links_asks.c      questions from httpd
  *	links_request.c   ... and over the control socket

@@ -11,7 +11,7 @@
 #include "broker/commit.h"
 #include "broker/links_feed.h"
 #include "broker/links_private.h"
-#include "broker/links_salvage.h"
+#include "broker/links_terms.h"
 #include "broker/store/store.h"
 #include "broker/subscription_tree.h"
 #include "common/base/clock.h"
@@ -170,12 +170,40 @@ link_object(const struct links_endpoint *endpoint)
 	return object;
 }
 
-/* In the ring, kept of former rings, and in the journal. */
-static uint64_t
-queued(const struct links_endpoint *endpoint)
+static json_t *
+producers(const struct links_offers *offers)
 {
-	return links_endpoint_in_ring(endpoint) +
-	    links_salvage_count(endpoint) + links_feed_waiting(endpoint);
+	const uint64_t answered =
+	    offers->accepted + offers->declined + offers->unknown;
+	const uint64_t open =
+	    offers->offered > answered ? offers->offered - answered : 0;
+	json_t *object = json_object();
+
+	set(object, "offered", number(offers->offered));
+	set(object, "accepted", number(offers->accepted));
+	set(object, "refused", number(offers->declined));
+	set(object, "unknown", number(offers->unknown));
+	set(object, "under_way", number(open));
+	set(object, "off_by",
+	    json_integer((json_int_t)(offers->offered - answered - open)));
+	return object;
+}
+
+/* The books of a bridge: links_terms.h. */
+static void
+set_terms(json_t *object, const struct links_terms *terms)
+{
+	const uint64_t all =
+	    terms->delivered + terms->queued + terms->dropped + terms->dead;
+
+	set(object, "producers", producers(&terms->producers));
+
+	set(object, "accepted", number(terms->given));
+	set(object, "delivered", number(terms->delivered));
+	set(object, "queued", number(terms->queued));
+	set(object, "dropped", number(terms->dropped));
+	set(object, "dead", number(terms->dead));
+	set(object, "off_by", json_integer((json_int_t)(terms->given - all)));
 }
 
 /* What waits in the journal, of all that is queued. */
@@ -196,8 +224,9 @@ json_t *
 links_status_bridge(const struct links_endpoint *endpoint)
 {
 	const struct links_output *output = &endpoint->output;
-	struct ring_outcome outcome = links_endpoint_outcome(endpoint);
 	json_t *object = link_object(endpoint);
+	struct links_terms terms;
+	struct offers http;
 	uint64_t used = 0;
 
 	if (output->producer != NULL)
@@ -210,15 +239,9 @@ links_status_bridge(const struct links_endpoint *endpoint)
 	set(object, "used", number(used));
 	set(object, "stalled", json_boolean(output->episode_ns != 0));
 
-	/* accepted = delivered + queued + dropped + dead */
-	set(object, "accepted", number(output->accepted));
-	set(object, "delivered",
-	    number(output->former.delivered + outcome.delivered));
-	set(object, "queued", number(queued(endpoint)));
-	set(object, "dropped",
-	    number(output->former.dropped + outcome.dropped + output->dropped));
-	set(object, "dead", number(output->former.dead + outcome.dead));
-
+	links_terms_read_http(endpoint->links, &http);
+	links_terms_of(endpoint, &http, &terms);
+	set_terms(object, &terms);
 	set(object, "refused", number(output->refused));
 	set(object, "too_large", number(output->too_large));
 	if (endpoint->feed != NULL)

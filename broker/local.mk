@@ -127,6 +127,8 @@ libbroker_a_SOURCES = \
 	%D%/links_overdue.h \
 	%D%/links_tend.c \
 	%D%/links_tend.h \
+	%D%/links_terms.c \
+	%D%/links_terms.h \
 	%D%/links_words.c \
 	%D%/links_words.h \
 	%D%/mailbox.c \
@@ -191,6 +193,8 @@ libbroker_a_SOURCES = \
 	%D%/subscription_private.h \
 	%D%/subscription_tree.c \
 	%D%/subscription_tree.h \
+	%D%/tally.c \
+	%D%/tally.h \
 	%D%/topic_aliases.c \
 	%D%/wall_clock.h \
 	%D%/will.c \

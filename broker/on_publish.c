@@ -18,6 +18,7 @@
 #include "broker/deliver.h"
 #include "broker/publish.h"
 #include "broker/route.h"
+#include "broker/tally.h"
 #include "common/base/clock.h"
 #include "common/msg/topic.h"
 
@@ -68,6 +69,34 @@ acknowledge(struct client *client, const struct mqtt_publish *publish,
 		    .type = (uint8_t)ack_type(publish),
 		    .reason = (uint8_t)reason,
 		});
+}
+
+/* ---- what is counted for bridges ---------------------------------------- */
+
+/* Once a message: it may be tried again, and be for other bridges then. */
+static void
+note_offered(struct client *client, uint64_t bridges)
+{
+	if (client->offered != bridges)
+		tally_moved(client->worker->tally, client->offered, bridges);
+	client->offered = bridges;
+}
+
+/* These drop it by their policy; the others count it when they get it. */
+static void
+note_taken(struct client *client, uint64_t dropped_by)
+{
+	tally_accepted(client->worker->tally, dropped_by);
+	client->offered = 0;
+}
+
+/* It is dealt with: who has not taken it has refused it. */
+static void
+note_decided(struct client *client)
+{
+	if (client->offered != 0)
+		tally_declined(client->worker->tally, client->offered);
+	client->offered = 0;
 }
 
 /* ---- publishing --------------------------------------------------------- */
@@ -254,6 +283,7 @@ publish_directly(struct client *client, const struct mqtt_publish *publish,
 		return stall_on_memory(client);
 	if (bridges != 0)
 		ticket = bridge_port_send(worker->port, bridges, message);
+	note_taken(client, 0);
 	receivers = is_found
 	    ? route_found(broker, worker, message, client->session)
 	    : route_local(broker, worker, message, client->session);
@@ -343,6 +373,7 @@ commit(struct client *client, const struct mqtt_publish *publish,
 			    &session->received, publish->packet_id);
 		return stall_on_memory(client);
 	}
+	note_taken(client, bridges & ~claimed);
 	reason = count_published(client, publish, receivers + (bridges != 0));
 	return outcome_of(acknowledge(client, publish, 0, ticket, reason));
 }
@@ -412,7 +443,7 @@ publish_with_journal(
 /* ---- what becomes of it -------------------------------------------------- */
 
 static enum outcome
-try_to_publish(struct client *client, struct mqtt_publish *publish)
+attempt(struct client *client, struct mqtt_publish *publish)
 {
 	struct worker *worker = client->worker;
 	struct session *session = client->session;
@@ -434,6 +465,7 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 		bridges = bridge_table_unseen(
 		    worker->broker->bridges, bridges, publish->properties.raw);
 	client->held_for = bridges;
+	note_offered(client, bridges);
 	/* MQTT 3 knows no Receive Maximum: it waits instead. */
 	if (publish->qos != 0 &&
 	    ack_queue_count(&session->acks) >=
@@ -444,6 +476,16 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 	return worker->commit == NULL
 	    ? publish_to_bridges(client, publish, bridges)
 	    : publish_with_journal(client, publish, bridges);
+}
+
+static enum outcome
+try_to_publish(struct client *client, struct mqtt_publish *publish)
+{
+	enum outcome outcome = attempt(client, publish);
+
+	if (outcome != STALLED)
+		note_decided(client);
+	return outcome;
 }
 
 /* ---- what is held ------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/client.h"
+#include "broker/tally.h"
 
 static void
 enter_stalled(struct client *client)
@@ -133,6 +134,8 @@ parked_drop(struct client *client)
 	struct mqtt_frame frame;
 
 	parked_leave_line(client);
+	tally_declined(worker->tally, client->offered);
+	client->offered = 0;
 	if (parked == NULL)
 		return;
 	stats_subtract(

@@ -120,7 +120,7 @@ publish_commit(struct worker *worker, const struct publication *publication,
 	origin.is_written = origin.retain_serial != 0 || origin.packet_id != 0;
 	ticket = commit_send(worker->commit, item, &origin);
 	claims_add(&worker->claims, ticket, publication->bridges,
-	    message_weight(publication->message));
+	    publication->bridges, message_weight(publication->message));
 	return ticket;
 }
 

@@ -43,8 +43,7 @@ on_message(
 {
 	struct recovery *recovery = context;
 
-	(void)sequence;
-	return recovery_state_message(recovery->state, message);
+	return recovery_state_message(recovery->state, sequence, message);
 }
 
 static int

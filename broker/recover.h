@@ -36,6 +36,9 @@ struct recovered_bridge {
 	uint64_t floor;
 	uint64_t last; /* the last sequence that waits for it; 0: none */
 	uint64_t queued, queued_bytes;
+	struct store_bridge_terms terms;
+	/* Messages behind them: all, and those of MQTT clients and bridges. */
+	uint64_t given_behind, accepted_behind;
 };
 
 struct recovered {
@@ -43,6 +46,7 @@ struct recovered {
 	uint64_t *closing; /* cursors that nobody has, to be closed */
 	size_t closing_count;
 	bool is_changed;        /* so a checkpoint is due */
+	uint64_t committed;     /* the last sequence */
 	struct sources sources; /* of messages and STORE_SOURCE records */
 };
 

@@ -35,13 +35,30 @@ note_closing(struct recovery_state *state, uint64_t cursor)
 	return 0;
 }
 
+static uint64_t
+accepted_behind(const struct recovery_entry *entry)
+{
+	const struct recovery_behind *behind;
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < entry->behind.count; i++) {
+		behind = fifo_at(&entry->behind, sizeof(*behind), i);
+		count += !behind->is_httpds;
+	}
+	return count;
+}
+
 static int
 open_bridge(struct recovery_state *state, const struct recovery_entry *entry,
     const struct store_cursor *cursor)
 {
 	const struct slice name = slice_of_string(entry->bridge);
 	const int number = bridge_table_find(state->broker->bridges, name);
-	const struct store_bridge record = { cursor->cursor, name };
+	const struct store_bridge record = {
+		.cursor = cursor->cursor,
+		.name = name,
+		.terms = entry->terms,
+	};
 
 	if (number < 0) {
 		log_warning("bridge_absent",
@@ -59,6 +76,9 @@ open_bridge(struct recovery_state *state, const struct recovery_entry *entry,
 		.last = cursor->queued == 0 ? 0 : state->last,
 		.queued = cursor->queued,
 		.queued_bytes = cursor->queued_bytes,
+		.terms = entry->terms,
+		.given_behind = entry->behind.count,
+		.accepted_behind = accepted_behind(entry),
 	};
 	return 0;
 }
@@ -238,6 +258,7 @@ recovery_state_finish(struct recovery_state *state, struct store *store,
 	int err;
 
 	state->last = store_committed(store);
+	state->recovered->committed = state->last;
 	err = store_each_cursor(store, on_open_cursor, state);
 	for (size_t i = 0; i < state->bucket_count && err == 0; i++)
 		for (entry = state->buckets[i]; entry != NULL && err == 0;

@@ -14,9 +14,16 @@
 
 #include "broker/recover.h"
 #include "broker/recover_state.h"
+#include "common/base/fifo.h"
 
 struct session;
 struct will;
+
+/* A message for a bridge. */
+struct recovery_behind {
+	uint64_t sequence;
+	bool is_httpds; /* weir-httpd counts it */
+};
 
 /* What the records say of a cursor. */
 struct recovery_entry {
@@ -24,9 +31,11 @@ struct recovery_entry {
 	uint64_t cursor;
 	struct session *session;
 	struct will *will;
-	uint64_t left_ns;   /* 0: it was connected */
-	char *account;      /* one that is not there any more */
-	char *bridge;       /* it is one */
+	uint64_t left_ns; /* 0: it was connected */
+	char *account;    /* one that is not there any more */
+	char *bridge;     /* it is one */
+	struct store_bridge_terms terms;
+	struct fifo behind; /* struct recovery_behind: not in the terms */
 	uint64_t *received; /* sequences of QoS 2 that the client has */
 	size_t received_count;
 	bool is_open;

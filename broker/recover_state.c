@@ -91,6 +91,7 @@ free_entry(struct recovery_entry *entry)
 	free(entry->account);
 	free(entry->bridge);
 	free(entry->received);
+	fifo_fini(&entry->behind);
 	free(entry);
 }
 
@@ -381,6 +382,20 @@ on_retained(struct recovery_state *state, struct slice body)
 	return 0;
 }
 
+/* Of what came behind the former terms these have counted some. */
+static void
+drop_counted(struct recovery_entry *entry)
+{
+	const struct recovery_behind *first;
+
+	while (entry->behind.count != 0) {
+		first = fifo_at(&entry->behind, sizeof(*first), 0);
+		if (first->sequence > entry->terms.accepted_upto)
+			return;
+		fifo_drop_first(&entry->behind);
+	}
+}
+
 static int
 on_bridge(struct recovery_state *state, struct slice body)
 {
@@ -396,7 +411,36 @@ on_bridge(struct recovery_state *state, struct slice body)
 		return -ENOMEM;
 	if (entry->bridge == NULL)
 		entry->bridge = slice_to_string(record.name);
+	entry->terms = record.terms;
+	drop_counted(entry);
 	return entry->bridge == NULL ? -ENOMEM : 0;
+}
+
+/* For bridges: what their terms do not say yet. */
+static int
+note_behind(struct recovery_state *state, uint64_t sequence,
+    const struct store_message *message)
+{
+	const struct recovery_behind behind = {
+		.sequence = sequence,
+		.is_httpds = message->source.link != MESSAGE_FROM_MQTT &&
+		    sources_link(message->source.link) == 0,
+	};
+	struct recovery_behind *added;
+	struct recovery_entry *entry;
+
+	for (size_t i = 0; i < message->delivery_count; i++) {
+		entry =
+		    recovery_state_find(state, message->deliveries[i].cursor);
+		if (entry == NULL || entry->bridge == NULL ||
+		    sequence <= entry->terms.accepted_upto)
+			continue;
+		if (fifo_reserve(&entry->behind, sizeof(behind)) != 0)
+			return -ENOMEM;
+		added = fifo_add(&entry->behind, sizeof(behind));
+		*added = behind;
+	}
+	return 0;
 }
 
 static int
@@ -470,14 +514,16 @@ recovery_state_covered(
 }
 
 int
-recovery_state_message(
-    struct recovery_state *state, const struct store_message *message)
+recovery_state_message(struct recovery_state *state, uint64_t sequence,
+    const struct store_message *message)
 {
 	struct recovery_entry *entry = NULL;
 	int err;
 
 	state->recovered->is_changed = true;
 	err = recovery_state_covered(state, message);
+	if (err == 0)
+		err = note_behind(state, sequence, message);
 	if (message->publisher != 0 && message->packet_id != 0)
 		entry = recovery_state_find(state, message->publisher);
 	if (err == 0 && entry != NULL && entry->session != NULL)

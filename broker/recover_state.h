@@ -50,8 +50,8 @@ int recovery_state_record(struct recovery_state *state, uint8_t kind,
     uint64_t sequence, struct slice body);
 int recovery_state_covered(
     struct recovery_state *state, const struct store_message *message);
-int recovery_state_message(
-    struct recovery_state *state, const struct store_message *message);
+int recovery_state_message(struct recovery_state *state, uint64_t sequence,
+    const struct store_message *message);
 int recovery_state_closed(struct recovery_state *state, uint64_t cursor);
 
 /* The greatest number of a cursor that came. */

@@ -10,6 +10,7 @@
 #include "broker/route.h"
 #include "broker/session_records.h"
 #include "broker/store/store_record.h"
+#include "broker/tally.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
 
@@ -255,7 +256,10 @@ publish_to_journal(
 	}
 	ticket = publish_commit(worker, &publication, &receivers);
 	message_put(publication.message);
-	return ticket == 0 ? wait_for_memory(worker) : PUBLISHED;
+	if (ticket == 0)
+		return wait_for_memory(worker);
+	tally_accepted(worker->tally, bridges & ~publication.bridges);
+	return PUBLISHED;
 }
 
 /* False: there is no room now, and nothing was done. */
@@ -272,11 +276,14 @@ try_to_publish(struct worker *worker, struct will *will)
 	outcome = worker->commit != NULL && parts->qos != 0
 	    ? publish_to_journal(worker, will, bridges, weight)
 	    : publish_to_bridges(worker, will, bridges, weight);
-	if (outcome == PUBLISHED)
-		worker_count(worker, COUNT_wills_published);
+	if (outcome == WAITS)
+		return false;
+	worker_count(worker,
+	    outcome == PUBLISHED ? COUNT_wills_published : COUNT_wills_dropped);
+	tally_offered(worker->tally, bridges);
 	if (outcome == DROPPED)
-		worker_count(worker, COUNT_wills_dropped);
-	return outcome != WAITS;
+		tally_declined(worker->tally, bridges);
+	return true;
 }
 
 void

@@ -14,6 +14,7 @@
 #include "broker/deliver.h"
 #include "broker/retain_job.h"
 #include "broker/route.h"
+#include "broker/tally.h"
 #include "broker/worker_listeners.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
@@ -427,9 +428,11 @@ make_parts(struct worker *worker)
 	worker->messages = message_pools_new();
 	worker->router = router_new(broker, worker);
 	worker->encoder = encoder_new();
+	worker->tally = tally_new(CONF_MAX_BRIDGES);
 	if (worker->mailbox == NULL || worker->loop == NULL ||
 	    worker->messages == NULL || worker->router == NULL ||
-	    worker->encoder == NULL || !init_sessions(worker))
+	    worker->encoder == NULL || worker->tally == NULL ||
+	    !init_sessions(worker))
 		return false;
 
 	/* Our hook before the hub's: what it writes goes out this turn. */
@@ -563,6 +566,7 @@ worker_free(struct worker *worker)
 		sessions_fini(&worker->sessions);
 	alarms_fini(&worker->alarms);
 	encoder_free(worker->encoder);
+	tally_free(worker->tally);
 	mailbox_free(worker->mailbox);
 	free(worker);
 }

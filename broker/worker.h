@@ -40,6 +40,7 @@ struct commit_port;
 struct door;
 struct encoder;
 struct router;
+struct tally;
 
 /* Clients, in a doubly linked list through client->next and previous. */
 struct client_list {
@@ -89,6 +90,7 @@ struct worker {
 	struct session *acking;     /* with acknowledgements that wait */
 	struct will_queue waiting_wills;
 	struct claims claims;
+	struct tally *tally;         /* what its clients offer to bridges */
 	struct message *delivered;   /* see worker_commit.c */
 	struct settle_line settling; /* answers that wait for the journal */
 	uint64_t settled_badly;      /* letters of what was not committed */

@@ -10,6 +10,7 @@
 #include "broker/deliver.h"
 #include "broker/publish.h"
 #include "broker/session_queue.h"
+#include "broker/tally.h"
 #include "broker/worker.h"
 
 /*
@@ -58,6 +59,12 @@ on_deliver(void *context, struct message *message, uint64_t sequence,
 }
 
 static void
+on_claim_failed(void *context, uint64_t offered)
+{
+	tally_declined(((struct worker *)context)->tally, offered);
+}
+
+static void
 on_settled(void *context, const struct commit_letter *letter)
 {
 	struct worker *worker = context;
@@ -65,7 +72,8 @@ on_settled(void *context, const struct commit_letter *letter)
 	begin(worker, NULL);
 	if (letter->last_ticket == 0)
 		return;
-	claims_settled(&worker->claims, worker->broker->backlogs, letter);
+	claims_settled(&worker->claims, worker->broker->backlogs, letter,
+	    on_claim_failed, worker);
 	if (letter->reason != MQTT_SUCCESS)
 		acks_fail(worker, letter);
 	settle_letter(worker, letter);

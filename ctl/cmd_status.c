@@ -192,6 +192,56 @@ print_bridges(const json_t *bridges)
 }
 
 static void
+print_verdict(int64_t off_by, int64_t under_way)
+{
+	if (off_by != 0)
+		printf(": off by %" PRId64 "\n", off_by);
+	else if (under_way != 0)
+		printf(" + %" PRId64 " under way: reconciles\n", under_way);
+	else
+		puts(": reconciles");
+}
+
+/* Both sums of a bridge, with what is missing if they do not come out. */
+static void
+print_sums(const json_t *bridge, int width)
+{
+	const json_t *producers = json_object_get(bridge, "producers");
+
+	printf("%-*s  offered %" PRId64 " = accepted %" PRId64
+	       " + refused %" PRId64 " + unknown %" PRId64,
+	    width, json_string_value(json_object_get(bridge, "name")),
+	    number(producers, "offered"), number(producers, "accepted"),
+	    number(producers, "refused"), number(producers, "unknown"));
+	print_verdict(
+	    number(producers, "off_by"), number(producers, "under_way"));
+	printf("%-*s  accepted %" PRId64 " = delivered %" PRId64
+	       " + queued %" PRId64 " + dropped %" PRId64 " + dead %" PRId64,
+	    width, "", number(bridge, "accepted"), number(bridge, "delivered"),
+	    number(bridge, "queued"), number(bridge, "dropped"),
+	    number(bridge, "dead"));
+	print_verdict(number(bridge, "off_by"), 0);
+}
+
+static void
+print_all_sums(const json_t *bridges)
+{
+	const json_t *bridge;
+	size_t index, length, width = 0;
+
+	json_array_foreach(bridges, index, bridge)
+	{
+		length = json_string_length(json_object_get(bridge, "name"));
+		if (length > width)
+			width = length;
+	}
+	if (width != 0)
+		putchar('\n');
+	json_array_foreach(bridges, index, bridge)
+	    print_sums(bridge, (int)width);
+}
+
+static void
 print_memory(const struct bound *bound, const struct processes *processes)
 {
 	const struct conf_memory *m = &bound->now;
@@ -281,6 +331,7 @@ show(const struct conf *conf, bool as_json)
 		if (status != NULL) {
 			print_broker(status);
 			print_bridges(json_object_get(status, "bridges"));
+			print_all_sums(json_object_get(status, "bridges"));
 		}
 		print_memory(&bound, &processes);
 	}

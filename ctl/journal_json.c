@@ -202,6 +202,9 @@ of_bridge(struct slice body)
 	}
 	add_number(&m, "cursor", bridge.cursor, 0);
 	add_text(&m, "name", bridge.name);
+#define TERM(name) add_number(&m, #name, bridge.terms.name, 0);
+	STORE_BRIDGE_TERMS(TERM)
+#undef TERM
 	return m.object;
 }
 

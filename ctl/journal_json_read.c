@@ -275,6 +275,11 @@ read_bridge(struct reader *r, struct journal_record *record)
 	const struct store_bridge bridge = {
 		.cursor = cursor(r),
 		.name = text(r, "name"),
+		.terms = {
+#define TERM(name) .name = number(r, #name, 0, UINT64_MAX),
+			STORE_BRIDGE_TERMS(TERM)
+#undef TERM
+		},
 	};
 	uint8_t *body = new_body(r, record, store_bridge_size(&bridge));
 

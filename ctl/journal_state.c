@@ -168,6 +168,7 @@ apply_bridge(struct journal_state *state, struct slice body)
 	owner->body = copy;
 	owner->kind = JOURNAL_BRIDGE;
 	owner->name = slice_of(copy, bridge.name.len);
+	owner->terms = bridge.terms;
 	return 0;
 }
 

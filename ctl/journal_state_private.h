@@ -25,6 +25,7 @@ struct owner {
 	struct store_cursor queue; /* its `over` is the next */
 	uint64_t *over;            /* sorted */
 	bool is_open;              /* `queue` is set */
+	struct store_bridge_terms terms;
 };
 
 /* The filter is behind it. */

@@ -126,7 +126,11 @@ tell_session(struct walk *walk, const struct owner *owner)
 static void
 tell_bridge(struct walk *walk, const struct owner *owner)
 {
-	const struct store_bridge bridge = { owner->cursor, owner->name };
+	const struct store_bridge bridge = {
+		.cursor = owner->cursor,
+		.name = owner->name,
+		.terms = owner->terms,
+	};
 	size_t size = store_bridge_size(&bridge);
 	void *body = malloc(size);
 

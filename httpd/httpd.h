@@ -27,6 +27,7 @@
 #include "httpd/link.h"
 #include "httpd/pending.h"
 #include "httpd/publish.h"
+#include "httpd/tally.h"
 
 struct conf;
 struct listener;
@@ -45,6 +46,7 @@ struct httpd {
 	struct listener *listener;
 	struct connections *connections;
 	struct lanes *lanes;
+	struct tally tally; /* for each bridge */
 	struct limits *limits;
 	struct identity *identity;
 	struct pending *pending;

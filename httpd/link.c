@@ -424,6 +424,12 @@ link_epoch(const struct link *link)
 	return link->ring == NULL ? 0 : ring_link_epoch(link->ring);
 }
 
+void *
+link_notes(struct link *link)
+{
+	return ring_link_notes(link->ring);
+}
+
 void
 link_open_lane(struct link *link, const char *set)
 {

@@ -78,6 +78,9 @@ int link_broker_stats_fd(const struct link *link);
 
 uint64_t link_epoch(const struct link *link);
 
+/* What outlives this process: while the link is up; see tally.h. */
+void *link_notes(struct link *link);
+
 /* Ask for a set's lane; answered by an event. */
 void link_open_lane(struct link *link, const char *set);
 

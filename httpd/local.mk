@@ -64,6 +64,8 @@ libhttpd_a_SOURCES = \
 	%D%/response.h \
 	%D%/uri.c \
 	%D%/uri.h \
+	%D%/tally.c \
+	%D%/tally.h \
 	%D%/wiring.h \
 	%D%/wiring_asks.c \
 	%D%/wiring_messages.c \

@@ -246,6 +246,7 @@ pending_send(struct pending *pending, uint32_t lane,
 	int err = -EAGAIN;
 
 	BUG_ON(lane >= PENDING_LANES);
+	pending->ops->offered(pending->context, lane);
 	if (!pending->is_attached) {
 		refuse(pending, lane, owner, index, PENDING_AWAY);
 		return;

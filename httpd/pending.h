@@ -67,6 +67,10 @@ struct pending_ops {
 	int (*put)(void *context, uint32_t lane,
 	    const struct record_message *message, uint64_t identity,
 	    uint64_t correlation, uint64_t read_ns);
+	/* A message came for a lane; it is settled later, perhaps at once. */
+	void (*offered)(void *context, uint32_t lane);
+	/* One that is held goes by another lane, after the filters changed. */
+	void (*rerouted)(void *context, uint32_t from, uint32_t to);
 	/* Would put() of a body of `length` bytes succeed?  No side effect. */
 	bool (*has_room)(void *context, uint32_t lane, size_t length);
 	/* Nobody waits for this lane any more. */

@@ -109,7 +109,7 @@ pending_reroute(struct pending *pending)
 	struct list before[PENDING_LANES];
 	struct record_message message;
 	struct entry *entry;
-	uint32_t lane, number;
+	uint32_t lane, to, number;
 	int err;
 
 	if (pending->held_count == 0)
@@ -129,7 +129,9 @@ pending_reroute(struct pending *pending)
 		err =
 		    record_message_parse(entry->body, entry->length, &message);
 		BUG_ON(err != 0);
-		lane = pending->ops->lane_of(pending->context, message.topic);
-		pending_held_add(pending, lane, number);
+		to = pending->ops->lane_of(pending->context, message.topic);
+		pending_held_add(pending, to, number);
+		if (to != lane)
+			pending->ops->rerouted(pending->context, lane, to);
 	}
 }

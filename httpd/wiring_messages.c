@@ -54,6 +54,39 @@ unstalled(void *context, uint32_t slot)
 		link_unstall(httpd->link, lane->ring_lane);
 }
 
+static void
+count_for(struct httpd *httpd, uint32_t slot, enum tally_term term)
+{
+	const struct lanes_slot *lane = lanes_get(httpd->lanes, slot);
+
+	if (lane != NULL)
+		tally_count(&httpd->tally, lane->set, term);
+}
+
+static void
+offered(void *context, uint32_t slot)
+{
+	count_for(context, slot, TALLY_OFFERED);
+}
+
+static void
+rerouted(void *context, uint32_t from, uint32_t to)
+{
+	count_for(context, from, TALLY_WITHDRAWN);
+	count_for(context, to, TALLY_OFFERED);
+}
+
+static enum tally_term
+term_of(const struct pending_outcome *outcome)
+{
+	if (outcome->result == PENDING_UNKNOWN)
+		return TALLY_UNKNOWN;
+	return outcome->result == PENDING_ANSWERED &&
+		outcome->answer.code < 0x80
+	    ? TALLY_ACCEPTED
+	    : TALLY_REFUSED;
+}
+
 static uint32_t
 lane_of(void *context, struct slice topic)
 {
@@ -71,11 +104,14 @@ settled(void *context, void *owner, uint32_t index,
 
 	if (publication_is_lack(outcome->result) && lane->state == LANES_OPEN)
 		link_count_refused(httpd->link, lane->ring_lane);
+	count_for(httpd, outcome->lane, term_of(outcome));
 	publisher_settled(httpd->publisher, owner, index, outcome);
 }
 
 const struct pending_ops wiring_pending = {
 	.put = put,
+	.offered = offered,
+	.rerouted = rerouted,
 	.has_room = has_room,
 	.unstalled = unstalled,
 	.lane_of = lane_of,
@@ -89,6 +125,7 @@ on_up(void *context, uint64_t epoch, uint32_t receipts, bool is_same)
 
 	identity_flush(httpd->identity);
 	asks_flush(httpd->asks);
+	tally_attach(&httpd->tally, link_notes(httpd->link));
 	pending_attach(httpd->pending, epoch, receipts, is_same);
 	service_status(httpd->service, "serving on %s", httpd_address(httpd));
 }
@@ -98,6 +135,7 @@ on_down(void *context)
 {
 	struct httpd *httpd = context;
 
+	tally_detach(&httpd->tally);
 	lanes_detached(httpd->lanes);
 	identity_flush(httpd->identity);
 	asks_flush(httpd->asks);

@@ -14,7 +14,8 @@
 #define SESSION_FIXED 30u
 #define WILL_FIXED 26u
 #define SUBSCRIBE_FIXED 15u
-#define BRIDGE_FIXED 9u
+#define BRIDGE_VERSION 2
+#define BRIDGE_FIXED (9u + sizeof(struct store_bridge_terms))
 
 enum {
 	SESSION_HAS_WILL = 0x01,
@@ -448,15 +449,33 @@ store_bridge_size(const struct store_bridge *bridge)
 	return BRIDGE_FIXED + bridge->name.len;
 }
 
+static uint8_t *
+put_terms(uint8_t *at, const struct store_bridge_terms *terms)
+{
+#define TERM(name) at = store_bytes_put_u64(at, terms->name);
+	STORE_BRIDGE_TERMS(TERM)
+#undef TERM
+	return at;
+}
+
 void
 store_bridge_write(const struct store_bridge *bridge, void *out)
 {
-	uint8_t *at = store_bytes_put_u8(out, BODY_VERSION);
+	uint8_t *at = store_bytes_put_u8(out, BRIDGE_VERSION);
 
 	BUG_ON(bridge->name.len > UINT16_MAX);
 
 	at = store_bytes_put_u64(at, bridge->cursor);
+	at = put_terms(at, &bridge->terms);
 	store_bytes_put_slice(at, bridge->name);
+}
+
+static void
+read_terms(struct store_bytes *in, struct store_bridge_terms *out_terms)
+{
+#define TERM(name) out_terms->name = store_bytes_u64(in);
+	STORE_BRIDGE_TERMS(TERM)
+#undef TERM
 }
 
 int
@@ -464,11 +483,15 @@ store_bridge_parse(struct slice body, struct store_bridge *out_bridge)
 {
 	struct store_bytes in = store_bytes_of(body);
 	struct store_bridge bridge = { 0 };
-	int err = read_version(&in);
+	unsigned version = store_bytes_u8(&in);
 
-	if (err != 0)
-		return err;
+	if (version == 0)
+		return -EBADMSG;
+	if (version > BRIDGE_VERSION)
+		return -ENOTSUP;
 	bridge.cursor = store_bytes_u64(&in);
+	if (version > 1)
+		read_terms(&in, &bridge.terms);
 	bridge.name = store_bytes_slice(&in, in.left);
 	if (!store_bytes_ended(&in) || bridge.name.len > UINT16_MAX)
 		return -EBADMSG;

@@ -42,7 +42,7 @@ enum store_kind {
 	STORE_RECEIVED = 22,   /* PUBREC came: only PUBREL is still due */
 	STORE_UNFINISHED = 23, /* checkpoint: QoS 2 ids from the client */
 	STORE_RETAINED = 24,   /* checkpoint: a retained message */
-	STORE_BRIDGE = 25,     /* a bridge's name and cursor */
+	STORE_BRIDGE = 25,     /* a bridge's name, cursor and terms */
 	STORE_SOURCE = 26,     /* checkpoint: last sequence of a lane */
 	STORE_DEAD = 27,       /* a dead letter; not written yet */
 };
@@ -183,9 +183,44 @@ struct store_unfinished {
 	uint16_t ids[512]; /* at most; further ones in further records */
 };
 
+/*
+ * What a bridge has been offered and given, ever, in messages: TERM(name),
+ * each a u64.  For their meaning see broker/links_terms.h.
+ */
+#define STORE_BRIDGE_TERMS(TERM)                                               \
+	TERM(accepted_upto)                                                    \
+	TERM(offered)                                                          \
+	TERM(accepted)                                                         \
+	TERM(declined)                                                         \
+	TERM(unknown)                                                          \
+	TERM(http_memory)                                                      \
+	TERM(http_offered)                                                     \
+	TERM(http_accepted)                                                    \
+	TERM(http_declined)                                                    \
+	TERM(http_unknown)                                                     \
+	TERM(given)                                                     \
+	TERM(delivered)                                                        \
+	TERM(dropped)                                                          \
+	TERM(dead)                                                             \
+	TERM(ring_memory)                                                      \
+	TERM(ring_delivered)                                                   \
+	TERM(ring_dropped)                                                     \
+	TERM(ring_dead)                                                        \
+	TERM(dropped_before)                                                   \
+	TERM(refused)                                                          \
+	TERM(too_large)
+
+struct store_bridge_terms {
+#define TERM(name) uint64_t name;
+	STORE_BRIDGE_TERMS(TERM)
+#undef TERM
+};
+
+/* Version 1 had no terms: they are 0. */
 struct store_bridge {
 	uint64_t cursor;
 	struct slice name;
+	struct store_bridge_terms terms;
 };
 
 struct store_start {

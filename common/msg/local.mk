@@ -4,6 +4,7 @@ noinst_LIBRARIES += libmsg.a
 
 libmsg_a_SOURCES = \
 	%D%/ask.h \
+	%D%/offers.h \
 	%D%/record.c \
 	%D%/record.h \
 	%D%/topic.c \

@@ -31,6 +31,7 @@ EXTRA_DIST += \
 	%D%/test_pub_sub.py \
 	%D%/test_overflow.py \
 	%D%/test_qos2_bridge.py \
+	%D%/test_reconcile.py \
 	%D%/test_rings_visible.py \
 	%D%/test_sessions.py \
 	%D%/test_store_ctl.py \

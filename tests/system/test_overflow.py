@@ -55,6 +55,10 @@ def adds_up(run):
     b = weir.wait_for("the ring is empty", at_rest)
     total = b["delivered"] + b["queued"] + b["dropped"] + b["dead"]
     weir.expect(b["accepted"] == total, "accepted %d of %r" % (total, b))
+    producers = b["producers"]
+    weir.expect(producers["off_by"] == 0, "%r" % producers)
+    weir.expect(producers["under_way"] == 0, "%r" % producers)
+    weir.expect(producers["accepted"] == b["accepted"], "%r" % b)
     return b
 
 

@@ -58,6 +58,7 @@ static uint64_t journal_last;
 static struct {
 	uint64_t cursor, floor;
 	char name[RING_NAME_MAX];
+	struct store_bridge_terms terms;
 } cursors[CURSORS_MAX];
 static unsigned cursor_count;
 
@@ -148,6 +149,30 @@ commit_offer(struct commit_port *port, size_t weight)
 	(void)port;
 	ck_assert_uint_ne(weight, 0);
 	return commit_answer;
+}
+
+bool
+commit_is_failing(const struct commit_port *port)
+{
+	(void)port;
+	return commit_answer == COMMIT_REFUSES;
+}
+
+/* A bridge's books, kept at once. */
+uint64_t
+commit_send_state(struct commit_port *port, enum store_kind kind,
+    struct slice body, bool must_sync)
+{
+	struct store_bridge record;
+
+	(void)port;
+	ck_assert(!must_sync);
+	ck_assert_uint_eq(kind, STORE_BRIDGE);
+	ck_assert_int_eq(store_bridge_parse(body, &record), 0);
+	for (unsigned i = 0; i < cursor_count; i++)
+		if (cursors[i].cursor == record.cursor)
+			cursors[i].terms = record.terms;
+	return 1;
 }
 
 struct commit_item *
@@ -382,6 +407,16 @@ recover_bridge(unsigned number)
 			continue;
 		it->cursor = cursors[i].cursor;
 		it->floor = cursors[i].floor;
+		it->terms = cursors[i].terms;
+	}
+	for (uint64_t at = it->terms.accepted_upto + 1; at <= journal_last;
+	     at++) {
+		if (it->cursor == 0 || !is_for(at, it->cursor))
+			continue;
+		it->given_behind++;
+		it->accepted_behind +=
+		    journal[at].parts.link == MESSAGE_FROM_MQTT ||
+		    sources_link(journal[at].parts.link) != 0;
 	}
 	for (uint64_t at = it->floor + 1; at <= journal_last; at++) {
 		if (it->cursor == 0 || !is_for(at, it->cursor))
@@ -421,6 +456,7 @@ equip_with_journal(void)
 	for (unsigned i = 0; i < conf.bridge_count; i++)
 		recover_bridge(i);
 	recover_sources();
+	recovered.committed = journal_last;
 	broker.store = &paper_store;
 	broker.recovered = &recovered;
 	broker.commit = &paper_commit;

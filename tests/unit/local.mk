@@ -50,6 +50,7 @@ unit_tests = \
 	test_http_pending \
 	test_http_response \
 	test_http_uri \
+	test_http_tally \
 	test_inflight \
 	test_ingest \
 	test_journal_backup \
@@ -63,6 +64,7 @@ unit_tests = \
 	test_links_journal \
 	test_links_asks \
 	test_links_lanes \
+	test_links_terms \
 	test_links_turns \
 	test_log \
 	test_loop \
@@ -124,6 +126,7 @@ unit_tests = \
 	test_subscriptions \
 	test_supervisor \
 	test_template \
+	test_tally \
 	test_thread \
 	test_token_bucket \
 	test_top_model \
@@ -312,6 +315,9 @@ test_http_response_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 test_http_uri_SOURCES  = %D%/test_http_uri.c
 test_http_uri_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_http_uri_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
+test_http_tally_SOURCES  = %D%/test_http_tally.c
+test_http_tally_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_http_tally_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
 test_inflight_SOURCES  = %D%/test_inflight.c
 test_inflight_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -367,6 +373,14 @@ test_links_handover_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_links_journal_SOURCES  = %D%/test_links_journal.c
 test_links_journal_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_journal_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_links_terms_SOURCES  = %D%/test_links_terms.c
+test_links_terms_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_links_terms_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_tally_SOURCES  = %D%/test_tally.c
+test_tally_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_tally_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_links_lanes_SOURCES  = %D%/test_links_lanes.c
 test_links_lanes_CPPFLAGS = $(UNIT_CPPFLAGS)

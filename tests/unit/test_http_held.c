@@ -42,10 +42,18 @@ settled(void *context, void *owner, uint32_t index,
 }
 
 static void
+offered(void *context, uint32_t lane)
+{
+	(void)context;
+	(void)lane;
+}
+
+static void
 setup(void)
 {
-	static const struct pending_ops ops = { .put = put,
-		.settled = settled };
+	static const struct pending_ops ops = {
+		.put = put, .offered = offered, .settled = settled
+	};
 	const struct pending_config config = { .max_pending = 64,
 		.max_stalled = 64,
 		.max_held_bytes = 1 << 20,

@@ -23,7 +23,28 @@ struct world {
 	unsigned settled;
 	uint32_t last_index;
 	unsigned unstalled;
+	int open[PENDING_LANES]; /* offered to a lane, and not settled in it */
 };
+
+static void
+offered(void *context, uint32_t lane)
+{
+	((struct world *)context)->open[lane]++;
+}
+
+static void
+rerouted(void *context, uint32_t from, uint32_t to)
+{
+	((struct world *)context)->open[from]--;
+	((struct world *)context)->open[to]++;
+}
+
+static void
+expect_no_lane_open(const struct world *world)
+{
+	for (uint32_t lane = 0; lane < PENDING_LANES; lane++)
+		ck_assert_int_eq(world->open[lane], 0);
+}
 
 static int
 put(void *context, uint32_t lane, const struct record_message *message,
@@ -79,11 +100,14 @@ settled(void *context, void *owner, uint32_t index,
 	ck_assert_ptr_nonnull(owner);
 	world->outcomes[outcome->result]++;
 	world->settled++;
+	world->open[outcome->lane]--;
 	world->last_index = index;
 }
 
 static const struct pending_ops ops = {
 	.put = put,
+	.offered = offered,
+	.rerouted = rerouted,
 	.has_room = has_room,
 	.unstalled = unstalled,
 	.lane_of = lane_of,
@@ -494,6 +518,7 @@ START_TEST(moves_held_messages_in_order_when_filters_change)
 		ck_assert_uint_eq(world.last_index, i);
 	}
 	ck_assert(!pending_is_movable(world.pending));
+	expect_no_lane_open(&world);
 	pending_free(world.pending);
 }
 END_TEST
@@ -545,6 +570,7 @@ START_TEST(settles_every_message_exactly_once)
 	ck_assert_uint_eq(world.settled, sent);
 	ck_assert_uint_eq(pending_outstanding(world.pending), 0);
 	ck_assert_uint_eq(pending_held(world.pending), 0);
+	expect_no_lane_open(&world);
 	pending_free(world.pending);
 }
 END_TEST

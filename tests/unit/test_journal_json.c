@@ -128,7 +128,11 @@ START_TEST(subscriptions_and_bridges_come_back)
 		.identifier = 268435455,
 		.filter = slice_of_string("$share/g/a/+/#"),
 	};
-	const struct store_bridge bridge = { 4, slice_of_string("cloud") };
+	const struct store_bridge bridge = {
+		.cursor = 4,
+		.name = slice_of_string("cloud"),
+		.terms = { .offered = 7, .ring_dead = 9, .too_large = 1 },
+	};
 	uint8_t body[256];
 
 	ck_assert_uint_le(store_subscribe_size(&subscribe), sizeof(body));

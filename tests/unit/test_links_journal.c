@@ -51,6 +51,22 @@ feed_of_cloud(void)
 	return broker.links->endpoints[1]->feed;
 }
 
+static uint64_t
+in_ring_of_cloud(void)
+{
+	const struct links_endpoint *endpoint = broker.links->endpoints[1];
+	const struct ring_outcome outcome = links_endpoint_outcome(endpoint);
+
+	return links_endpoint_in_ring(endpoint, &outcome);
+}
+
+static uint64_t
+queued_of_cloud(void)
+{
+	return in_ring_of_cloud() +
+	    links_feed_waiting(broker.links->endpoints[1]);
+}
+
 /* Publish that many, through as many turns as it takes. */
 static void
 publish_all(uint32_t lane, const char *topic, size_t size, unsigned count)
@@ -741,9 +757,7 @@ START_TEST(a_ring_that_is_kept_is_full_and_the_journal_has_the_rest)
 	publish_all(1, "cloud/x", LARGE, 200);
 	restart();
 	run_all();
-	ck_assert_uint_eq(links_feed_waiting(broker.links->endpoints[1]) +
-		links_endpoint_in_ring(broker.links->endpoints[1]),
-	    200);
+	ck_assert_uint_eq(queued_of_cloud(), 200);
 	attach_bridge();
 	got = take(3, &last);
 	restart();
@@ -805,8 +819,7 @@ START_TEST(a_ring_that_comes_back_is_gone_on_with)
 	if (_i == 1) {
 		broker.links->endpoints[1]->output.is_awaited = false;
 		publish_all(1, "cloud/x", LARGE, 1);
-		ck_assert_uint_gt(
-		    links_endpoint_in_ring(broker.links->endpoints[1]), 3);
+		ck_assert_uint_gt(in_ring_of_cloud(), 3);
 		bridge.endpoint = endpoint;
 		ring_endpoint_process(endpoint);
 		attach(&bridge, RING_ROLE_BRIDGE, "cloud");
@@ -952,9 +965,7 @@ reconcile(void)
 
 	ck_assert_uint_eq(output->accepted,
 	    output->former.delivered + outcome.delivered + output->dropped +
-		output->former.dropped + outcome.dropped +
-		links_endpoint_in_ring(endpoint) +
-		links_feed_waiting(endpoint));
+		output->former.dropped + outcome.dropped + queued_of_cloud());
 }
 
 START_TEST(accepted_is_what_became_of_it)

@@ -221,8 +221,11 @@ END_TEST
 static void
 put_bridge(uint64_t cursor, const char *name)
 {
-	const struct store_bridge record = { cursor, slice_of_string(name) };
-	uint8_t bytes[128];
+	const struct store_bridge record = {
+		.cursor = cursor,
+		.name = slice_of_string(name),
+	};
+	uint8_t bytes[STORE_SMALL_MAX];
 
 	store_bridge_write(&record, bytes);
 	append(STORE_BRIDGE, bytes, store_bridge_size(&record));
@@ -253,6 +256,41 @@ START_TEST(gives_bridges_and_lanes_to_links)
 	    &broker.recovered->sources, sources_name(3, 5), 1, 902));
 	/* The other one is nobody's, and kept nevertheless. */
 	ck_assert_uint_eq(broker.recovered->closing_count, 0);
+}
+END_TEST
+
+/* The terms say up to where they count; the rest is counted anew. */
+START_TEST(gives_links_the_books_of_a_bridge)
+{
+	const struct store_delivery delivery = { .cursor = 20, .qos = 1 };
+	struct store_message message = message_to(&delivery);
+	struct store_bridge bridge = {
+		.cursor = 20,
+		.name = slice_of_string("cloud"),
+		.terms = { .offered = 10, .dead = 3 },
+	};
+	uint8_t bytes[STORE_SMALL_MAX];
+
+	put_bridge(20, "cloud");
+	message.source.link = MESSAGE_FROM_MQTT;
+	put_message(&message);
+	bridge.terms.accepted_upto = put_message(&message);
+	put_message(&message);
+	store_bridge_write(&bridge, bytes);
+	append(STORE_BRIDGE, bytes, store_bridge_size(&bridge));
+	put_message(&message);
+	/* weir-httpd counts its own. */
+	message.source = (struct store_source){ sources_name(0, 5), 1, 900 };
+	put_message(&message);
+	message.source = (struct store_source){ sources_name(2, 5), 1, 900 };
+	put_message(&message);
+	cut();
+	ck_assert_int_eq(recover(), EXIT_OK);
+	ck_assert_uint_eq(broker.recovered->bridges[0].terms.offered, 10);
+	ck_assert_uint_eq(broker.recovered->bridges[0].terms.dead, 3);
+	ck_assert_uint_eq(broker.recovered->bridges[0].given_behind, 4);
+	ck_assert_uint_eq(broker.recovered->bridges[0].accepted_behind, 3);
+	ck_assert_uint_eq(broker.recovered->bridges[0].queued, 6);
 }
 END_TEST
 
@@ -428,6 +466,7 @@ main(void)
 	tcase_add_test(tc, publishes_wills_that_are_due);
 	tcase_add_test(tc, knows_unfinished_packets_of_both_sides);
 	tcase_add_test(tc, gives_bridges_and_lanes_to_links);
+	tcase_add_test(tc, gives_links_the_books_of_a_bridge);
 	tcase_add_test(tc, closes_what_nobody_has);
 	tcase_add_test(tc, passes_over_a_body_that_makes_no_sense);
 	tcase_add_test(tc, passes_over_a_record_of_a_newer_kind);

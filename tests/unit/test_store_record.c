@@ -649,19 +649,43 @@ END_TEST
 
 START_TEST(a_bridge_comes_back_with_its_name)
 {
-	const struct store_bridge bridge = { .cursor = 81,
-		.name = slice_of_string("cloud") };
+	const struct store_bridge bridge = {
+		.cursor = 81,
+		.name = slice_of_string("cloud"),
+		.terms = { .accepted_upto = 1,
+		    .ring_memory = 14,
+		    .too_large = 20 },
+	};
 	struct store_bridge got;
-	uint8_t body[64];
+	uint8_t body[256];
 	struct slice whole = slice_of(body, store_bridge_size(&bridge));
 
 	store_bridge_write(&bridge, body);
 	ck_assert_int_eq(store_bridge_parse(whole, &got), 0);
 	ck_assert_uint_eq(got.cursor, 81);
 	ck_assert(slice_equal(got.name, bridge.name));
+	ck_assert_mem_eq(&got.terms, &bridge.terms, sizeof(got.terms));
 	ck_assert_int_eq(store_bridge_parse(slice_of(body, 8), &got), -EBADMSG);
+	ck_assert_int_eq(
+	    store_bridge_parse(slice_of(body, 100), &got), -EBADMSG);
 	body[0] = 9;
 	ck_assert_int_eq(store_bridge_parse(whole, &got), -ENOTSUP);
+	body[0] = 0;
+	ck_assert_int_eq(store_bridge_parse(whole, &got), -EBADMSG);
+}
+END_TEST
+
+START_TEST(a_bridge_of_version_1_has_no_terms)
+{
+	static const uint8_t body[] = { 1, 81, 0, 0, 0, 0, 0, 0, 0, 'c' };
+	const struct store_bridge_terms none = { 0 };
+	struct store_bridge got;
+
+	ck_assert_int_eq(
+	    store_bridge_parse(slice_of(body, sizeof(body)), &got), 0);
+	ck_assert_uint_eq(got.cursor, 81);
+	ck_assert(slice_equal_string(got.name, "c"));
+	ck_assert_mem_eq(&got.terms, &none, sizeof(none));
 }
 END_TEST
 
@@ -691,6 +715,7 @@ main(void)
 	tcase_add_test(tc, a_will_has_qos_0_to_2);
 	tcase_add_test(tc, a_subscription_comes_back_with_each_option);
 	tcase_add_test(tc, a_bridge_comes_back_with_its_name);
+	tcase_add_test(tc, a_bridge_of_version_1_has_no_terms);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
