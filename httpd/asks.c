@@ -230,7 +230,9 @@ asks_put(struct asks *asks, const struct asks_question *question)
 	*ask = (struct ask){
 		.is_used = true,
 		.id = asks->next_id++,
-		.deadline_ns = question->now_ns + ASKS_TIMEOUT_NS,
+		.deadline_ns = question->now_ns +
+		    (question->timeout_ns != 0 ? question->timeout_ns
+					       : ASKS_TIMEOUT_NS),
 		.owner = question->owner,
 		.done = question->done,
 	};

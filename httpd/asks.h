@@ -60,7 +60,8 @@ struct asks_question {
 	struct slice text; /* the question, an object as JSON text */
 	uint64_t identity; /* in whose name: the broker checks its rights */
 	uint64_t now_ns;
-	void *owner; /* for done() and asks_forget() */
+	uint64_t timeout_ns; /* 0: ASKS_TIMEOUT_NS */
+	void *owner;         /* for done() and asks_forget() */
 	asks_done done;
 };
 

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "httpd/api.h"
+#include "httpd/api_routes.h"
 #include "httpd/connection.h"
 #include "httpd/httpd.h"
 #include "httpd/metrics.h"
@@ -146,4 +148,6 @@ endpoints_gone(struct httpd *httpd, struct request *request)
 
 	if (endpoint != NULL && endpoint->right == ENDPOINT_PUBLISH)
 		publisher_gone(httpd->publisher, request);
+	else
+		api_gone(request);
 }

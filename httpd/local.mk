@@ -4,6 +4,14 @@
 noinst_LIBRARIES += libhttpd.a
 
 libhttpd_a_SOURCES = \
+	%D%/api.c \
+	%D%/api.h \
+	%D%/api_bridges.c \
+	%D%/api_clients.c \
+	%D%/api_configuration.c \
+	%D%/api_map.c \
+	%D%/api_node.c \
+	%D%/api_routes.h \
 	%D%/asks.c \
 	%D%/asks.h \
 	%D%/connection.c \

@@ -60,10 +60,9 @@ static const struct openapi_schema schemas[] = {
 		   "\"additionalProperties\":" STRING "}") },
 	{ "MessageV4", "",
 	    "{\"type\":\"object\",\"required\":[\"payload\"],\"properties\":{"
-	    "\"topic\":" TOPIC
-	    ",\"topics\":" TEXT("Instead of topic: names with commas between; "
-				"at most 64.") ",\"encoding\":" ENCODING
-					       "," MESSAGE "}}" },
+	    "\"topic\":" TOPIC ",\"topics\":" TEXT(
+		"Instead of topic: names with commas between; "
+		"at most 64.") ",\"encoding\":" ENCODING "," MESSAGE "}}" },
 	{ "MessagesV4", "",
 	    "{\"type\":\"array\",\"minItems\":1,\"maxItems\":1024,"
 	    "\"items\":" REF("MessageV4") "}" },
@@ -101,6 +100,48 @@ static const struct openapi_schema schemas[] = {
 		"\"id\":" STRING ",\"reason_code\":" INTEGER
 		",\"code\":" INTEGER ",\"message\":" STRING) "}" },
 	{ "Description", "200", ANY_OBJECT },
+	{ "Meta", "",
+	    OBJECT("\"page\":" INTEGER ",\"limit\":" INTEGER
+		   ",\"count\":" INTEGER ",\"hasnext\":" BOOLEAN) },
+	{ "Client", "200",
+	    OBJECT(
+		"\"clientid\":" STRING ",\"username\":"
+		"{\"type\":\"string\",\"nullable\":true},\"connected\":" BOOLEAN
+		",\"connected_at\":" STRING ",\"ip_address\":" STRING
+		",\"port\":" INTEGER ",\"proto_ver\":" INTEGER
+		",\"keepalive\":" INTEGER ",\"clean_start\":" BOOLEAN
+		",\"expiry_interval\":" INTEGER
+		",\"subscriptions_cnt\":" INTEGER ",\"mqueue_len\":" INTEGER
+		",\"recv_msg\":" INTEGER ",\"send_msg\":" INTEGER) },
+	{ "Subscription", "",
+	    OBJECT(
+		"\"clientid\":" STRING ",\"topic\":" STRING ",\"qos\":" INTEGER
+		",\"nl\":" INTEGER ",\"rap\":" INTEGER) },
+	{ "Subscriptions", "200", ARRAY(REF("Subscription")) },
+	{ "ClientPage", "200", PAGE(ARRAY(REF("Client"))) },
+	{ "ClientPageV5", "200", PAGE_V5(ARRAY(REF("Client"))) },
+	{ "SubscriptionPage", "200", PAGE(ARRAY(REF("Subscription"))) },
+	{ "SubscriptionPageV5", "200", PAGE_V5(ARRAY(REF("Subscription"))) },
+	{ "TopicTree", "200",
+	    OBJECT("\"code\":" INTEGER ",\"truncated\":" BOOLEAN
+		   ",\"data\":" ARRAY(
+		       ARRAY(OBJECT("\"topic\":" STRING ",\"cld_cnt\":" INTEGER
+				    ",\"subscriptions\":" INTEGER)))) },
+	{ "List", "200", DATA(ARRAY(ANY_OBJECT)) },
+	{ "ListPage", "200", PAGE(ARRAY(ANY_OBJECT)) },
+	{ "Objects", "200", ARRAY(ANY_OBJECT) },
+	{ "Object", "200", OBJECT("\"code\":" INTEGER ",\"data\":{}") },
+	{ "Names", "200", DATA(ARRAY(STRING)) },
+	{ "Done", "200", OBJECT("\"code\":" INTEGER) },
+	{ "Order", "200", OBJECT("\"code\":" INTEGER) },
+	{ "Created", "201", OBJECT("\"code\":" INTEGER) },
+	{ "Nothing", "204", ANY_OBJECT },
+	{ "Bridge", "",
+	    "{\"type\":\"object\",\"description\":\"The keys of a bridge as in "
+	    "weir.conf(5), without its name.\"}" },
+	{ "Switch", "",
+	    "{\"type\":\"object\",\"required\":[\"enable\"],\"properties\":{"
+	    "\"enable\":" BOOLEAN "}}" },
 };
 
 const struct openapi_schema *

@@ -16,6 +16,7 @@ response_phrase(unsigned status)
 		const char *phrase;
 	} phrases[] = {
 		{ 200, "OK" },
+		{ 201, "Created" },
 		{ 202, "Accepted" },
 		{ 204, "No Content" },
 		{ 207, "Multi-Status" },
@@ -88,10 +89,13 @@ response_head(const struct response *response, bool close, const char *date,
 	at = put(at, response_phrase(response->status));
 	at = put(at, "\r\nDate: ");
 	at = put(at, date);
-	at = put(at, "\r\nContent-Type: ");
-	at = put(at, type == NULL ? RESPONSE_JSON : type);
-	at = put(at, "\r\nContent-Length: ");
-	at = put_number(at, response->body.len);
+	/* RFC 9110, 8.6: nothing has no length. */
+	if (response->status != 204) {
+		at = put(at, "\r\nContent-Type: ");
+		at = put(at, type == NULL ? RESPONSE_JSON : type);
+		at = put(at, "\r\nContent-Length: ");
+		at = put_number(at, response->body.len);
+	}
 	if (response->retry_after_s != 0) {
 		at = put(at, "\r\nRetry-After: ");
 		at = put_number(at, response->retry_after_s);

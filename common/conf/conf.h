@@ -349,4 +349,14 @@ uint64_t conf_memory_bound(const struct conf *conf, struct conf_memory *out);
 /* All keys as mdoc `.It Cm key` items, for weir.conf(5). */
 void conf_print_manual(FILE *out);
 
+/*
+ * What is in force, defaults included, as a JSON object: all of it for NULL,
+ * or one section: "basic" (the keys that are in no group), "http", "bridges"
+ * ...  Secrets are "***".  False: there is no such section.
+ */
+bool conf_print_json(const struct conf *conf, const char *section, FILE *out);
+
+/* The names of all keys that a reload changes, as a JSON array. */
+void conf_print_reloadable(FILE *out);
+
 #endif

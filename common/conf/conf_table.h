@@ -107,6 +107,9 @@ const char *conf_key_nearest(enum conf_section section, const char *name);
 const char *conf_key_spell(
     const struct conf_key *key, uint64_t value, char *out_text);
 
+/* Its value is shown to nobody. */
+bool conf_key_is_secret(const struct conf_key *key);
+
 /* How the section is called in messages: "bridges", "http". */
 const char *conf_section_name(enum conf_section section);
 

@@ -17,6 +17,7 @@ libconf_a_SOURCES = \
 	%D%/conf_memory_limit.c \
 	%D%/conf_rate.c \
 	%D%/conf_secret.c \
+	%D%/conf_show.c \
 	%D%/conf_table.c \
 	%D%/conf_table.h \
 	%D%/conf_words.def

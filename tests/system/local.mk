@@ -20,6 +20,7 @@ EXTRA_DIST += \
 	%D%/test_http_auth.py \
 	%D%/test_http_limits.py \
 	%D%/test_http_stall.py \
+	%D%/test_http_manage.py \
 	%D%/test_journal.py \
 	%D%/test_journal_state.py \
 	%D%/test_lanes.py \

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/conf/conf_table.h"
 #include "tests/unit/unit.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -166,6 +167,77 @@ START_TEST(refuses_rates_that_make_no_sense)
 		" { name = \"a\"; filter = \"a\"; per_second = 1; },\n"
 		" { name = \"a\"; filter = \"b\"; per_second = 1; } ); };\n",
 	    3, "given twice");
+}
+END_TEST
+
+/* What conf_print_json() prints; the caller frees it. */
+static char *
+printed(const char *section)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	bool is_known;
+
+	ck_assert_ptr_nonnull(out);
+	is_known = conf_print_json(conf, section, out);
+	fclose(out);
+	if (is_known)
+		return text;
+	ck_assert_uint_eq(length, 0);
+	free(text);
+	return NULL;
+}
+
+START_TEST(prints_what_is_in_force_without_secrets)
+{
+	char *text;
+
+	ck_assert_int_eq(
+	    load("log_level = \"debug\"; workers = 3;"
+		 "accounts = ( { name = \"a\\\"b\\\\\"; password = \"hush\"; "
+		 "scopes = [ \"read\" ]; publish = [ \"x/#\", \"y\" ]; } );"
+		 "http = { stall_timeout = \"1500ms\"; };"),
+	    0);
+	text = printed("accounts");
+	ck_assert_str_eq(text,
+	    "[{\"name\":\"a\\\"b\\\\\",\"password\":\"***\","
+	    "\"scopes\":[\"read\"],\"publish\":[\"x/#\",\"y\"]}]");
+	free(text);
+	text = printed("basic");
+	ck_assert_ptr_nonnull(strstr(text, "\"log_level\":\"debug\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"workers\":3"));
+	ck_assert_ptr_nonnull(strstr(text, "\"max_queued_bytes\":\"8MiB\""));
+	ck_assert_ptr_null(strstr(text, "\"http\""));
+	free(text);
+	text = printed("http");
+	ck_assert_ptr_nonnull(strstr(text, "\"stall_timeout\":\"1500ms\""));
+	free(text);
+	text = printed(NULL);
+	ck_assert_ptr_nonnull(strstr(text, "\"bridges\":[]"));
+	ck_assert_ptr_null(strstr(text, "hush"));
+	free(text);
+	ck_assert_ptr_null(printed("no"));
+	ck_assert_ptr_null(printed("workers"));
+}
+END_TEST
+
+/* A key that is added must not be shown because nobody thought of it. */
+START_TEST(every_text_that_sounds_secret_is_one)
+{
+	static const char *const words[] = { "password", "secret", "psk",
+		"token" };
+
+	for (size_t i = 0; i < conf_key_count; i++)
+		for (size_t k = 0; k < 4; k++)
+			if (conf_keys[i].type == CONF_TYPE_STRING &&
+			    strstr(conf_keys[i].name, words[k]) != NULL)
+				ck_assert_msg(conf_key_is_secret(&conf_keys[i]),
+				    "%s", conf_keys[i].name);
+	ck_assert(!conf_key_is_secret(
+	    conf_key_find(CONF_SECTION_BRIDGE, "password_file")));
+	ck_assert(!conf_key_is_secret(
+	    conf_key_find(CONF_SECTION_BRIDGE, "username")));
 }
 END_TEST
 
@@ -643,8 +715,8 @@ START_TEST(reads_accounts_that_only_their_owner_may_read)
 	ck_assert_str_eq(accounts[1].publish.list[0], "#");
 	conf_free_accounts(accounts, count);
 
-	write_file(path, "ann:$argon2id$x:read,publish\nbob:$argon2id$y:\n",
-	    0600);
+	write_file(
+	    path, "ann:$argon2id$x:read,publish\nbob:$argon2id$y:\n", 0600);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), 0);
 	ck_assert_str_eq(accounts[0].hash, "$argon2id$x");
@@ -656,8 +728,7 @@ START_TEST(reads_accounts_that_only_their_owner_may_read)
 	chmod(path, 0640);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), -EPERM);
-	write_file(
-	    path, "ann:secret\nann\nbob:$argon2id$x:write\n", 0600);
+	write_file(path, "ann:secret\nann\nbob:$argon2id$x:write\n", 0600);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), -EINVAL);
 	fclose(errors);
@@ -725,6 +796,8 @@ main(void)
 	tcase_add_test(tc, loads_the_documented_configuration);
 	tcase_add_test(tc, reads_rates_of_all_kinds);
 	tcase_add_test(tc, refuses_rates_that_make_no_sense);
+	tcase_add_test(tc, prints_what_is_in_force_without_secrets);
+	tcase_add_test(tc, every_text_that_sounds_secret_is_one);
 	tcase_add_test(tc, fills_in_defaults_for_an_empty_file);
 	tcase_add_test(tc, derives_the_packet_size_from_the_smallest_ring);
 	tcase_add_test(tc, opens_loopback_alone_to_anonymous_clients);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Bridges and their dead letters. */
+
+#include <string.h>
+
+#include "httpd/api.h"
+#include "httpd/api_routes.h"
+#include "httpd/connection.h"
+#include "httpd/publish_json.h"
+
+/* ---- answers -------------------------------------------------------------
+ */
+
+static void
+answer_done(struct api_call *call)
+{
+	api_answer_done(call->request);
+}
+
+static void
+ask(struct httpd *httpd, struct request *request, const char *what,
+    api_done done)
+{
+	json_t *question = api_question(request, what);
+
+	if (question != NULL)
+		api_ask(httpd, request, question, done);
+}
+
+/* ---- bridges -------------------------------------------------------------
+ */
+
+static json_t *
+bridges_of(const struct api_call *call)
+{
+	return json_incref(json_object_get(call->answer, "bridges"));
+}
+
+static void
+answer_bridges(struct api_call *call)
+{
+	api_answer_data(call->request, bridges_of(call));
+}
+
+void
+api_bridges_run(struct httpd *httpd, struct request *request, struct slice body)
+{
+	(void)body;
+	ask(httpd, request, "bridges", answer_bridges);
+}
+
+/* The same question: the broker answers 404 for a name that is unknown. */
+void
+api_bridge_run(struct httpd *httpd, struct request *request, struct slice body)
+{
+	(void)body;
+	ask(httpd, request, "bridges", answer_bridges);
+}
+
+/* The question with the body in it, or NULL after it was answered. */
+static json_t *
+order(struct request *request, const char *what, const char *key,
+    struct slice body)
+{
+	json_t *question = api_question(request, what), *object;
+
+	if (question == NULL)
+		return NULL;
+	object = api_body(request, body);
+	if (object != NULL && json_object_set_new(question, key, object) == 0)
+		return question;
+	json_decref(question);
+	return NULL;
+}
+
+void
+api_bridge_put_run(
+    struct httpd *httpd, struct request *request, struct slice body)
+{
+	json_t *question = order(request, "bridge_put", "bridge", body);
+
+	if (question != NULL)
+		api_ask(httpd, request, question, api_answer_order);
+}
+
+static void
+answer_created(struct api_call *call)
+{
+	api_answer(call->request, 201, json_pack("{s:i}", "code", 0));
+}
+
+/* Whether there is one is known: it is not to be changed by who makes one. */
+static void
+create(struct api_call *call)
+{
+	if (call->status == 200)
+		request_answer_error(call->request, 409, 409, 0, NULL,
+		    "there is a bridge of this name; PUT changes it");
+	else if (call->status != 404)
+		api_answer_failure(call);
+	else
+		api_ask(call->httpd, call->request, json_incref(call->context),
+		    answer_created);
+}
+
+void
+api_bridge_create_run(
+    struct httpd *httpd, struct request *request, struct slice body)
+{
+	json_t *put = order(request, "bridge_put", "bridge", body);
+	struct api_plan plan = {
+		.context = put, .done = create, .takes_failures = true
+	};
+
+	if (put == NULL)
+		return;
+	plan.question = json_pack("{s:s, s:O}", "ask", "bridges", "name",
+	    json_object_get(put, "name"));
+	api_ask_as(httpd, request, &plan);
+}
+
+void
+api_bridge_delete_run(
+    struct httpd *httpd, struct request *request, struct slice body)
+{
+	(void)body;
+	ask(httpd, request, "bridge_delete", answer_done);
+}
+
+void
+api_bridge_switch_run(
+    struct httpd *httpd, struct request *request, struct slice body)
+{
+	json_t *object = api_body(request, body), *enable, *question;
+
+	if (object == NULL)
+		return;
+	enable = json_incref(json_object_get(object, "enable"));
+	json_decref(object);
+	if (!json_is_boolean(enable)) {
+		json_decref(enable);
+		request_answer_error(request, 400, PUBLISH_CODE_BAD_FIELD, 0,
+		    NULL, "\"enable\" must be true or false");
+		return;
+	}
+	question = api_question(request, "bridge_enable");
+	if (question == NULL) {
+		json_decref(enable);
+		return;
+	}
+	json_object_set_new(question, "enable", enable);
+	api_ask(httpd, request, question, api_answer_order);
+}
+
+/* ---- dead letters --------------------------------------------------------
+ */
+
+static void
+answer_dead(struct api_call *call)
+{
+	api_answer_list(
+	    call, json_incref(json_object_get(call->answer, "dead")));
+}
+
+void
+api_dead_run(struct httpd *httpd, struct request *request, struct slice body)
+{
+	(void)body;
+	ask(httpd, request, "dead", answer_dead);
+}
+
+static void
+answer_dead_one(struct api_call *call)
+{
+	json_object_del(call->answer, "status");
+	api_answer_data(call->request, json_incref(call->answer));
+}
+
+void
+api_dead_one_run(
+    struct httpd *httpd, struct request *request, struct slice body)
+{
+	(void)body;
+	ask(httpd, request, "dead_show", answer_dead_one);
+}
+
+/* One of them if the path says which, else all. */
+static void
+order_dead(struct httpd *httpd, struct request *request, const char *what)
+{
+	json_t *question = api_question(request, what);
+
+	if (question == NULL)
+		return;
+	if (json_object_get(question, "id") == NULL)
+		json_object_set_new(question, "all", json_true());
+	api_ask(httpd, request, question, api_answer_order);
+}
+
+void
+api_dead_retry_run(
+    struct httpd *httpd, struct request *request, struct slice body)
+{
+	(void)body;
+	order_dead(httpd, request, "dead_retry");
+}
+
+void
+api_dead_drop_run(
+    struct httpd *httpd, struct request *request, struct slice body)
+{
+	(void)body;
+	order_dead(httpd, request, "dead_drop");
+}
