@@ -33,6 +33,7 @@ bridge_enter(struct bridge *bridge, enum bridge_state state)
 		[BRIDGE_CONNECTING] = "connecting",
 		[BRIDGE_UP] = "connected",
 		[BRIDGE_WAITING] = "waiting to connect again",
+		[BRIDGE_DISABLED] = "disabled",
 		[BRIDGE_DRAINING] = "draining",
 	};
 

@@ -12,6 +12,9 @@
  *	   +---- lost, from any state
  *	any --SIGTERM--> DRAINING --all acknowledged, or 5 s--> stopped
  *
+ * Where it would connect while the broker has it disabled, it is DISABLED
+ * until that is taken back; what it carries waits in its ring.
+ *
  * Without a broker there is no connection to the remote either: there would
  * be nothing to send, and nowhere to put what it sends.
  */

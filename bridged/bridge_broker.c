@@ -5,8 +5,10 @@
 #include "bridged/bridge_private.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/log.h"
+#include "common/ring/ring_control.h"
 #include "common/ring/ring_layout.h"
 
 static struct ring_consumer *
@@ -46,16 +48,52 @@ on_attached(void *arg, struct ring_link *ring_link)
 }
 
 static void
+leave_remote(struct bridge *bridge)
+{
+	loop_timer_stop(&bridge->retry);
+	loop_timer_stop(&bridge->later);
+	bridge->kind->close(bridge->remote);
+	bridge_forget_remote(bridge);
+}
+
+static void
+set_disabled(struct bridge *bridge, bool is_disabled)
+{
+	if (bridge->is_disabled == is_disabled)
+		return;
+	bridge->is_disabled = is_disabled;
+	log_info(is_disabled ? "bridge_disabled" : "bridge_enabled",
+	    "bridge=%s", bridge->conf->name);
+	if (bridge->state == BRIDGE_DETACHED ||
+	    bridge->state == BRIDGE_DRAINING)
+		return;
+	if (is_disabled)
+		leave_remote(bridge);
+	bridge_connect(bridge);
+}
+
+static void
+on_order(void *arg, const char *word)
+{
+	struct bridge *bridge = arg;
+
+	if (strcmp(word, RING_ORDER_RELOAD) == 0)
+		service_refresh(bridge->service);
+	else if (strcmp(word, RING_ORDER_DISABLE) == 0)
+		set_disabled(bridge, true);
+	else if (strcmp(word, RING_ORDER_ENABLE) == 0)
+		set_disabled(bridge, false);
+}
+
+static void
 on_lost(void *arg, const char *reason)
 {
 	struct bridge *bridge = arg;
 
 	log_warning("broker_lost", "bridge=%s reason=%s", bridge->conf->name,
 	    log_quote(reason == NULL ? "the broker is gone" : reason));
-	loop_timer_stop(&bridge->retry);
-	loop_timer_stop(&bridge->later);
-	bridge->kind->close(bridge->remote);
-	bridge_forget_remote(bridge);
+	leave_remote(bridge);
+	bridge->is_disabled = false; /* it is told again */
 	forward_detach(&bridge->forward);
 	ingest_detach(&bridge->ingest);
 	session_detached(&bridge->session);
@@ -143,6 +181,7 @@ is_movable(void *arg)
 
 const struct link_callbacks bridge_link_callbacks = {
 	.attached = on_attached,
+	.order = on_order,
 	.lost = on_lost,
 	.work = work,
 	.is_movable = is_movable,

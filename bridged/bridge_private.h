@@ -29,6 +29,7 @@ enum bridge_state {
 	BRIDGE_CONNECTING,
 	BRIDGE_UP,
 	BRIDGE_WAITING,
+	BRIDGE_DISABLED, /* by order; its messages wait */
 	BRIDGE_DRAINING
 };
 
@@ -52,13 +53,14 @@ struct bridge {
 	struct loop_timer later; /* the remote asked to wait */
 	struct stats *stats;
 	struct stats_block *counters;
+	bool is_disabled; /* by the broker, until it is lost */
 	char self[REMOTE_WEIR_ID_SIZE];
 };
 
 /* Logs the step, and tells weirctl and systemd. */
 void bridge_enter(struct bridge *bridge, enum bridge_state state);
 
-/* Begin to connect to the remote now. */
+/* Begin to connect to the remote now, unless that is disabled. */
 void bridge_connect(struct bridge *bridge);
 
 /* The connection is gone: what hung on it begins anew with the next. */

@@ -23,6 +23,10 @@ dice(void)
 void
 bridge_connect(struct bridge *bridge)
 {
+	if (bridge->is_disabled) {
+		bridge_enter(bridge, BRIDGE_DISABLED);
+		return;
+	}
 	bridge_enter(bridge, BRIDGE_CONNECTING);
 	bridge->kind->open(bridge->remote, bridge->self);
 }

@@ -161,6 +161,14 @@ on_attached(void *context, struct ring_link *ring)
 }
 
 static void
+on_order(void *context, const char *word)
+{
+	struct link *link = context;
+
+	link->callbacks->order(link->arg, word);
+}
+
+static void
 on_lane_opened(void *context, enum ring_direction direction,
     const struct ring_lane_geometry *geometry)
 {
@@ -256,6 +264,7 @@ static const struct ring_endpoint_callbacks endpoint_callbacks = {
 	.filters_begin = on_filters_begin,
 	.filter = on_filter,
 	.filters_end = on_filters_end,
+	.order = on_order,
 	.lost = on_lost,
 };
 

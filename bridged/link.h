@@ -40,6 +40,8 @@ struct link_callbacks {
 	void (*attached)(void *arg, struct ring_link *ring_link);
 	/* The link is gone after this call; `reason` may be NULL. */
 	void (*lost)(void *arg, const char *reason);
+	/* An order of the broker, also before `attached`: RING_ORDER_*. */
+	void (*order)(void *arg, const char *word);
 	/* Once a turn, also while detached. */
 	void (*work)(void *arg, struct link_turn *turn);
 	bool (*is_movable)(void *arg);

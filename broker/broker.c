@@ -12,6 +12,7 @@
 #include "broker/counters.h"
 #include "broker/journal.h"
 #include "broker/links.h"
+#include "broker/manage_file.h"
 #include "broker/rcu.h"
 #include "broker/recover.h"
 #include "broker/retain.h"
@@ -101,32 +102,42 @@ broker_drain(struct broker *broker)
 
 /* ---- another configuration ----------------------------------------------- */
 
+/* For who asked for the reload, and the log. */
 static void
-say_restart(const char *bridge, const char *what)
+say_restart(void *context, const char *key)
 {
+	struct broker *broker = context;
+
 	log_warning("reload_incomplete",
-	    "bridge=%s reason=\"%s: this takes effect when weir-broker is "
-	    "restarted\"",
-	    log_quote(bridge), what);
+	    "key=%s reason=\"it has changed: this takes effect when its "
+	    "program is restarted\"",
+	    log_quote(key));
+	if (broker->reload_notes != NULL)
+		fprintf(broker->reload_notes, "%s\n", key);
 }
 
-/* Bridges come and go, and change their policy, with the broker alone. */
 static void
-say_what_stays(const struct conf *now, const struct conf *conf)
+say_bridge(struct broker *broker, const char *name)
 {
-	const struct conf_bridge *was;
+	char key[CONF_MAX_BRIDGE_NAME + sizeof("bridges.")];
 
-	for (size_t i = 0; i < conf->bridge_count; i++) {
-		was = conf_bridge(now, conf->bridges[i].name);
-		if (was == NULL)
-			say_restart(conf->bridges[i].name, "it was added");
-		else if (was->overflow != conf->bridges[i].overflow)
-			say_restart(was->name, "its overflow has changed");
-	}
-	for (size_t i = 0; i < now->bridge_count; i++) {
+	snprintf(key, sizeof(key), "bridges.%s", name);
+	say_restart(broker, key);
+}
+
+/* Bridges come and go with the broker alone. */
+static void
+say_what_stays(struct broker *broker, const struct conf *conf)
+{
+	const struct conf *now = broker->conf;
+
+	conf_restart_changes(now, conf, say_restart, broker);
+	for (size_t i = 0; i < conf->bridge_count; i++)
+		if (conf_bridge(now, conf->bridges[i].name) == NULL)
+			say_bridge(broker, conf->bridges[i].name);
+	for (size_t i = 0; i < now->bridge_count; i++)
 		if (conf_bridge(conf, now->bridges[i].name) == NULL)
-			say_restart(now->bridges[i].name, "it was removed");
-	}
+			say_bridge(broker, now->bridges[i].name);
 }
 
 static void
@@ -147,7 +158,7 @@ broker_reload(struct broker *broker, const struct conf *conf)
 	int err;
 
 	log_set_level(conf->log_level);
-	say_what_stays(broker->conf, conf);
+	say_what_stays(broker, conf);
 	take_accounts(broker, conf);
 	err = bridge_table_replace(broker->bridges, conf);
 	if (err != 0) {
@@ -156,6 +167,12 @@ broker_reload(struct broker *broker, const struct conf *conf)
 		return;
 	}
 	links_filters_changed(broker->links);
+}
+
+int
+broker_reload_file(struct broker *broker, char **out_mistakes)
+{
+	return service_reload(life_of(broker)->service, out_mistakes);
 }
 
 /* Mail makes mail: until nobody gets any. */
@@ -188,6 +205,7 @@ free_workers(struct broker *broker)
 	for (i = 0; i < broker->worker_count; i++)
 		if (broker->workers[i] != NULL)
 			worker_end_sessions(broker->workers[i]);
+	manage_file_finish(broker->links);
 	open_all_mail(broker);
 	/* Its ports' letters are opened, its messages still have pools. */
 	links_free(broker->links);

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "broker/auth.h"
 #include "broker/bridge_port.h"
@@ -65,6 +66,7 @@ struct broker {
 	uint8_t instance[16];          /* random, of this start */
 	uint64_t client_seed;          /* see worker_of_client() */
 	uint64_t started_ns;
+	FILE *reload_notes;          /* links: what needs a restart; or NULL */
 	struct router *links_router; /* the links thread's, see route.h */
 
 	/*
@@ -105,10 +107,13 @@ broker_new_cursor(struct broker *broker)
 int broker_new(struct service *service, struct broker **out_broker);
 
 /*
- * SIGHUP: take what may change while it runs, the bridges' forward filters;
- * the log says what needs a restart.
+ * SIGHUP: take what may change while it runs; the log says what needs a
+ * restart, and so does broker->reload_notes, a key a line, if it is there.
  */
 void broker_reload(struct broker *broker, const struct conf *conf);
+
+/* As at SIGHUP; as service_reload().  Main thread. */
+int broker_reload_file(struct broker *broker, char **out_mistakes);
 
 /* SIGTERM: let go in order, then service_stop(). */
 void broker_drain(struct broker *broker);

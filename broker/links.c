@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/bridge_port_links.h"
+#include "broker/disabled.h"
 #include "broker/links_asks.h"
 #include "broker/links_control.h"
 #include "broker/links_credit.h"
@@ -375,6 +376,7 @@ static int
 make_endpoints(struct links *links)
 {
 	const struct conf *conf = links->broker->conf;
+	char *disabled;
 
 	BUG_ON(conf->bridge_count + 1 > RING_LINKS);
 	links->endpoint_count = 1;
@@ -390,6 +392,11 @@ make_endpoints(struct links *links)
 			return -errno;
 		links->endpoint_count++;
 	}
+	disabled = disabled_read(conf->state_dir);
+	for (uint32_t i = 1; i < links->endpoint_count; i++)
+		links->endpoints[i]->is_disabled =
+		    disabled_has(disabled, links->endpoints[i]->identity.name);
+	free(disabled);
 	return 0;
 }
 

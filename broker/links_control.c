@@ -120,6 +120,8 @@ attach(struct links_connection *connection, struct links_endpoint *endpoint)
 		}
 	}
 	connection->endpoint = endpoint;
+	if (endpoint->is_disabled)
+		links_words_order(connection, RING_ORDER_DISABLE);
 	err = links_words_grant(connection);
 	if (err != 0) {
 		connection->endpoint = NULL;

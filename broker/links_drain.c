@@ -25,7 +25,7 @@ undelivered(const struct links_endpoint *endpoint)
 static bool
 may_take_more(const struct links_endpoint *endpoint)
 {
-	return endpoint->state == LINKS_ATTACHED &&
+	return endpoint->state == LINKS_ATTACHED && !endpoint->is_disabled &&
 	    (endpoint->feed == NULL || links_endpoint_remote_is_up(endpoint));
 }
 

@@ -91,7 +91,8 @@ struct links_endpoint {
 	const struct conf_ring *ring;
 	struct ring_link_identity identity;
 	enum links_state state;
-	bool was_stored; /* the supervisor had memory for it at the start */
+	bool is_disabled; /* by order: no connection to its remote */
+	bool was_stored;  /* the supervisor had memory for it at the start */
 	bool is_adopted; /* its memory is that of a former life of the broker */
 
 	/* Kept for the next life of the process. */

@@ -48,6 +48,7 @@
 #include "common/service/fdstore.h"
 
 struct links_control;
+struct manage_file;
 
 /* A turn of one lane or port: then the next one is served. */
 #define LINKS_TURN_RECORDS 64u
@@ -77,6 +78,8 @@ struct links {
 
 	uint8_t *scratch; /* a copy of the record at hand */
 	size_t scratch_size;
+
+	struct manage_file *file; /* see manage_file.h */
 
 	struct loop_hook hook;
 	struct loop_timer beat;

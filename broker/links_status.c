@@ -160,7 +160,9 @@ link_object(const struct links_endpoint *endpoint)
 	json_t *object = json_object();
 
 	set(object, "name", json_string(endpoint->identity.name));
-	set(object, "state", json_string(state_name(endpoint->state)));
+	set(object, "state",
+	    json_string(endpoint->is_disabled ? "disabled"
+					      : state_name(endpoint->state)));
 	set(object, "pid",
 	    json_integer(
 		endpoint->state == LINKS_ATTACHED ? endpoint->pid : 0));
@@ -232,6 +234,9 @@ links_status_bridge(const struct links_endpoint *endpoint)
 	if (output->producer != NULL)
 		used = ring_producer_used_bytes(output->producer);
 
+	set(object, "enabled", json_boolean(!endpoint->is_disabled));
+	set(object, "connected",
+	    json_boolean(links_endpoint_remote_is_up(endpoint)));
 	set(object, "url", json_string(endpoint->bridge->url));
 	set(object, "overflow",
 	    json_string(overflow_name(endpoint->bridge->overflow)));

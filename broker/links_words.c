@@ -103,6 +103,13 @@ links_words_grant(struct links_connection *connection)
 }
 
 void
+links_words_order(struct links_connection *connection, const char *word)
+{
+	links_connection_send_text(
+	    connection, RING_CONTROL_ORDER, "", word, strlen(word));
+}
+
+void
 links_words_all(struct links_connection *connection)
 {
 	struct links_endpoint *endpoint = connection->endpoint;

@@ -12,6 +12,9 @@ struct links_connection;
 /* The sides, bells and counters.  Returns 0 or -errno: nothing was said. */
 int links_words_grant(struct links_connection *connection);
 
+/* RING_ORDER_*. */
+void links_words_order(struct links_connection *connection, const char *word);
+
 /* All lanes that are open, and the filters. */
 void links_words_all(struct links_connection *connection);
 

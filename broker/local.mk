@@ -62,6 +62,8 @@ libbroker_a_SOURCES = \
 	%D%/counters.h \
 	%D%/deliver.c \
 	%D%/deliver.h \
+	%D%/disabled.c \
+	%D%/disabled.h \
 	%D%/dispatch.c \
 	%D%/drop_episode.c \
 	%D%/drop_episode.h \
@@ -137,8 +139,11 @@ libbroker_a_SOURCES = \
 	%D%/manage.h \
 	%D%/manage_asks.def \
 	%D%/manage_clients.c \
+	%D%/manage_file.c \
+	%D%/manage_file.h \
 	%D%/manage_list.c \
 	%D%/manage_list.h \
+	%D%/manage_orders.c \
 	%D%/manage_status.c \
 	%D%/manage_subscriptions.c \
 	%D%/manage_topics.c \

@@ -9,6 +9,7 @@ ctl_weirctl_SOURCES = \
 	%D%/child_exec.h \
 	%D%/client_options.c \
 	%D%/client_options.h \
+	%D%/cmd_bridge.c \
 	%D%/cmd_clients.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_dump.c \

@@ -99,6 +99,15 @@ print_json(const json_t *answer)
 	return failed ? EXIT_FAILED : EXIT_OK;
 }
 
+/* Of a configuration; each says where it is. */
+static void
+print_mistakes(const json_t *mistakes)
+{
+	for (size_t i = 0; i < json_array_size(mistakes); i++)
+		fprintf(stderr, "%s\n",
+		    json_string_value(json_array_get(mistakes, i)));
+}
+
 static int
 show(const struct manage_verb *verb, const struct manage_settings *settings,
     const json_t *answer)
@@ -112,6 +121,7 @@ show(const struct manage_verb *verb, const struct manage_settings *settings,
 		    json_is_string(message)
 			? json_string_value(message)
 			: "the broker knows no such question: is it older?");
+		print_mistakes(json_object_get(answer, "mistakes"));
 		return EXIT_FAILED;
 	}
 	if (settings->json)

@@ -305,6 +305,15 @@ on_lane_closed(void *arg, const char *set, uint32_t lane)
 }
 
 static void
+on_order(void *arg, const char *word)
+{
+	struct link *link = arg;
+
+	if (strcmp(word, RING_ORDER_RELOAD) == 0)
+		link->events->reload(link->context);
+}
+
+static void
 on_filters_begin(void *arg)
 {
 	struct link *link = arg;
@@ -344,6 +353,7 @@ link_new(const char *run_dir, struct loop *loop,
 		.filters_begin = on_filters_begin,
 		.filter = on_filter,
 		.filters_end = on_filters_end,
+		.order = on_order,
 		.lost = on_lost,
 	};
 	struct link *link;

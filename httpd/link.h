@@ -53,6 +53,8 @@ struct link_events {
 	    const struct record_answer *answer);
 	void (*auth_result)(void *context, uint64_t correlation,
 	    const struct record_answer *answer);
+	/* The configuration is to be read again. */
+	void (*reload)(void *context);
 	/* A piece of an answer (ask.h); `bytes` are shared memory: copy them.
 	 */
 	void (*ask_result)(void *context, uint64_t correlation,

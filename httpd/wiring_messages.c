@@ -270,6 +270,14 @@ wiring_unshare_lanes(struct httpd *httpd)
 }
 
 static void
+on_reload(void *context)
+{
+	struct httpd *httpd = context;
+
+	service_refresh(httpd->service);
+}
+
+static void
 on_filters_begin(void *context)
 {
 	struct httpd *httpd = context;
@@ -334,6 +342,7 @@ const struct link_events wiring_link = {
 	.filters_begin = on_filters_begin,
 	.filter = on_filter,
 	.filters_end = on_filters_end,
+	.reload = on_reload,
 	.receipt = on_receipt,
 	.auth_result = on_auth_result,
 	.ask_result = wiring_ask_result,

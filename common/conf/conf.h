@@ -280,6 +280,15 @@ uint64_t conf_commit_window(const struct conf *conf);
 /* Bytes of messages that are read ahead of a bridge's ring, and one more. */
 #define CONF_FEED_WINDOW (UINT64_C(512) << 10)
 
+/*
+ * Each key that differs and is taken at the next start of a program only, by
+ * its path: "workers", "http.bind", "bridges.cloud.url".  Bridges that came or
+ * went are not among them.  Returns how many there are.
+ */
+typedef void (*conf_each_change)(void *context, const char *key);
+unsigned conf_restart_changes(const struct conf *running,
+    const struct conf *fresh, conf_each_change each, void *context);
+
 /* The bridge of that name, or NULL. */
 const struct conf_bridge *conf_bridge(
     const struct conf *conf, const char *name);

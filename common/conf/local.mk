@@ -8,6 +8,7 @@ libconf_a_SOURCES = \
 	%D%/conf.h \
 	%D%/conf_bridge.c \
 	%D%/conf_auth.c \
+	%D%/conf_change.c \
 	%D%/conf_check.c \
 	%D%/conf_journal.c \
 	%D%/conf_keys.def \

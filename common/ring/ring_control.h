@@ -29,6 +29,9 @@
  *	                          <----   LANE_CLOSED{lane, set}
  *	  POISONED{text}          <--->   the link is closed, here is why
  *
+ *	                          <----   ORDER{text}: a word for the program,
+ *	                                  also before GRANT; see below
+ *
  *	weirctl
  *	  HELLO{role CONTROL}, REQUEST{text} ----> ANSWER{text}
  *
@@ -71,6 +74,7 @@ enum ring_control_type {
 	RING_CONTROL_HELD_END,
 	RING_CONTROL_CLOSE_LANE,
 	RING_CONTROL_LANE_CLOSED,
+	RING_CONTROL_ORDER,
 };
 
 struct ring_control_header {
@@ -151,7 +155,15 @@ struct ring_control_close_lane {
 	char set[RING_NAME_MAX];
 };
 
-/* REFUSED, POISONED, REQUEST, ANSWER: text follows, `length` bytes. */
+/*
+ * What an ORDER says.  A bridge that is disabled is told so before each GRANT;
+ * whoever does not know a word ignores it.
+ */
+#define RING_ORDER_RELOAD "reload"   /* read the configuration again */
+#define RING_ORDER_DISABLE "disable" /* no connection to the remote */
+#define RING_ORDER_ENABLE "enable"
+
+/* REFUSED, POISONED, REQUEST, ANSWER, ORDER: text follows, `length` bytes. */
 struct ring_control_text {
 	struct ring_control_header header;
 	char set[RING_NAME_MAX]; /* LANE_REFUSED only */
@@ -270,6 +282,10 @@ struct ring_endpoint_callbacks {
 	void (*filter)(void *context, const char *bridge, const char *filter,
 	    size_t filter_length);
 	void (*filters_end)(void *context, uint64_t version);
+	/*
+	 * RING_ORDER_*; may come before `attached`.  May be NULL.
+	 */
+	void (*order)(void *context, const char *word);
 	/*
 	 * The broker is gone, or refused or closed the link (`reason`, may be
 	 * NULL).  `link` is detached right after this call.  The endpoint may

@@ -41,6 +41,7 @@ static const struct shape {
 	[RING_CONTROL_HELD_END] = { BODY(header), false, 0, 0 },
 	[RING_CONTROL_CLOSE_LANE] = { BODY(close_lane), false, 0, 0 },
 	[RING_CONTROL_LANE_CLOSED] = { BODY(close_lane), false, 0, 0 },
+	[RING_CONTROL_ORDER] = { BODY(text), true, 0, 0 },
 };
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
@@ -107,6 +108,7 @@ body_is_valid(const struct ring_control_message *m)
 	case RING_CONTROL_POISONED:
 	case RING_CONTROL_REQUEST:
 	case RING_CONTROL_ANSWER:
+	case RING_CONTROL_ORDER:
 		return ends(m->body.text.set, sizeof(m->body.text.set)) &&
 		    m->body.text.length == m->text_length;
 	case RING_CONTROL_FILTERS_BEGIN:

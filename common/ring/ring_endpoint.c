@@ -336,6 +336,10 @@ on_message(struct ring_endpoint *e)
 		e->callbacks.lane_refused(
 		    e->context, m->body.text.set, m->text);
 		return NULL;
+	case RING_CONTROL_ORDER:
+		if (e->callbacks.order != NULL)
+			e->callbacks.order(e->context, m->text);
+		return NULL;
 	case RING_CONTROL_POISONED:
 		e->is_poisoned = true;
 		return m->text;

@@ -158,26 +158,24 @@ log_mistakes(char *text)
 			log_error("configuration_wrong", "what=\"%s\"", line);
 }
 
-static void
-reload(struct service *service)
+int
+service_reload(struct service *service, char **out_mistakes)
 {
 	struct conf *fresh = NULL, *old = service->conf;
 	char *text = NULL;
 	size_t len = 0;
 	FILE *errors = open_memstream(&text, &len);
+	int err;
 
+	*out_mistakes = NULL;
 	if (errors == NULL)
-		return;
+		return -ENOMEM;
 	note_read(service);
-	if (conf_load(service->settings.conf_path, &fresh, errors) != 0)
-		fresh = NULL;
+	err = conf_load(service->settings.conf_path, &fresh, errors);
 	fclose(errors);
-	if (fresh == NULL) {
-		log_mistakes(text);
-		log_warning("reload_refused",
-		    "reason=\"the old configuration stays in use\"");
-		free(text);
-		return;
+	if (err != 0) {
+		*out_mistakes = text;
+		return err;
 	}
 	free(text);
 	service->conf = fresh;
@@ -187,6 +185,21 @@ reload(struct service *service)
 	if (old != service->first_conf)
 		conf_free(old);
 	log_info("reloaded", "path=%s", log_quote(service->conf->path));
+	return 0;
+}
+
+static void
+reload(struct service *service)
+{
+	char *mistakes;
+
+	if (service_reload(service, &mistakes) == 0)
+		return;
+	if (mistakes != NULL)
+		log_mistakes(mistakes);
+	log_warning(
+	    "reload_refused", "reason=\"the old configuration stays in use\"");
+	free(mistakes);
 }
 
 /* Whether its file is another one than was read; includes are not seen. */

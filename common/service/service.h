@@ -126,6 +126,13 @@ void service_stop(struct service *service, int code);
  */
 void service_refresh(struct service *service);
 
+/*
+ * Reload now.  Returns 0; or -EINVAL, or -errno if the file cannot be read,
+ * with the old configuration in use and what is wrong, a line each, in
+ * *out_mistakes, to be freed (NULL without memory).
+ */
+int service_reload(struct service *service, char **out_mistakes);
+
 /* SIGTERM or SIGINT came. */
 bool service_is_draining(const struct service *service);
 

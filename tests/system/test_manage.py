@@ -4,6 +4,7 @@
 """What can be asked of the broker, by weirctl: clients, subscriptions, orders."""
 
 import json
+import os
 import struct
 import subprocess
 import time
@@ -176,6 +177,103 @@ def check_kick(w):
     watcher.close()
 
 
+def bridge_state(w):
+    return ask(w, "bridges", "cloud")["bridges"][0]
+
+
+def check_bridge(remote):
+    """Messages for a disabled bridge wait, whoever is restarted meanwhile."""
+    bridge = {
+        "name": "cloud", "url": "mqtt://127.0.0.1:%d" % remote.port,
+        "forward": [{"filter": "up/#", "qos": 1}], "retry_min": "50ms",
+        "backlog": "1MiB",
+    }
+    seen = weir.Collector(remote.port, "up/#")
+    with weir.Weir(bridges=[bridge], durability="process") as w:
+        weir.wait_for("it is connected", lambda: bridge_state(w)["connected"])
+        weir.expect(w.publish("up/0", "0") == 200, "before")
+        seen.wait_count(1)
+        weir.expect("is disabled" in w.ctl("bridge", "disable", "cloud"), "said")
+        weir.wait_for("it has left", lambda: not bridge_state(w)["connected"])
+        state = bridge_state(w)
+        weir.expect(state["state"] == "disabled" and not state["enabled"], state)
+        for i in range(1, 6):
+            weir.expect(w.publish("up/%d" % i, str(i)) == 200, "while disabled")
+        weir.kill(w.pid("weir-bridged"), weir.signal.SIGKILL)
+        weir.kill(w.pid("weir-broker"), weir.signal.SIGKILL)
+        weir.wait_for("it is back, and disabled", lambda: any(
+            b["state"] == "disabled" and b["pid"] and not b["connected"]
+            for b in try_bridges(w)))
+        weir.wait_for("they wait", lambda: bridge_state(w)["queued"] == 5)
+        weir.expect(len(seen.payloads()) == 1, "sent while disabled")
+        again = w.ctl("bridge", "disable", "cloud")
+        weir.expect("is disabled" in again, "twice: " + again)
+        weir.expect("is enabled" in w.ctl("bridge", "enable", "cloud"), "enable")
+        seen.wait_count(6)
+        weir.expect(seen.payloads() == ["%d" % i for i in range(6)],
+                    "%r" % seen.payloads())
+        weir.wait_for("all is delivered", lambda:
+                      bridge_state(w)["delivered"] >= 5)
+        status, _, said = call(w, "bridge", "disable", "nowhere")
+        weir.expect(status == FAILED and "no bridge" in said, said)
+        status, _, said = call(w, "bridge", "paint", "cloud")
+        weir.expect(status == USAGE, said)
+    seen.stop()
+
+
+def try_bridges(w):
+    status, out, _ = call(w, "bridges", "--json")
+    return json.loads(out)["bridges"] if status == 0 else []
+
+
+def rewrite(w, **keys):
+    settings = dict(w.settings, **keys)
+    with open(w.config, "w") as f:
+        f.write(weir.libconfig(settings))
+
+
+def check_reload(remote):
+    bridge = {
+        "name": "cloud", "url": "mqtt://127.0.0.1:%d" % remote.port,
+        "forward": [{"filter": "old/#"}],
+    }
+    with weir.Weir(bridges=[bridge]) as w:
+        weir.expect(ask(w, "reload")["restart"] == [], "nothing has changed")
+        seen = weir.Collector(remote.port, "new/#")
+        bridge["forward"] = [{"filter": "new/#"}]
+        rewrite(w, bridges=[bridge], accounts=[
+            {"name": "admin", "password": "public"},
+            {"name": "second", "password": "secret"}])
+        weir.expect(w.ctl("reload") == "reloaded\n", "text")
+        weir.wait_for("the new filter holds", lambda: (
+            w.publish("new/1", "x") == 200 and seen.payloads()))
+        w.mqtt("second", username="second", password="secret").close()
+        rewrite(w, workers=3, max_connections=77, bridges=[
+            dict(bridge, url="mqtt://127.0.0.1:1"), dict(bridge, name="more")],
+            listeners=[])
+        said = set(ask(w, "reload")["restart"])
+        for key in ("workers", "max_connections", "listeners",
+                    "bridges.cloud.url", "bridges.more"):
+            weir.expect(key in said, "%s is not in %r" % (key, said))
+        rewrite(w, max_packet_size="many", colour="blue")
+        answer = w.http("GET", "/healthz")
+        weir.expect(answer[0] == 200, "%r" % (answer,))
+        good = os.path.join(w.box.dir, "good.conf")
+        with open(good, "w") as f:
+            f.write(weir.libconfig(w.settings))
+        done = subprocess.run(
+            [weir.program("weirctl"), "reload", "-c", good],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+            encoding="utf-8")
+        weir.expect(done.returncode == FAILED, "exit %d" % done.returncode)
+        for word in ("max_packet_size", "colour", w.config + ":",
+                     "old one stays"):
+            weir.expect(word in done.stderr, "%s: %s" % (word, done.stderr))
+        weir.expect(w.publish("t", "x") == 200, "the old one is not in use")
+        seen.stop()
+        rewrite(w)
+
+
 def check_refusals(w):
     for words, word in (
         (("clients", "--limit", "10001"), "from 1 to 10000"),
@@ -203,6 +301,12 @@ def main():
             check_kick(w)
         with tap.case("what cannot be is refused with a reason"):
             check_refusals(w)
+    with tap.case("a disabled bridge stays away, and loses nothing"):
+        with weir.Mosquitto() as remote:
+            check_bridge(remote)
+    with tap.case("a reload tells what it took, and what it cannot"):
+        with weir.Mosquitto() as remote:
+            check_reload(remote)
     with tap.case("without a broker weirctl says so"):
         status, _, said = call(w, "clients")
         weir.expect(status in (UNAVAILABLE, 78), "exit %d: %s" % (status, said))

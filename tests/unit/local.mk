@@ -24,6 +24,8 @@ unit_tests = \
 	test_commit_store \
 	test_commit_threads \
 	test_conf \
+	test_conf_change \
+	test_disabled \
 	test_doctor \
 	test_drop_episode \
 	test_crc32c \
@@ -208,6 +210,14 @@ test_commit_threads_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_conf_SOURCES  = %D%/test_conf.c
 test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_conf_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
+
+test_conf_change_SOURCES  = %D%/test_conf_change.c
+test_conf_change_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_conf_change_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
+
+test_disabled_SOURCES  = %D%/test_disabled.c
+test_disabled_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_disabled_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_doctor_SOURCES  = %D%/test_doctor.c ctl/doctor.c ctl/table.c
 test_doctor_CPPFLAGS = $(UNIT_CPPFLAGS) $(SMARTCOLS_CFLAGS)

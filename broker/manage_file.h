@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * manage_file - a small file of state_dir is replaced or removed, for good.
+ *
+ * A disk takes its time to do that, and the links thread waits for none: a
+ * thread of its own writes a new file, syncs it, puts it in the old one's
+ * place and syncs the folder; then `done` is called, by mail.  One at a time.
+ *
+ * Links thread.
+ */
+
+#ifndef WEIR_BROKER_MANAGE_FILE_H
+#define WEIR_BROKER_MANAGE_FILE_H
+
+#include <stddef.h>
+
+struct links;
+
+/* 0 or -errno. */
+typedef void (*manage_file_done)(void *context, int err);
+
+/*
+ * Write `text` (copied) to `path`, whose folder is there; NULL: remove it.
+ * Returns 0, then `done` comes; -EBUSY: another one is under way; -ENOMEM.
+ */
+int manage_file_write(struct links *links, const char *path, const char *text,
+    manage_file_done done, void *context);
+
+/* At the end: wait until what is under way is; its mail is then there. */
+void manage_file_finish(struct links *links);
+
+#endif
