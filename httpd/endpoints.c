@@ -3,6 +3,7 @@
 #include "httpd/endpoints.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "httpd/api.h"
 #include "httpd/api_routes.h"
@@ -87,11 +88,14 @@ endpoints_find(
 {
 	const enum request_method wanted =
 	    method == REQUEST_HEAD ? REQUEST_GET : method;
+	const char *pattern = NULL;
 
 	*out_methods = 0;
 	for (size_t i = 0; i < ENDPOINTS; i++) {
-		if (!uri_matches(endpoints[i].path, path))
+		if (pattern != NULL ? strcmp(endpoints[i].path, pattern) != 0
+				    : !uri_matches(endpoints[i].path, path))
 			continue;
+		pattern = endpoints[i].path;
 		*out_methods |= endpoints[i].method;
 		if (endpoints[i].method == REQUEST_GET)
 			*out_methods |= REQUEST_HEAD;

@@ -32,9 +32,11 @@ def check_schema(document, schema, where):
     known = {
         "type", "properties", "items", "required", "description", "enum",
         "default", "minimum", "maximum", "minItems", "maxItems",
-        "additionalProperties",
+        "additionalProperties", "nullable",
     }
     weir.expect(set(schema) <= known, "%s: %s" % (where, set(schema) - known))
+    if not schema:
+        return  # anything
     kind = schema.get("type")
     kinds = ("object", "array", "string", "integer", "number", "boolean")
     weir.expect(kind in kinds, "%s: type %r" % (where, kind))

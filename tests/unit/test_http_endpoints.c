@@ -41,6 +41,25 @@ START_TEST(an_unknown_path_has_no_methods_and_a_known_one_all_of_its_own)
 }
 END_TEST
 
+START_TEST(a_name_goes_before_what_may_be_any)
+{
+	const struct endpoint *row;
+	unsigned methods;
+
+	row = endpoints_find(
+	    "/api/v4/bridges/x/dead/retry", REQUEST_POST, &methods);
+	ck_assert_str_eq(row->name, "dead_retry_all");
+	ck_assert_uint_eq(methods, REQUEST_POST);
+	ck_assert_ptr_null(endpoints_find(
+	    "/api/v4/bridges/x/dead/retry", REQUEST_GET, &methods));
+	row = endpoints_find("/api/v4/bridges/x/dead/7", REQUEST_GET, &methods);
+	ck_assert_str_eq(row->name, "dead_show");
+	row =
+	    endpoints_find("/api/v4/bridges/switch/x", REQUEST_POST, &methods);
+	ck_assert_str_eq(row->name, "bridge_switch");
+}
+END_TEST
+
 static void
 check_names(const char *list, size_t length)
 {
@@ -166,6 +185,7 @@ main(void)
 	tcase_add_test(tc, a_row_is_found_by_path_and_method);
 	tcase_add_test(
 	    tc, an_unknown_path_has_no_methods_and_a_known_one_all_of_its_own);
+	tcase_add_test(tc, a_name_goes_before_what_may_be_any);
 	tcase_add_test(tc, each_row_says_what_is_needed_to_describe_it);
 	tcase_add_test(tc, no_row_hides_another);
 	tcase_add_test(tc, schemas_are_json);
