@@ -129,7 +129,7 @@ on_closed(struct stream *stream, int reason)
 static void
 on_drained(struct stream *stream)
 {
-	connection_unblock(stream->owner);
+	connection_advance(stream->owner);
 }
 
 static const struct stream_callbacks stream_callbacks = {

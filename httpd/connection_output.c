@@ -30,6 +30,7 @@ void
 connection_end(struct connection *c, bool has_more_input)
 {
 	c->is_deaf = true;
+	c->is_ended = true;
 	if (has_more_input) {
 		/* Closing over unread input would destroy the answer. */
 		c->deadline_ns = loop_now_ns(c->all->loop) + LINGER_NS;
@@ -67,25 +68,46 @@ connection_continue(struct connection *c, struct request *request)
 		connection_kill(c);
 }
 
+/*
+ * As much of an answer as the stream takes; the rest goes when it has drained,
+ * and a client that reads nothing for idle_timeout is closed.
+ */
+static void
+write_rendered(struct connection *c, struct request *request)
+{
+	size_t length = request->rendered_length - request->rendered_sent;
+	size_t room = stream_room(&c->stream);
+
+	if (length > room)
+		length = room;
+	if (length > 0 &&
+	    stream_write(&c->stream, request->rendered + request->rendered_sent,
+		length) != 0) {
+		connection_kill(c);
+		return;
+	}
+	request->rendered_sent += length;
+	request->written = request->rendered_sent == request->rendered_length;
+	if (!request->written && connection_is_between_requests(c))
+		c->deadline_ns =
+		    loop_now_ns(c->all->loop) + c->all->config.idle_timeout_ns;
+}
+
 void
 connection_advance(struct connection *c)
 {
 	struct request *request;
 	bool more;
 
-	while (!c->is_dead && (request = c->first) != NULL) {
+	while (!c->is_dead && !c->is_ended && (request = c->first) != NULL) {
 		if (request->continued && !request->answered)
 			connection_continue(c, request);
 		if (c->is_dead || !request->answered)
 			break;
-		if (!request->written) {
-			request->written = true;
-			if (stream_write(&c->stream, request->rendered,
-				request->rendered_length) != 0) {
-				connection_kill(c);
-				return;
-			}
-		}
+		if (!request->written)
+			write_rendered(c, request);
+		if (c->is_dead || !request->written)
+			break;
 		if (request->close) {
 			more = request->input != INPUT_END ||
 			    !connection_is_between_requests(c);

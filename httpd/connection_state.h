@@ -46,6 +46,7 @@ struct connection {
 	bool is_blocked; /* reading stopped: pipeline or output is full */
 	bool is_deaf;    /* what comes is thrown away */
 	bool in_head;    /* the clock of a head is running */
+	bool is_ended;   /* the last answer is on its way */
 	bool is_dead;
 	bool is_overflow;
 	uint64_t client; /* see request_client() */

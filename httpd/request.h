@@ -69,7 +69,7 @@ struct request {
 	void *body;                    /* collected, if it came in pieces */
 	size_t body_length, body_size;
 	char *rendered; /* an answer that waits for its turn */
-	size_t rendered_length;
+	size_t rendered_length, rendered_sent;
 	uint8_t input;  /* enum of connection.c: how far reading is */
 	bool answered;  /* an answer exists */
 	bool written;   /* ... and is on its way to the client */

@@ -24,6 +24,7 @@ struct world {
 	int client;
 	enum connection_verdict verdict; /* of head() */
 	bool hold;                       /* body() does not answer */
+	char *large;                     /* body() answers this */
 	struct request *waiting[MAX_REQUESTS];
 	unsigned heads, bodies, gone, held;
 	char body[65536];
@@ -68,7 +69,7 @@ on_body(void *context, struct request *request, struct slice body)
 	if (world->hold)
 		world->waiting[world->held++] = request;
 	else
-		answer(request, request->path);
+		answer(request, world->large ? world->large : request->path);
 }
 
 static void
@@ -618,6 +619,93 @@ START_TEST(tells_connections_over_the_limit_and_closes_them)
 }
 END_TEST
 
+#define LARGE (3u << 20)
+
+static char *
+large_text(void)
+{
+	char *text = malloc(LARGE + 1);
+
+	ck_assert_ptr_nonnull(text);
+	for (size_t i = 0; i < LARGE; i++)
+		text[i] = (char)('a' + i % 26);
+	text[LARGE] = '\0';
+	return text;
+}
+
+/* Read the answer to its end; true: its body is the large text. */
+static bool
+read_large(struct world *world)
+{
+	char *all = malloc(LARGE + 4096), *body = NULL;
+	size_t have = 0;
+	ssize_t got;
+	bool is_same;
+
+	ck_assert_ptr_nonnull(all);
+	for (int i = 0; i < 100000; i++) {
+		ck_assert_int_eq(loop_turn(world->loop, false), 0);
+		got = recv(world->client, all + have, 10000, 0);
+		if (got == 0)
+			break;
+		if (got > 0)
+			have += (size_t)got;
+		if (body == NULL)
+			body = memmem(all, have, "\r\n\r\n", 4);
+		if (body != NULL && have == (size_t)(body + 4 - all) + LARGE)
+			break;
+	}
+	is_same = body != NULL && memcmp(body + 4, world->large, LARGE) == 0;
+	free(all);
+	return is_same;
+}
+
+START_TEST(an_answer_longer_than_the_output_may_be_arrives_whole)
+{
+	const char *requests[] = { "GET /l HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /l HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" };
+	struct world world;
+
+	setup(&world);
+	world.large = large_text();
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_gt(send(world.client, requests[i],
+				     strlen(requests[i]), MSG_NOSIGNAL),
+		    0);
+		ck_assert(read_large(&world));
+		run(&world);
+		ck_assert(world.is_closed == (i == 1));
+	}
+	ck_assert_uint_eq(world.bodies, 2);
+	free(world.large);
+	teardown(&world);
+}
+END_TEST
+
+START_TEST(who_does_not_read_a_long_answer_is_closed)
+{
+	static const char request[] = "GET /l HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct world world;
+
+	setup(&world);
+	world.large = large_text();
+	ck_assert_int_gt(
+	    send(world.client, request, sizeof(request) - 1, MSG_NOSIGNAL), 0);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(loop_turn(world.loop, false), 0);
+	ck_assert_uint_eq(connections_count(world.connections), 1);
+	connections_tick(
+	    world.connections, loop_now_ns(world.loop) + 59 * CLOCK_SECOND_NS);
+	ck_assert_uint_eq(connections_count(world.connections), 1);
+	connections_tick(
+	    world.connections, loop_now_ns(world.loop) + 61 * CLOCK_SECOND_NS);
+	ck_assert_uint_eq(connections_count(world.connections), 0);
+	ck_assert_uint_eq(world.gone, 0);
+	free(world.large);
+	teardown(&world);
+}
+END_TEST
+
 START_TEST(closes_http_1_0_after_the_answer)
 {
 	struct world world;
@@ -676,6 +764,9 @@ main(void)
 	tcase_add_test(tc, closes_idle_connections);
 	tcase_add_test(tc, tells_when_the_client_left);
 	tcase_add_test(tc, tells_connections_over_the_limit_and_closes_them);
+	tcase_add_test(
+	    tc, an_answer_longer_than_the_output_may_be_arrives_whole);
+	tcase_add_test(tc, who_does_not_read_a_long_answer_is_closed);
 	tcase_add_test(tc, closes_http_1_0_after_the_answer);
 	tcase_add_test(tc, drains_by_answering_what_is_under_way);
 	suite_add_tcase(suite, tc);
