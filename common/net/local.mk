@@ -2,7 +2,7 @@
 
 noinst_LIBRARIES += libnet.a
 
-libnet_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+libnet_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(OPENSSL_CFLAGS)
 libnet_a_SOURCES = \
 	%D%/connector.c \
 	%D%/connector.h \
@@ -15,4 +15,10 @@ libnet_a_SOURCES = \
 	%D%/stream.c \
 	%D%/stream.h \
 	%D%/stream_hub.h \
-	%D%/stream_output.c
+	%D%/stream_layer.c \
+	%D%/stream_layer.h \
+	%D%/stream_output.c \
+	%D%/tls.h \
+	%D%/tls_context.c \
+	%D%/tls_layer.c \
+	%D%/tls_private.h

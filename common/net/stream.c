@@ -15,6 +15,7 @@
 #include "common/net/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,6 +42,7 @@ stream_hub_new(struct loop *loop, uint32_t max_chunks)
 	hub->dirty = NULL;
 	hub->batch = NULL;
 	hub->current = NULL;
+	hub->fault[0] = '\0';
 	if (pool_init(&hub->chunks, sizeof(struct stream_chunk), 0,
 		max_chunks) != 0) {
 		free(hub);
@@ -105,10 +107,12 @@ unmark_dirty(struct stream *stream)
 void
 stream_update_interest(struct stream *stream)
 {
+	bool is_wanted = !stream->paused && !stream->closing;
 	short want = 0;
 
-	if (!stream->paused && !stream->ended && !stream->closing &&
-	    stream->error == 0)
+	/* A handshake goes on whatever its owner wants to read. */
+	if ((is_wanted || stream->waits || !stream_is_ready(stream)) &&
+	    !stream->ended && stream->error == 0)
 		want |= EV_READ;
 	if (stream->full)
 		want |= EV_WRITE;
@@ -166,6 +170,8 @@ let_go(struct stream *stream)
 	if (stream->interest != 0)
 		event_del(&stream->event);
 	stream->interest = 0;
+	stream_layer_free(stream->layer);
+	stream->layer = NULL;
 	unmark_dirty(stream);
 	stream_drop_output(stream);
 	forget_kept(stream);
@@ -181,6 +187,9 @@ stream_close(struct stream *stream)
 
 	if (!stream_is_open(stream))
 		return;
+	/* Not behind bytes that the peer would then miss. */
+	if (stream_pending(stream) == 0 && stream->error == 0)
+		stream_layer_finish(stream->layer);
 	let_go(stream);
 	close(fd);
 }
@@ -192,6 +201,7 @@ stream_detach(struct stream *stream)
 
 	if (!stream_is_open(stream))
 		return -EBADF;
+	BUG_ON(stream->layer != NULL);
 	if (stream->pending > 0)
 		return -EBUSY;
 	let_go(stream);
@@ -202,6 +212,10 @@ stream_detach(struct stream *stream)
 static void
 report_closed(struct stream *stream, int reason)
 {
+	struct stream_hub *hub = stream->hub;
+
+	snprintf(hub->fault, sizeof(hub->fault), "%s",
+	    stream_layer_fault(stream->layer));
 	stream_close(stream);
 	stream->callbacks->on_closed(stream, reason);
 }
@@ -326,7 +340,34 @@ read_space(struct stream *stream, size_t *out_before, size_t *out_room)
 	return stream->kept;
 }
 
-static void
+static ssize_t
+receive(struct stream *stream, uint8_t *into, size_t room)
+{
+	ssize_t len;
+
+	if (__builtin_expect(stream->layer != NULL, false))
+		return stream->layer->kind->receive(stream->layer, into, room);
+	len = recv(stream->fd, into, room, 0);
+	return len == -1 ? -errno : len;
+}
+
+/* What came with the end of a handshake while nothing is to be read. */
+static bool
+keep_unread(struct stream *stream, const uint8_t *data, size_t len)
+{
+	int err = grow_kept(stream, len);
+
+	if (err != 0) {
+		fail_later(stream, err);
+		return false;
+	}
+	memcpy(stream->kept + stream->kept_len, data, len);
+	stream->kept_len += (uint32_t)len;
+	return true;
+}
+
+/* Returns as deliver(). */
+static bool
 read_some(struct stream *stream)
 {
 	size_t before, room;
@@ -335,25 +376,46 @@ read_some(struct stream *stream)
 
 	if (space == NULL) {
 		fail_later(stream, -ENOMEM);
-		return;
+		return true;
 	}
-	len = recv(stream->fd, space + before, room, 0);
-	if (len == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (len == -1) {
-		fail_later(stream, -errno);
-		return;
+	len = receive(stream, space + before, room);
+	if (stream->layer != NULL && !stream_layers_moved(stream))
+		return false;
+	if (len == -EAGAIN || len == -EINTR)
+		return true;
+	if (len < 0) {
+		fail_later(stream, (int)len);
+		return true;
 	}
 	if (len == 0) {
 		stream->ended = true;
 		stream_mark_dirty(stream);
-		return;
+		return true;
 	}
 	stream->bytes_in += (size_t)len;
 	/* Kept in place when read behind it; in scratch it was a copy. */
 	if (space == stream->kept)
 		stream->kept_len += (uint32_t)len;
-	deliver(stream, space, before + (size_t)len);
+	else if (stream->paused || stream->closing)
+		return keep_unread(stream, space + before, (size_t)len);
+	if (stream->paused || stream->closing)
+		return true;
+	return deliver(stream, space, before + (size_t)len);
+}
+
+/* What layers hold back is not announced by the socket. */
+static bool
+read_more(struct stream *stream)
+{
+	if (!stream->more || stream->paused || stream->closing)
+		return true;
+	/* Inside a callback, which has the scratch buffer: later. */
+	if (stream->hub->current != NULL) {
+		stream_mark_dirty(stream);
+		return true;
+	}
+	stream->more = false;
+	return read_some(stream);
 }
 
 static void
@@ -367,8 +429,15 @@ on_event(evutil_socket_t fd, short what, void *arg)
 		stream_update_interest(stream);
 		stream_mark_dirty(stream);
 	}
+	/* Layers may read in order to send, and send in order to read. */
+	if (stream->layer != NULL) {
+		stream->waits = false;
+		stream_mark_dirty(stream);
+		what |= EV_READ;
+	}
 	/* `paused` may be news of this very turn. */
-	if ((what & EV_READ) != 0 && !stream->paused && !stream->closing)
+	if ((what & EV_READ) != 0 &&
+	    ((!stream->paused && !stream->closing) || !stream_is_ready(stream)))
 		read_some(stream);
 }
 
@@ -378,7 +447,7 @@ report_drained(struct stream *stream)
 {
 	struct stream_hub *hub = stream->hub;
 
-	if (!stream->was_full || stream->pending > 0)
+	if (!stream->was_full || stream_pending(stream) > 0)
 		return true;
 	stream->was_full = false;
 	if (stream->callbacks->on_drained == NULL)
@@ -408,14 +477,16 @@ run_stream(struct stream *stream)
 	int err;
 
 	/* False: closed, perhaps freed, or failed and marked again. */
-	if (stream->error == 0 && !feed_again(stream))
+	if (stream->error == 0 && (!feed_again(stream) || !read_more(stream)))
 		return;
 	if (stream->error != 0) {
 		report_closed(stream, stream->error);
 		return;
 	}
 	err = stream_flush(stream);
-	if (err != 0 || (stream->closing && stream->pending == 0)) {
+	if (err == 0 && stream->layer != NULL && !stream_layers_moved(stream))
+		return;
+	if (err != 0 || (stream->closing && stream_pending(stream) == 0)) {
 		report_closed(stream, err);
 		return;
 	}
@@ -513,7 +584,7 @@ stream_resume_read(struct stream *stream)
 	stream->paused = false;
 	stream_update_interest(stream);
 	stream->want_feed = stream->kept_len > 0;
-	if (stream->want_feed || stream->ended)
+	if (stream->want_feed || stream->ended || stream->more)
 		stream_mark_dirty(stream);
 }
 

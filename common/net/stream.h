@@ -41,6 +41,7 @@
 
 struct stream;
 struct stream_hub;
+struct stream_layer;
 struct stream_chunk;
 
 struct stream_callbacks {
@@ -62,6 +63,11 @@ struct stream_callbacks {
 	 * had reached STREAM_DRAIN_MARK: who held back for them, goes on.
 	 */
 	void (*on_drained)(struct stream *stream);
+	/*
+	 * A layer (stream_layer.h) has made its handshake: "TLS",
+	 * "WebSocket".  May be NULL.
+	 */
+	void (*on_layer)(struct stream *stream, const char *name);
 };
 
 /*
@@ -75,6 +81,7 @@ struct stream {
 	void *owner; /* the caller's */
 	struct stream_hub *hub;
 	const struct stream_callbacks *callbacks;
+	struct stream_layer *layer; /* NULL: the socket itself */
 	struct event event;
 	struct stream *next_dirty;
 	struct stream_chunk *out_first;
@@ -95,6 +102,9 @@ struct stream {
 	bool was_full;  /* on_drained is owed */
 	bool closing;   /* close once everything is sent */
 	bool ended;     /* the peer sent its FIN */
+	bool is_ready;  /* layers have made their handshakes */
+	bool waits;     /* layers send only after they have read */
+	bool more;      /* layers have input that no event announces */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 };
@@ -138,7 +148,8 @@ void stream_finish(struct stream *stream);
 /*
  * Give the socket away: the stream is as closed, the descriptor open.  Kept
  * input is lost: an on_data() that detaches has it in its arguments.
- * Returns the fd, or -EBUSY while bytes are pending, -EBADF when closed.
+ * Layers are to be taken before.  Returns the fd, or -EBUSY while bytes are
+ * pending, -EBADF when closed.
  */
 int stream_detach(struct stream *stream);
 

@@ -13,6 +13,7 @@
 #include "common/base/pool.h"
 #include "common/net/loop.h"
 #include "common/net/stream.h"
+#include "common/net/stream_layer.h"
 
 /* Kept input up to here is copied to the scratch buffer, not read behind. */
 #define STREAM_COPY_BYTES 16384
@@ -28,14 +29,22 @@ struct stream_hub {
 	struct loop *loop;
 	struct loop_hook hook;
 	struct pool chunks;
-	struct stream *dirty;   /* streams with something to do */
-	struct stream *batch;   /* those that are being looked at */
-	struct stream *current; /* whose callback runs */
+	struct stream *dirty;          /* streams with something to do */
+	struct stream *batch;          /* those that are being looked at */
+	struct stream *current;        /* whose callback runs */
+	char fault[STREAM_FAULT_SIZE]; /* of the one that was closed last */
 	uint8_t scratch[STREAM_READ_SIZE + STREAM_COPY_BYTES];
 };
 
 /* Have the hub look at the stream at the end of this turn. */
 void stream_mark_dirty(struct stream *stream);
+
+/* Layers hold bytes of this stream that are to be sent. */
+static inline size_t
+stream_held(const struct stream *stream)
+{
+	return stream->layer == NULL ? 0 : stream_layer_held(stream->layer);
+}
 
 /* Make the event wait for what is of interest now; a no-op when it does. */
 void stream_update_interest(struct stream *stream);

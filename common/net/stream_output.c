@@ -80,26 +80,49 @@ drop_sent(struct stream *stream, size_t sent)
 	}
 }
 
+static ssize_t
+send_some(struct stream *stream, struct iovec *iov)
+{
+	struct msghdr message = { .msg_iov = iov };
+	ssize_t sent;
+
+	message.msg_iovlen = fill_iov(stream, iov);
+	if (__builtin_expect(stream->layer != NULL, false))
+		return stream->layer->kind->send(
+		    stream->layer, iov, (unsigned)message.msg_iovlen);
+	sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+	return sent == -1 ? -errno : sent;
+}
+
+/* Bytes, or a handshake that is to be begun. */
+static bool
+has_output(const struct stream *stream)
+{
+	return stream->pending > 0 ||
+	    (stream->layer != NULL &&
+		(stream_layer_held(stream->layer) > 0 ||
+		    !stream_layer_is_ready(stream->layer)));
+}
+
 /* Send what the socket takes.  Returns 0, also when it is full, or -errno. */
 static int
 send_pending(struct stream *stream)
 {
 	struct iovec iov[MAX_IOV];
-	struct msghdr message = { .msg_iov = iov };
 	size_t sent_all = 0;
 	ssize_t sent;
 
-	while (stream->pending > 0 && sent_all < FLUSH_TURN_BYTES) {
-		message.msg_iovlen = fill_iov(stream, iov);
-		sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
-		if (sent == -1 && errno == EINTR)
+	while (has_output(stream) && sent_all < FLUSH_TURN_BYTES) {
+		sent = send_some(stream, iov);
+		if (sent == -EINTR)
 			continue;
-		if (sent == -1 && errno != EAGAIN)
-			return -errno;
-		if (sent == -1) {
-			stream->full = true;
+		if (sent == -EAGAIN) {
+			stream->waits = stream_layer_wants_read(stream->layer);
+			stream->full = !stream->waits;
 			return 0;
 		}
+		if (sent < 0)
+			return (int)sent;
 		drop_sent(stream, (size_t)sent);
 		sent_all += (size_t)sent;
 	}
@@ -115,14 +138,14 @@ stream_flush(struct stream *stream)
 	/* The socket may take all of it at once: that is news, too. */
 	if (stream->pending >= STREAM_DRAIN_MARK)
 		stream->was_full = true;
-	if (stream->pending > 0 && !stream->full) {
+	if (has_output(stream) && !stream->full && !stream->waits) {
 		err = send_pending(stream);
 		if (err != 0)
 			return err;
 	}
-	if (stream->pending > 0) {
+	if (stream_pending(stream) > 0) {
 		/* More to send than a turn's share: go on in the next. */
-		if (!stream->full) {
+		if (!stream->full && !stream->waits) {
 			stream_mark_dirty(stream);
 			loop_again(stream->hub->loop);
 		}
@@ -254,5 +277,5 @@ stream_commit(struct stream *stream, size_t len)
 size_t
 stream_pending(const struct stream *stream)
 {
-	return stream->pending;
+	return stream->pending + stream_held(stream);
 }

@@ -130,6 +130,7 @@ unit_tests = \
 	test_template \
 	test_tally \
 	test_thread \
+	test_tls \
 	test_token_bucket \
 	test_top_model \
 	test_topic \
@@ -664,6 +665,12 @@ test_template_LDADD    = libbase.a $(CHECK_LIBS)
 test_thread_SOURCES  = %D%/test_thread.c
 test_thread_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_thread_LDADD    = libbase.a $(CHECK_LIBS)
+
+EXTRA_DIST += %D%/certificates.h
+test_tls_SOURCES  = %D%/test_tls.c %D%/certificates.c
+test_tls_CPPFLAGS = $(UNIT_CPPFLAGS) $(OPENSSL_CFLAGS)
+test_tls_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS) \
+	$(OPENSSL_LIBS)
 
 test_token_bucket_SOURCES  = %D%/test_token_bucket.c
 test_token_bucket_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -69,7 +69,7 @@ on_drained(struct stream *s)
 }
 
 static const struct stream_callbacks callbacks = { on_data, on_closed,
-	on_drained };
+	on_drained, NULL };
 
 static void
 set_up(void)
