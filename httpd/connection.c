@@ -13,6 +13,7 @@
 #include "common/base/parse.h"
 #include "common/base/pool.h"
 #include "common/net/listener.h"
+#include "common/net/tls.h"
 #include "httpd/connection_state.h"
 #include "httpd/counters.h"
 
@@ -67,6 +68,8 @@ connection_kill(struct connection *c)
 	if (c->is_dead)
 		return;
 	c->is_dead = true;
+	if (c->in_handshake)
+		stats_increment(all->counters, COUNT_tls_failures);
 	stream_close(&c->stream);
 	while ((request = c->first) != NULL) {
 		c->first = request->next;
@@ -132,10 +135,21 @@ on_drained(struct stream *stream)
 	connection_advance(stream->owner);
 }
 
+static void
+on_layer(struct stream *stream, const char *name)
+{
+	struct connection *c = stream->owner;
+
+	(void)name;
+	c->in_handshake = false;
+	stats_increment(c->all->counters, COUNT_tls_handshakes);
+}
+
 static const struct stream_callbacks stream_callbacks = {
 	.on_data = connection_input,
 	.on_closed = on_closed,
 	.on_drained = on_drained,
+	.on_layer = on_layer,
 };
 
 static void
@@ -172,6 +186,28 @@ number_of(const char *peer)
 	return network;
 }
 
+/* Speak TLS, if that is spoken here.  Returns false without memory. */
+static bool
+secure(struct connections *all, struct connection *c)
+{
+	struct stream_layer *layer;
+
+	if (all->tls == NULL)
+		return true;
+	layer = tls_layer(all->tls, NULL);
+	if (layer == NULL)
+		return false;
+	stream_push_layer(&c->stream, layer);
+	c->in_handshake = true;
+	return true;
+}
+
+void
+connections_set_tls(struct connections *all, struct tls *tls)
+{
+	all->tls = tls;
+}
+
 void
 connections_accept(struct connections *all, int fd, const char *peer)
 {
@@ -187,6 +223,11 @@ connections_accept(struct connections *all, int fd, const char *peer)
 		return;
 	}
 	if (stream_init(&c->stream, all->hub, fd, &stream_callbacks, c) != 0) {
+		free(c);
+		return;
+	}
+	if (!secure(all, c)) {
+		stream_close(&c->stream);
 		free(c);
 		return;
 	}

@@ -43,6 +43,7 @@
 #define CONNECTION_OVERFLOW 64u
 
 struct connections;
+struct tls;
 struct stats_block;
 
 enum connection_verdict {
@@ -71,6 +72,12 @@ struct connections *connections_new(const struct connections_config *config,
     struct loop *loop, struct stream_hub *hub,
     const struct connection_handler *handler, void *context,
     struct stats_block *counters);
+
+/*
+ * Connections that are accepted from now on speak TLS; `tls` stays the
+ * caller's, until it is replaced here.  NULL: none do.
+ */
+void connections_set_tls(struct connections *connections, struct tls *tls);
 
 /* Closes all that are left; gone() is called for their requests. */
 void connections_free(struct connections *connections);

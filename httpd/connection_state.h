@@ -49,7 +49,8 @@ struct connection {
 	bool is_ended;   /* the last answer is on its way */
 	bool is_dead;
 	bool is_overflow;
-	uint64_t client; /* see request_client() */
+	bool in_handshake; /* of TLS */
+	uint64_t client;   /* see request_client() */
 	char peer[LISTENER_ADDRESS_SIZE];
 };
 
@@ -57,6 +58,7 @@ struct connections {
 	struct connections_config config;
 	struct loop *loop;
 	struct stream_hub *hub;
+	struct tls *tls; /* NULL: none */
 	const struct connection_handler *handler;
 	void *context;
 	struct stats_block *counters;

@@ -15,6 +15,7 @@
 #include "common/service/service.h"
 #include "httpd/counters.h"
 #include "httpd/held.h"
+#include "httpd/https.h"
 #include "httpd/wiring.h"
 
 /* How often deadlines are looked at, with and without anything under way. */
@@ -134,7 +135,12 @@ void
 httpd_set_gauges(struct httpd *httpd)
 {
 	struct stats_block *counters = httpd->counters;
+	int64_t days = 0;
 
+	if (httpd->tls != NULL)
+		tls_days_left(httpd->tls, &days);
+	stats_set(counters, COUNT_tls_certificate_days,
+	    days > 0 ? (uint64_t)days : 0);
 	stats_set(
 	    counters, COUNT_waiting_messages, pending_held(httpd->pending));
 	stats_set(counters, COUNT_committed_messages,
@@ -208,6 +214,8 @@ httpd_reload(void *arg, const struct conf *conf)
 	if (limits_change(httpd->limits, &limits, clock_now_ns()) != 0)
 		log_error("limits_kept",
 		    "reason=\"no memory for http.rate_per_filter\"");
+	https_reload(&conf->http, &httpd->tls);
+	connections_set_tls(httpd->connections, httpd->tls);
 }
 
 static void
@@ -330,7 +338,9 @@ listen_on(struct httpd *httpd)
 		log_error("listener_failed", "setting=http.bind");
 		return EXIT_OSERR;
 	}
-	log_info("listening", "address=%s", listener_address(httpd->listener));
+	log_info("listening", "address=%s tls=%s",
+	    listener_address(httpd->listener),
+	    httpd->tls == NULL ? "no" : "yes");
 	return EXIT_OK;
 }
 
@@ -349,6 +359,9 @@ httpd_init(struct httpd *httpd, struct service *service)
 	if (!make_messages(httpd) || !make_identity_and_link(httpd) ||
 	    !make_connections(httpd))
 		goto no_resources;
+	if (https_open(&httpd->conf->http, &httpd->tls) != 0)
+		return EXIT_CONFIG;
+	connections_set_tls(httpd->connections, httpd->tls);
 	code = listen_on(httpd);
 	if (code != EXIT_OK)
 		return code;
@@ -372,6 +385,7 @@ httpd_fini(struct httpd *httpd)
 	loop_timer_stop(&httpd->expiry);
 	listener_close(httpd->listener);
 	connections_free(httpd->connections);
+	tls_put(httpd->tls);
 	/* Without a link nothing is settled any more. */
 	link_free(httpd->link);
 	pending_free(httpd->pending);

@@ -35,6 +35,7 @@ struct service;
 struct stats;
 struct stats_block;
 struct stream_hub;
+struct tls;
 
 struct httpd {
 	struct service *service;
@@ -45,6 +46,7 @@ struct httpd {
 	struct stream_hub *hub;
 	struct listener *listener;
 	struct connections *connections;
+	struct tls *tls; /* NULL: plain HTTP */
 	struct lanes *lanes;
 	struct tally tally; /* for each bridge */
 	struct limits *limits;

@@ -31,6 +31,8 @@ libhttpd_a_SOURCES = \
 	%D%/held.h \
 	%D%/httpd.c \
 	%D%/httpd.h \
+	%D%/https.c \
+	%D%/https.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/lanes.c \
@@ -83,7 +85,7 @@ libhttpd_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \
 
 HTTPD_LIBS = libhttpd.a libservice.a libnet.a libconf.a libmsg.a libstats.a \
 	libring.a libshm.a libbase.a $(HTTP_PARSER_LIBS) $(JANSSON_LIBS) \
-	$(SODIUM_LIBS) $(EVENT_LIBS) $(CONFIG_LIBS) $(SYSTEMD_LIBS) \
+	$(SODIUM_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS) $(CONFIG_LIBS) $(SYSTEMD_LIBS) \
 	$(SECCOMP_LIBS)
 
 sbin_PROGRAMS += httpd/weir-httpd

@@ -8,6 +8,19 @@
 
 #include "common/service/service.h"
 #include "httpd/httpd.h"
+#include "httpd/https.h"
+
+static int
+check_tls(const struct conf *conf)
+{
+	char error[TLS_ERROR_SIZE];
+
+	if (https_check(&conf->http, error, sizeof(error)) == 0)
+		return EXIT_OK;
+	fprintf(stderr, "%s:%u: http.tls: %s\n", conf->path,
+	    conf->http.tls.line, error);
+	return EXIT_CONFIG;
+}
 
 static int
 check(void *arg, const struct conf *conf, char **operands)
@@ -15,7 +28,7 @@ check(void *arg, const struct conf *conf, char **operands)
 	(void)arg;
 	(void)operands;
 	if (conf->http.enabled)
-		return EXIT_OK;
+		return check_tls(conf);
 	fprintf(stderr,
 	    "%s: there is no http group, so weir-httpd has nothing to do; "
 	    "add http = { bind = \"127.0.0.1:8081\"; };\n",

@@ -103,6 +103,24 @@ struct conf_rate_filter {
 	unsigned line;
 };
 
+enum conf_tls_version {
+	CONF_TLS_1_2 = 12,
+	CONF_TLS_1_3 = 13
+};
+
+/* Of a server or of a client; what is not given is NULL. */
+struct conf_tls {
+	bool enabled; /* there is a tls group */
+	char *cert;
+	char *key;
+	char *key_password_file;
+	char *ca_file;
+	bool client_cert_optional; /* server */
+	enum conf_tls_version min_version;
+	char *ciphers;
+	unsigned line;
+};
+
 struct conf_listener {
 	char *bind;           /* "host:port" */
 	bool allow_anonymous; /* resolved: own key, else the global rule */
@@ -169,6 +187,7 @@ struct conf_http {
 	size_t rate_per_filter_count;
 	struct conf_key_account *keys;
 	size_t key_count;
+	struct conf_tls tls;
 	struct conf_ring ring;
 };
 

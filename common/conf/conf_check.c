@@ -263,6 +263,9 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 	case CONF_SECTION_RATE_FILTER:
 		conf_check_rate_filter(reader, setting, target);
 		break;
+	case CONF_SECTION_TLS_SERVER:
+		conf_check_tls(reader, section, setting, target);
+		break;
 	case CONF_SECTION_RING_HTTP:
 	case CONF_SECTION_RING_BRIDGE:
 		check_ring(reader, setting, target);

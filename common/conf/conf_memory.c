@@ -21,9 +21,9 @@
  *	sessions	max_queued_bytes or max_queued_messages of the largest
  *			packet, whichever is less, and the inflight messages;
  *			a message queued for many is counted for each.
- *	http		each connection's body and answer; the pending
- *			requests' records; what is held; the accounts and addresses
- *that limits are kept for.
+ *	http		each connection's body, answer and TLS; the pending
+ *			requests' records; what is held; the accounts and
+ *			addresses that limits are kept for.
  *	bridges		messages copied out of the ring while in flight.
  *	programs	measured: code, libraries, heap and stacks when idle.
  */
@@ -44,6 +44,8 @@
 #define PROGRAM_BYTES (12 * MIB)
 #define WORKER_BYTES (2 * MIB)
 #define CONNECTION_OBJECT_BYTES (4 * KIB)
+/* A TLS connection's state, and a record of 16 KiB either way. */
+#define TLS_BYTES (64 * KIB)
 #define SESSION_OBJECT_BYTES (8 * KIB)
 
 /* A queued message costs this beside its bytes. */
@@ -156,7 +158,9 @@ http_bytes(const struct conf_http *http)
 	if (!http->enabled)
 		return 0;
 	return plus(times(http->max_connections,
-			plus(http->max_body, 3 * CONNECTION_OBJECT_BYTES)),
+			plus(http->max_body,
+			    3 * CONNECTION_OBJECT_BYTES +
+				http->tls.enabled * TLS_BYTES)),
 	    plus(times(http->max_pending, MESSAGE_OBJECT_BYTES),
 		plus(http->max_stalled_bytes, RATE_BYTES)));
 }

@@ -15,6 +15,7 @@
 #define STRUCT_LISTENER struct conf_listener
 #define STRUCT_HTTP struct conf_http
 #define STRUCT_HTTP_KEY struct conf_key_account
+#define STRUCT_TLS_SERVER struct conf_tls
 #define STRUCT_RATE struct conf_rate
 #define STRUCT_RATE_FILTER struct conf_rate_filter
 #define STRUCT_RING_HTTP struct conf_ring
@@ -88,6 +89,7 @@ static const struct section {
 	[CONF_SECTION_HTTP] = { "http", sizeof(struct conf_http) },
 	[CONF_SECTION_HTTP_KEY] = { "http.keys",
 	    sizeof(struct conf_key_account) },
+	[CONF_SECTION_TLS_SERVER] = { "tls", sizeof(struct conf_tls) },
 	[CONF_SECTION_RATE] = { "a rate", sizeof(struct conf_rate) },
 	[CONF_SECTION_RATE_FILTER] = { "http.rate_per_filter",
 	    sizeof(struct conf_rate_filter) },

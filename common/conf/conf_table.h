@@ -37,6 +37,7 @@ enum conf_section {
 	CONF_SECTION_LISTENER,
 	CONF_SECTION_HTTP,
 	CONF_SECTION_HTTP_KEY,
+	CONF_SECTION_TLS_SERVER,
 	CONF_SECTION_RATE,
 	CONF_SECTION_RATE_FILTER,
 	CONF_SECTION_RING_HTTP,
@@ -135,6 +136,9 @@ void conf_mistake(struct conf_reader *reader, const config_setting_t *at,
  */
 void conf_check(struct conf_reader *reader, enum conf_section section,
     config_setting_t *setting, void *target);
+
+void conf_check_tls(struct conf_reader *reader, enum conf_section section,
+    config_setting_t *at, struct conf_tls *tls);
 
 /* The member, or the group itself where the file has no such member. */
 config_setting_t *conf_at_key(config_setting_t *group, const char *name);

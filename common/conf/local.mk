@@ -21,6 +21,7 @@ libconf_a_SOURCES = \
 	%D%/conf_show.c \
 	%D%/conf_table.c \
 	%D%/conf_table.h \
+	%D%/conf_tls.c \
 	%D%/conf_words.def
 
 # Prints the keys for weir.conf(5).

@@ -9,5 +9,7 @@ libservice_a_SOURCES = \
 	%D%/fdstore.h \
 	%D%/sandbox.c \
 	%D%/sandbox.h \
+	%D%/secure.c \
+	%D%/secure.h \
 	%D%/service.c \
 	%D%/service.h

@@ -27,7 +27,7 @@ sources_of() {
 # pkg-config names; -l is for a library that has no such file.
 packages_of() {
 	case $1 in
-	fuzz_http) echo jansson libevent ;;
+	fuzz_http) echo jansson libevent openssl ;;
 	esac
 }
 

@@ -1,6 +1,7 @@
 # tests/system/ - the real processes, driven from outside by ./run-tests.
 
 EXTRA_DIST += \
+	%D%/certificates.py \
 	%D%/test_backlog.py \
 	%D%/test_bad_config.py \
 	%D%/test_bridge.py \
@@ -21,6 +22,7 @@ EXTRA_DIST += \
 	%D%/test_http_limits.py \
 	%D%/test_http_stall.py \
 	%D%/test_http_manage.py \
+	%D%/test_https.py \
 	%D%/test_journal.py \
 	%D%/test_journal_state.py \
 	%D%/test_lanes.py \

@@ -281,6 +281,30 @@ START_TEST(opens_loopback_alone_to_anonymous_clients)
 }
 END_TEST
 
+START_TEST(checks_what_https_needs)
+{
+	ck_assert_int_eq(
+	    load("http = { tls = { cert = \"a\"; key = \"/b\"; "
+		 "ca_file = \"c\"; client_cert = \"optional\"; }; };"),
+	    0);
+	ck_assert(conf->http.tls.enabled);
+	ck_assert_ptr_nonnull(strstr(conf->http.tls.cert, "/a"));
+	ck_assert_str_eq(conf->http.tls.key, "/b");
+	ck_assert(conf->http.tls.client_cert_optional);
+	ck_assert_int_eq(conf->http.tls.min_version, CONF_TLS_1_2);
+	ck_assert_int_eq(load("http = { };"), 0);
+	ck_assert(!conf->http.tls.enabled);
+	refused("http = { tls = {\ncert = \"a\"; }; };", 1,
+	    "tls needs the key key");
+	refused("http = { tls = { cert = \"a\"; key = \"b\";\n"
+		"client_cert = \"optional\"; }; };",
+	    2, "client_cert without ca_file");
+	refused("http = { tls = { cert = \"a\"; key = \"b\";\n"
+		"min_version = \"1.0\"; }; };",
+	    2, "allowed: 1.2, 1.3");
+}
+END_TEST
+
 START_TEST(suggests_the_nearest_key)
 {
 	refused("\nmax_conections = 5;", 2, "did you mean max_connections?");
@@ -801,6 +825,7 @@ main(void)
 	tcase_add_test(tc, fills_in_defaults_for_an_empty_file);
 	tcase_add_test(tc, derives_the_packet_size_from_the_smallest_ring);
 	tcase_add_test(tc, opens_loopback_alone_to_anonymous_clients);
+	tcase_add_test(tc, checks_what_https_needs);
 	tcase_add_test(tc, suggests_the_nearest_key);
 	tcase_add_test(tc, names_the_type_that_is_wanted);
 	tcase_add_test(tc, names_the_range);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "common/service/secure.h"
+
+_Static_assert((int)CONF_TLS_1_2 == (int)TLS_VERSION_1_2 &&
+	(int)CONF_TLS_1_3 == (int)TLS_VERSION_1_3,
+    "one is cast to the other");
+
+static struct tls_settings
+settings_of(const struct conf_tls *conf)
+{
+	return (struct tls_settings){
+		.ca_file = conf->ca_file,
+		.cert = conf->cert,
+		.key = conf->key,
+		.key_password_file = conf->key_password_file,
+		.ciphers = conf->ciphers,
+		.min_version = (enum tls_version)conf->min_version,
+		.client_cert_optional = conf->client_cert_optional,
+	};
+}
+
+int
+secure_server(const struct conf_tls *conf, struct tls **out_tls, char *error,
+    size_t error_size)
+{
+	const struct tls_settings settings = settings_of(conf);
+
+	return tls_new_server(&settings, out_tls, error, error_size);
+}

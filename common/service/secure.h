@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * secure - TLS as the configuration has it.
+ *
+ *	err = secure_server(&conf->http.tls, &tls, error, sizeof(error));
+ *
+ * Any thread; reads the files that the tls group names, with the rights of
+ * this process.
+ */
+
+#ifndef WEIR_COMMON_SERVICE_SECURE_H
+#define WEIR_COMMON_SERVICE_SECURE_H
+
+#include <stddef.h>
+
+#include "common/conf/conf.h"
+#include "common/net/tls.h"
+
+/* As tls_new_server(); `conf` is enabled. */
+int secure_server(const struct conf_tls *conf, struct tls **out_tls,
+    char *error, size_t error_size);
+
+#endif
