@@ -11,6 +11,7 @@ ctl_weirctl_SOURCES = \
 	%D%/client_options.h \
 	%D%/cmd_bridge.c \
 	%D%/cmd_clients.c \
+	%D%/cmd_convert.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_dump.c \
 	%D%/cmd_pub.c \
@@ -29,6 +30,14 @@ ctl_weirctl_SOURCES = \
 	%D%/cmd_top.c \
 	%D%/cmd_trace.c \
 	%D%/cmd_why.c \
+	%D%/convert.c \
+	%D%/convert.h \
+	%D%/convert_hocon.c \
+	%D%/convert_mosquitto.c \
+	%D%/convert_mosquitto.h \
+	%D%/convert_mosquitto_bridge.c \
+	%D%/convert_nanomq.c \
+	%D%/convert_private.h \
 	%D%/ctl.h \
 	%D%/doctor.c \
 	%D%/doctor.h \

@@ -50,6 +50,8 @@ const struct ctl_verb ctl_verbs[] = {
 	    &cmd_store_options },
 	{ "doctor", "measure the disk and check what commonly goes wrong",
 	    cmd_doctor, &cmd_doctor_options },
+	{ "convert", "make a weir.conf from another broker's configuration",
+	    cmd_convert, &cmd_convert_options },
 	{ "run", "start all programs in the foreground and keep them running",
 	    cmd_run, &cmd_run_options },
 	{ "pub", "publish by MQTT", cmd_pub, &cmd_pub_options },

@@ -287,6 +287,12 @@ int conf_load(const char *path, struct conf **out_conf, FILE *errors);
 /* Accepts NULL. */
 void conf_free(struct conf *conf);
 
+/*
+ * Is there such a key?  "http.rate.burst", "bridges.forward.qos": lists by
+ * their name alone.
+ */
+bool conf_has_key(const char *path);
+
 /* Is there a journal in state_dir/journal? */
 bool conf_has_journal(const struct conf *conf);
 

@@ -188,3 +188,29 @@ conf_key_spell(const struct conf_key *key, uint64_t value, char *out_text)
 	snprintf(out_text, PARSE_TEXT_SIZE, "%llu", (unsigned long long)value);
 	return out_text;
 }
+
+bool
+conf_has_key(const char *path)
+{
+	enum conf_section section = CONF_SECTION_GLOBAL;
+	const struct conf_key *key;
+	char name[64];
+	size_t length;
+
+	for (;;) {
+		length = strcspn(path, ".");
+		if (length >= sizeof(name))
+			return false;
+		memcpy(name, path, length);
+		name[length] = '\0';
+		key = conf_key_find(section, name);
+		if (key == NULL || key->type == CONF_TYPE_REFUSED)
+			return false;
+		if (path[length] == '\0')
+			return true;
+		if (key->type != CONF_TYPE_GROUP && key->type != CONF_TYPE_LIST)
+			return false;
+		section = key->inner;
+		path += length + 1;
+	}
+}

@@ -28,6 +28,7 @@ unit_tests = \
 	test_disabled \
 	test_doctor \
 	test_drop_episode \
+	test_convert \
 	test_crc32c \
 	test_dump_diagnosis \
 	test_encode \
@@ -250,6 +251,12 @@ test_exactly_once_out_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_exactly_once_out_LDFLAGS  = $(AM_LDFLAGS) \
 	-Wl,--wrap=ring_release,--wrap=notes_publishing \
 	-Wl,--wrap=notes_keep,--wrap=notes_claim
+
+test_convert_SOURCES  = %D%/test_convert.c ctl/convert.c \
+	ctl/convert_hocon.c ctl/convert_mosquitto.c \
+	ctl/convert_mosquitto_bridge.c ctl/convert_nanomq.c
+test_convert_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_convert_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 
 test_escape_SOURCES  = %D%/test_escape.c ctl/escape.c
 test_escape_CPPFLAGS = $(UNIT_CPPFLAGS)

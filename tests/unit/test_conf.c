@@ -810,6 +810,20 @@ START_TEST(bounds_memory_by_the_sum_of_its_terms)
 }
 END_TEST
 
+START_TEST(says_which_keys_there_are)
+{
+	ck_assert(conf_has_key("run_dir"));
+	ck_assert(conf_has_key("bridges"));
+	ck_assert(conf_has_key("bridges.forward.qos"));
+	ck_assert(conf_has_key("http.rate"));
+	ck_assert(!conf_has_key(""));
+	ck_assert(!conf_has_key("bridges."));
+	ck_assert(!conf_has_key("bridges.forward.nothing"));
+	ck_assert(!conf_has_key("run_dir.nothing"));
+	ck_assert(!conf_has_key("forward"));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -817,6 +831,7 @@ main(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_checked_fixture(tc, make_folder, remove_folder);
+	tcase_add_test(tc, says_which_keys_there_are);
 	tcase_add_test(tc, loads_the_documented_configuration);
 	tcase_add_test(tc, reads_rates_of_all_kinds);
 	tcase_add_test(tc, refuses_rates_that_make_no_sense);
