@@ -51,6 +51,7 @@ bridge_reload(struct bridge *bridge, const struct conf *conf)
 	}
 	take_rules(bridge, &bridge->forward_rules, &forward, "forward");
 	forward_rules_changed(&bridge->forward);
+	forward_set_overflow(&bridge->forward, ours->overflow);
 	if (take_rules(bridge, &bridge->receive_rules, &receive, "receive"))
 		bridge->kind->resubscribe(bridge->remote);
 }

@@ -35,6 +35,7 @@ forward_init(struct forward *forward, const struct conf_bridge *conf,
 
 	*forward = (struct forward){
 		.conf = conf,
+		.overflow = conf->overflow,
 		.kind = kind,
 		.remote = remote,
 		.notes = notes,
@@ -80,8 +81,7 @@ forward_attach(
 	inflight_clear(&forward->inflight);
 	forward->ring = ring;
 	say_remote(forward);
-	forward->may_have_lost =
-	    forward->conf->overflow == CONF_OVERFLOW_DROP_OLDEST;
+	forward->may_have_lost = forward->overflow == CONF_OVERFLOW_DROP_OLDEST;
 	forward->outgoing.self = self;
 }
 
@@ -134,6 +134,13 @@ void
 forward_rules_changed(struct forward *forward)
 {
 	forward->has_qos_2 = has_qos_2(forward->outgoing.rules);
+}
+
+/* What was given back while it was under way dies with this process still. */
+void
+forward_set_overflow(struct forward *forward, enum conf_overflow overflow)
+{
+	forward->overflow = overflow;
 }
 
 void
@@ -417,7 +424,7 @@ release(struct forward *forward, uint64_t now_ns)
 		forward->has_moved = true;
 
 	/* This policy may lose what is in flight when we die, and says so. */
-	if (forward->conf->overflow == CONF_OVERFLOW_DROP_OLDEST &&
+	if (forward->overflow == CONF_OVERFLOW_DROP_OLDEST &&
 	    inflight_copy_out(&forward->inflight, &word) == 0 && word != 0 &&
 	    ring_release(forward->ring, word, NULL, now_ns))
 		forward->has_moved = true;

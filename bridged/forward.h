@@ -47,6 +47,7 @@ struct forward {
 	struct ring_consumer *ring; /* NULL: not attached */
 	struct ring_trace *trace;   /* NULL: what is sampled is not noted */
 	struct remote_limits limits;
+	enum conf_overflow overflow;
 	bool has_qos_2; /* a rule has */
 	bool is_up;
 	bool is_draining;     /* send nothing new */
@@ -90,6 +91,9 @@ void forward_set_trace(struct forward *forward, struct ring_trace *trace);
 
 /* The rules it was given have changed. */
 void forward_rules_changed(struct forward *forward);
+
+/* The policy has changed. */
+void forward_set_overflow(struct forward *forward, enum conf_overflow overflow);
 
 /*
  * What to call when a record matches no rule: the broker may know newer ones.

@@ -20,15 +20,20 @@
 struct backlog {
 	_Alignas(64) _Atomic uint64_t bytes;
 	_Atomic uint64_t dropped, refused; /* not yet asked for */
-	uint64_t limit;                    /* [const] */
-	uint64_t relief; /* [const] at so many bytes there is room again */
+
+	/* By the links thread, relaxed: a change takes effect soon. */
+	_Atomic uint64_t limit;
+	_Atomic uint64_t relief; /* at so many bytes there is room again */
 };
 
 struct backlogs {
-	unsigned count;     /* [const] */
-	uint64_t rejecting; /* [const] bridges with overflow = "reject" */
-	uint64_t droppable; /* [const] with overflow = "drop_newest" */
-	uint64_t sliding;   /* [const] with overflow = "drop_oldest" */
+	unsigned count; /* [const] */
+	uint64_t least; /* [const] the limit of a backlog of "0" */
+
+	/* By the links thread, relaxed: as the limits. */
+	_Atomic uint64_t rejecting; /* bridges with overflow = "reject" */
+	_Atomic uint64_t droppable; /* with overflow = "drop_newest" */
+	_Atomic uint64_t sliding;   /* with overflow = "drop_oldest" */
 
 	/* [const] once threads run */
 	void (*on_relief)(void *context);
@@ -39,24 +44,44 @@ struct backlogs {
 	struct backlog list[];
 };
 
-static void
-add_bridge(struct backlogs *backlogs, unsigned number,
-    const struct conf_bridge *bridge, uint64_t least)
+static uint64_t
+look(const _Atomic uint64_t *word)
 {
-	struct backlog *backlog = &backlogs->list[number];
-	uint64_t bit = UINT64_C(1) << number, reserve;
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
 
-	backlog->limit = bridge->backlog == 0 ? least : bridge->backlog;
-	reserve = backlog->limit / 8;
+static void
+set_bit(_Atomic uint64_t *set, unsigned bridge, bool is_in)
+{
+	const uint64_t bit = UINT64_C(1) << bridge;
+
+	if (is_in)
+		atomic_fetch_or_explicit(set, bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(set, ~bit, memory_order_relaxed);
+}
+
+void
+backlog_configure(struct backlogs *backlogs, unsigned bridge, uint64_t bytes,
+    enum conf_overflow overflow)
+{
+	struct backlog *backlog = &backlogs->list[bridge];
+	const uint64_t limit = bytes == 0 ? backlogs->least : bytes;
+	uint64_t reserve = limit / 8;
+
+	BUG_ON(bridge >= backlogs->count);
 	if (reserve > RELIEF_BYTES)
 		reserve = RELIEF_BYTES;
-	backlog->relief = backlog->limit - reserve;
-	if (bridge->overflow == CONF_OVERFLOW_REJECT)
-		backlogs->rejecting |= bit;
-	else if (bridge->overflow == CONF_OVERFLOW_DROP_OLDEST)
-		backlogs->sliding |= bit;
-	else if (bridge->overflow == CONF_OVERFLOW_DROP_NEWEST)
-		backlogs->droppable |= bit;
+	atomic_store_explicit(&backlog->limit, limit, memory_order_relaxed);
+	atomic_store_explicit(
+	    &backlog->relief, limit - reserve, memory_order_relaxed);
+	set_bit(&backlogs->rejecting, bridge, overflow == CONF_OVERFLOW_REJECT);
+	set_bit(
+	    &backlogs->sliding, bridge, overflow == CONF_OVERFLOW_DROP_OLDEST);
+	set_bit(&backlogs->droppable, bridge,
+	    overflow == CONF_OVERFLOW_DROP_NEWEST);
+	/* Who waits asks again. */
+	set_bit(&backlogs->asked, bridge, false);
 }
 
 struct backlogs *
@@ -73,8 +98,10 @@ backlogs_new(const struct conf *conf)
 		return NULL;
 	memset(backlogs, 0, size);
 	backlogs->count = (unsigned)conf->bridge_count;
+	backlogs->least = conf->worker_window;
 	for (unsigned i = 0; i < backlogs->count; i++)
-		add_bridge(backlogs, i, &conf->bridges[i], conf->worker_window);
+		backlog_configure(backlogs, i, conf->bridges[i].backlog,
+		    conf->bridges[i].overflow);
 	return backlogs;
 }
 
@@ -101,14 +128,14 @@ is_kept_for_others(
     const struct backlogs *backlogs, unsigned bridge, uint64_t used)
 {
 	return (atomic_load(&backlogs->asked) >> bridge & 1) != 0 &&
-	    used > backlogs->list[bridge].relief;
+	    used > look(&backlogs->list[bridge].relief);
 }
 
 static bool
 has_room(const struct backlogs *backlogs, unsigned bridge, uint64_t used,
     size_t weight)
 {
-	const uint64_t limit = backlogs->list[bridge].limit;
+	const uint64_t limit = look(&backlogs->list[bridge].limit);
 
 	return used == 0 ||
 	    (weight <= limit && used <= limit - weight &&
@@ -162,7 +189,7 @@ relieved(const struct backlogs *backlogs, uint64_t bridges)
 	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		if (atomic_load(&backlogs->list[bridge].bytes) <=
-		    backlogs->list[bridge].relief)
+		    look(&backlogs->list[bridge].relief))
 			has_room |= UINT64_C(1) << bridge;
 	}
 	return has_room;
@@ -196,14 +223,15 @@ count(_Atomic uint64_t *counter)
 
 /* Those that take what is newest, whatever becomes of it. */
 static uint64_t
-take_droppable(struct backlogs *backlogs, uint64_t bridges, size_t weight)
+take_droppable(struct backlogs *backlogs, uint64_t sliding, uint64_t bridges,
+    size_t weight)
 {
-	uint64_t taken = bridges & backlogs->sliding;
+	uint64_t taken = sliding;
 	unsigned bridge;
 
-	BRIDGE_TABLE_EACH(bridge, taken)
+	BRIDGE_TABLE_EACH(bridge, sliding)
 	backlog_return(backlogs, bridge, weight);
-	BRIDGE_TABLE_EACH(bridge, bridges & backlogs->droppable)
+	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
 		if (reserve(backlogs, bridge, weight, false))
 			taken |= UINT64_C(1) << bridge;
@@ -217,10 +245,14 @@ enum backlog_answer
 backlog_offer(struct backlogs *backlogs, uint64_t bridges, size_t weight,
     uint64_t *out_taken)
 {
-	uint64_t rejecting = bridges & backlogs->rejecting;
-	uint64_t droppable =
-	    bridges & (backlogs->droppable | backlogs->sliding);
-	uint64_t stalling = bridges & ~(rejecting | droppable), full;
+	/* One look at each, and each bridge once: they may be changing. */
+	const uint64_t rejecting = bridges & look(&backlogs->rejecting);
+	const uint64_t sliding =
+	    bridges & look(&backlogs->sliding) & ~rejecting;
+	const uint64_t droppable =
+	    bridges & look(&backlogs->droppable) & ~(rejecting | sliding);
+	const uint64_t stalling = bridges & ~(rejecting | sliding | droppable);
+	uint64_t full;
 
 	BUG_ON(backlogs->count < 64 && bridges >> backlogs->count != 0);
 	full = reserve_all(backlogs, rejecting, weight);
@@ -232,8 +264,8 @@ backlog_offer(struct backlogs *backlogs, uint64_t bridges, size_t weight,
 		backlog_withdraw(backlogs, rejecting, weight);
 		return BACKLOG_STALLS;
 	}
-	*out_taken =
-	    rejecting | stalling | take_droppable(backlogs, droppable, weight);
+	*out_taken = rejecting | stalling |
+	    take_droppable(backlogs, sliding, droppable, weight);
 	return BACKLOG_TAKES;
 }
 
@@ -287,6 +319,13 @@ backlog_losses(struct backlogs *backlogs, unsigned bridge)
 	};
 }
 
+uint64_t
+backlog_dropped(const struct backlogs *backlogs, unsigned bridge)
+{
+	BUG_ON(bridge >= backlogs->count);
+	return look(&backlogs->list[bridge].dropped);
+}
+
 void
 backlog_set(struct backlogs *backlogs, unsigned bridge, uint64_t bytes)
 {
@@ -315,7 +354,7 @@ uint64_t
 backlog_limit(const struct backlogs *backlogs, unsigned bridge)
 {
 	BUG_ON(bridge >= backlogs->count);
-	return backlogs->list[bridge].limit;
+	return look(&backlogs->list[bridge].limit);
 }
 
 uint64_t

@@ -21,8 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/conf/conf.h"
+
 struct backlogs;
-struct conf;
 
 enum backlog_answer {
 	BACKLOG_TAKES,
@@ -33,6 +34,13 @@ enum backlog_answer {
 /* NULL: no memory. */
 struct backlogs *backlogs_new(const struct conf *conf);
 void backlogs_free(struct backlogs *backlogs);
+
+/*
+ * The links thread: so many bytes (0: one worker_window) and that policy from
+ * now on.  Whoever waits is to be told, and asks again.
+ */
+void backlog_configure(struct backlogs *backlogs, unsigned bridge,
+    uint64_t bytes, enum conf_overflow overflow);
 
 /*
  * Before threads run: `relief` has the links thread make a turn.  Called by
@@ -70,6 +78,9 @@ struct backlog_losses {
 };
 struct backlog_losses backlog_losses(
     struct backlogs *backlogs, unsigned bridge);
+
+/* Links thread: what of them was dropped, and is still to be asked for. */
+uint64_t backlog_dropped(const struct backlogs *backlogs, unsigned bridge);
 
 /*
  * Links thread, at start: what recovery found.  What is then passed for those

@@ -142,7 +142,8 @@ bridge_port_offer(struct bridge_port *port, uint64_t bridges, size_t weight)
 	unsigned bridge;
 
 	/* Relaxed: advice; whoever is let through waits in the window. */
-	refusing = bridges & port->spec.rejecting &
+	refusing = bridges &
+	    atomic_load_explicit(port->spec.rejecting, memory_order_relaxed) &
 	    atomic_load_explicit(port->spec.full, memory_order_relaxed);
 	if (refusing != 0) {
 		BRIDGE_TABLE_EACH(bridge, refusing)

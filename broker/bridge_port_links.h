@@ -29,8 +29,10 @@
 
 struct bridge_port_spec {
 	unsigned bridges;    /* how many there are */
-	uint64_t rejecting;  /* those with overflow = "reject" */
 	size_t window_bytes; /* for each bridge */
+
+	/* Those with overflow = "reject". */
+	const _Atomic uint64_t *rejecting;
 
 	/* Bridges whose ring has no room; written by the links thread. */
 	const _Atomic uint64_t *full;

@@ -30,8 +30,8 @@ struct filters {
 struct bridge_table {
 	char *names[CONF_MAX_BRIDGES];
 	unsigned count;
-	uint64_t reliable;
-	uint64_t rejecting;
+	_Atomic uint64_t reliable;          /* by the links thread */
+	_Atomic uint64_t rejecting;         /* likewise */
 	uint64_t cursors[CONF_MAX_BRIDGES]; /* [const] while threads run */
 	_Atomic(struct filters *) filters;  /* [rcu], written by one thread */
 	_Atomic uint64_t remotes[CONF_MAX_BRIDGES][2]; /* by the links thread */
@@ -142,21 +142,39 @@ make_filters(const struct bridge_table *table, const struct conf *conf)
 	return NULL;
 }
 
+/* relaxed, as all looks at it: nothing else is ordered by it */
+static void
+set_bit(_Atomic uint64_t *set, unsigned bridge, bool is_in)
+{
+	const uint64_t bit = UINT64_C(1) << bridge;
+
+	if (is_in)
+		atomic_fetch_or_explicit(set, bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(set, ~bit, memory_order_relaxed);
+}
+
+void
+bridge_table_set_overflow(
+    struct bridge_table *table, unsigned bridge, enum conf_overflow overflow)
+{
+	BUG_ON(bridge >= table->count);
+	set_bit(&table->reliable, bridge,
+	    overflow == CONF_OVERFLOW_STALL ||
+		overflow == CONF_OVERFLOW_REJECT);
+	set_bit(&table->rejecting, bridge, overflow == CONF_OVERFLOW_REJECT);
+}
+
 static int
 add_bridge(struct bridge_table *table, const struct conf_bridge *bridge)
 {
 	unsigned number = table->count;
-	uint64_t bit = UINT64_C(1) << number;
 
 	table->names[number] = strdup(bridge->name);
 	if (table->names[number] == NULL)
 		return -ENOMEM;
 	table->count++;
-	if (bridge->overflow == CONF_OVERFLOW_STALL ||
-	    bridge->overflow == CONF_OVERFLOW_REJECT)
-		table->reliable |= bit;
-	if (bridge->overflow == CONF_OVERFLOW_REJECT)
-		table->rejecting |= bit;
+	bridge_table_set_overflow(table, number, bridge->overflow);
 	return 0;
 }
 
@@ -276,13 +294,21 @@ bridge_table_count(const struct bridge_table *table)
 uint64_t
 bridge_table_reliable(const struct bridge_table *table, uint64_t bridges)
 {
-	return bridges & table->reliable;
+	return bridges &
+	    atomic_load_explicit(&table->reliable, memory_order_relaxed);
 }
 
 uint64_t
 bridge_table_rejecting(const struct bridge_table *table, uint64_t bridges)
 {
-	return bridges & table->rejecting;
+	return bridges &
+	    atomic_load_explicit(&table->rejecting, memory_order_relaxed);
+}
+
+const _Atomic uint64_t *
+bridge_table_rejecting_set(const struct bridge_table *table)
+{
+	return &table->rejecting;
 }
 
 uint64_t

@@ -3,9 +3,9 @@
 /*
  * bridge_table - which bridges want a topic.
  *
- * Any thread that is registered with RCU may ask.  Which bridges there are and
- * what they do when they have no room never changes while threads run; the
- * filters may be replaced, as a whole, by the links thread.  Bridges are
+ * Any thread that is registered with RCU may ask.  Which bridges there are
+ * never changes while threads run; what they do when they have no room, and the
+ * filters, as a whole, may be replaced by the links thread.  Bridges are
  * numbered 0..62 by their place in the configuration; a set of bridges is a
  * u64 of bits.
  *
@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/base/slice.h"
+#include "common/conf/conf.h"
 
 struct bridge_table;
 struct conf;
@@ -66,6 +67,14 @@ uint64_t bridge_table_reliable(
 /* Those of `bridges` whose overflow policy is reject. */
 uint64_t bridge_table_rejecting(
     const struct bridge_table *table, uint64_t bridges);
+
+/* All of those, as they are at any time. */
+const _Atomic uint64_t *bridge_table_rejecting_set(
+    const struct bridge_table *table);
+
+/* The links thread: from now on. */
+void bridge_table_set_overflow(
+    struct bridge_table *table, unsigned bridge, enum conf_overflow overflow);
 
 /*
  * The cursor in the journal that a bridge is; 0 without a journal.  Set before

@@ -166,6 +166,7 @@ broker_reload(struct broker *broker, const struct conf *conf)
 		    "reload_failed", "error=%s", log_quote(strerror(-err)));
 		return;
 	}
+	links_policies_changed(broker->links, conf);
 	links_filters_changed(broker->links);
 }
 

@@ -352,8 +352,7 @@ links_port(struct links *links, unsigned index, void (*moved)(void *context),
 	const struct broker *broker = links->broker;
 	const struct bridge_port_spec spec = {
 		.bridges = bridge_table_count(broker->bridges),
-		.rejecting =
-		    bridge_table_rejecting(broker->bridges, UINT64_MAX),
+		.rejecting = bridge_table_rejecting_set(broker->bridges),
 		.window_bytes = broker->conf->worker_window,
 		.full = &links->full,
 		.links_mailbox = broker->links_mailbox,

@@ -22,6 +22,7 @@
 
 struct bridge_port;
 struct broker;
+struct conf;
 struct commit_member;
 struct links;
 
@@ -52,6 +53,12 @@ void links_commit_member(struct links *links, struct commit_member *out_member);
 int links_checkpoint(struct links *links,
     int (*put)(void *context, enum store_kind kind, struct slice body),
     void *context);
+
+/*
+ * Another configuration: what bridges do without room, and their backlogs.
+ * Before links_filters_changed(), by which programs learn of it.
+ */
+void links_policies_changed(struct links *links, const struct conf *conf);
 
 /*
  * The bridge table has other filters: programs get them, and records that

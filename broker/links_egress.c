@@ -24,7 +24,7 @@ capacity_of(const struct links_output *output)
 static enum conf_overflow
 policy_of(const struct links *links, unsigned bridge)
 {
-	return links->endpoints[bridge + 1]->bridge->overflow;
+	return links->endpoints[bridge + 1]->overflow;
 }
 
 static bool

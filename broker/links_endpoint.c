@@ -52,6 +52,10 @@ links_endpoint_new(struct links *links, uint32_t id,
 	endpoint->role = bridge == NULL ? RING_ROLE_HTTPD : RING_ROLE_BRIDGE;
 	endpoint->bridge = bridge;
 	endpoint->bridge_number = bridge_number;
+	if (bridge != NULL) {
+		endpoint->overflow = bridge->overflow;
+		endpoint->backlog = bridge->backlog;
+	}
 	endpoint->ring = bridge == NULL ? &conf->http.ring : &bridge->ring;
 	token_bucket_init(&endpoint->refused_lines, REFUSED_LINES_A_SECOND,
 	    REFUSED_LINES_AT_ONCE, loop_now_ns(links->loop));

@@ -61,8 +61,8 @@ struct links_lane {
 	bool is_known;
 	bool is_begun; /* a bridge has it already: it is not refused */
 	bool waits_for_memory;
-	uint64_t needs; /* the reliable bridges it goes to */
-	size_t needed;  /* bytes of a record, or of a backlog */
+	uint64_t needs;      /* the reliable bridges it goes to */
+	size_t needed;       /* bytes of a record, or of a backlog */
 	uint64_t overdue_ns; /* when it is refused, if it still waits */
 
 	/* Taken, and not settled. */
@@ -88,6 +88,8 @@ struct links_endpoint {
 	enum ring_role role;
 	const struct conf_bridge *bridge; /* NULL for httpd */
 	int bridge_number;                /* -1 for httpd */
+	enum conf_overflow overflow;      /* of a bridge, as it is now */
+	uint64_t backlog;                 /* likewise: as configured */
 	const struct conf_ring *ring;
 	struct ring_link_identity identity;
 	enum links_state state;

@@ -9,6 +9,7 @@
 #include "broker/held.h"
 #include "broker/links_egress.h"
 #include "broker/links_feed.h"
+#include "broker/links_policy.h"
 #include "broker/links_private.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
@@ -51,22 +52,6 @@ fold_refusals(struct links *links, unsigned bridge)
 		ring_producer_count_refused(output->producer);
 }
 
-static const char *
-policy_name(enum conf_overflow policy)
-{
-	switch (policy) {
-	case CONF_OVERFLOW_REJECT:
-		return "reject";
-	case CONF_OVERFLOW_DROP_OLDEST:
-		return "drop_oldest";
-	case CONF_OVERFLOW_DROP_NEWEST:
-		return "drop_newest";
-	case CONF_OVERFLOW_STALL:
-	default:
-		return "stall";
-	}
-}
-
 /* Before the ring, and out of it. */
 static uint64_t
 dropped_of(const struct links *links, unsigned bridge)
@@ -92,7 +77,7 @@ begin_episode(struct links *links, unsigned bridge)
 	    "bridge=%s overflow=%s capacity=%llu attached=%s "
 	    "hint=\"weirctl why %s\"",
 	    log_quote(name),
-	    policy_name(links->endpoints[bridge + 1]->bridge->overflow),
+	    links_policy_name(links->endpoints[bridge + 1]->overflow),
 	    (unsigned long long)ring_class_size(
 		output->geometry.min_shift, output->geometry.classes - 1),
 	    links->endpoints[bridge + 1]->state == LINKS_ATTACHED ? "yes"

@@ -298,7 +298,7 @@ make_way(struct links_endpoint *endpoint)
 	const uint64_t limit = backlog_limit(backlogs, bridge);
 	bool moved = false;
 
-	if (endpoint->bridge->overflow != CONF_OVERFLOW_DROP_OLDEST)
+	if (endpoint->overflow != CONF_OVERFLOW_DROP_OLDEST)
 		return false;
 	if (backlog_bytes(backlogs, bridge) > limit - limit / 8)
 		links_egress_ask_to_drop(endpoint->links, bridge);

@@ -34,10 +34,11 @@ struct links_incoming {
 	enum mqtt_reason reason; /* an error: it goes nowhere */
 	uint64_t reliable;       /* bridges that must have it yet */
 	uint64_t droppable;      /* bridges that may lose it */
-	uint64_t held;           /* bridges that have it already */
-	unsigned receivers;      /* refused: enum record_detail */
-	uint64_t ticket;         /* to be waited for; 0: nothing */
-	bool may_queue; /* nothing of this lane was taken in this turn */
+	uint64_t late; /* of them: by what its producer knew when it chose */
+	uint64_t held; /* bridges that have it already */
+	unsigned receivers; /* refused: enum record_detail */
+	uint64_t ticket;    /* to be waited for; 0: nothing */
+	bool may_queue;     /* nothing of this lane was taken in this turn */
 };
 
 /*

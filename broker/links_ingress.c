@@ -92,13 +92,17 @@ find_destinations(struct links_incoming *in)
 	    in->message.properties);
 	if (in->endpoint->bridge_number >= 0)
 		wanted &= ~(UINT64_C(1) << in->endpoint->bridge_number);
-	in->droppable = wanted & ~all_reliable;
 	in->reliable = wanted & in->lane->set & all_reliable;
+	/* Who chose the lane knew them as those that drop. */
+	in->late =
+	    wanted & all_reliable & in->links->were_droppable & ~in->lane->set;
+	in->droppable = (wanted & ~all_reliable) | in->late;
 	in->reliable =
 	    links_egress_fitting(in->links, in->reliable, in->record.length);
 	in->held = already_in(in, in->reliable | in->droppable);
 	in->reliable &= ~in->held;
 	in->droppable &= ~in->held;
+	in->late &= ~in->held;
 }
 
 static uint64_t

@@ -6,6 +6,7 @@
 #include "broker/bridge_port_links.h"
 #include "broker/bridge_table.h"
 #include "broker/commit.h"
+#include "broker/links_egress.h"
 #include "broker/links_feed.h"
 #include "broker/links_incoming.h"
 #include "broker/links_ingress.h"
@@ -200,6 +201,18 @@ misses_some(struct links_incoming *in)
 	return true;
 }
 
+/*
+ * What a bridge of another policy is given by those who do not know it yet is
+ * dropped if it is full.
+ */
+static uint64_t
+late_and_full(const struct links_incoming *in)
+{
+	return in->late == 0
+	    ? 0
+	    : links_journal_lacking(in->links, in->late, weight_of(in));
+}
+
 /* True: counted in *out_bridges, or in->reason says why it is refused. */
 static bool
 backlogs_take(struct links_incoming *in, uint64_t *out_bridges)
@@ -210,7 +223,8 @@ backlogs_take(struct links_incoming *in, uint64_t *out_bridges)
 
 	do {
 		answer = backlog_offer(links->broker->backlogs,
-		    in->reliable | in->droppable, weight, out_bridges);
+		    (in->reliable | in->droppable) & ~late_and_full(in), weight,
+		    out_bridges);
 		if (answer == BACKLOG_TAKES)
 			return true;
 		if (answer == BACKLOG_REJECTS &&
@@ -235,6 +249,12 @@ count_taken(struct links_incoming *in, uint64_t bridges)
 	BRIDGE_TABLE_EACH(bridge,
 	    links_ingress_offered(in->endpoint, in->lane, all & ~bridges))
 	links_bridge_output(in->links, bridge)->offers.accepted++;
+	/* The others were counted where they dropped it (backlog.h). */
+	BRIDGE_TABLE_EACH(bridge, in->late & ~bridges)
+	{
+		links_bridge_output(in->links, bridge)->accepted++;
+		links_egress_drop(in->links, bridge);
+	}
 }
 
 bool

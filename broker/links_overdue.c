@@ -87,6 +87,7 @@ links_overdue_refuse(struct links_incoming *in, uint64_t lacking)
 	in->reason = MQTT_QUOTA_EXCEEDED;
 	links_output_forget_waiter(in->links, in->lane);
 	links_egress_refused(in->links, lacking);
+	links_ingress_count_declined(in, in->reliable | in->droppable);
 	links_count(in->links, COUNT_ring_messages_overdue, 1);
 	return true;
 }

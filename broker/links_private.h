@@ -24,6 +24,7 @@
  *	links_connection.c  one connection to the socket
  *	links_egress.c    messages from workers, overflow
  *	links_episodes.c  what is told of it once a second
+ *	links_policy.c    what they do without room, when it changes
  *	links_terms.c     what a bridge was offered and given
  *	links_auth.c      credentials from httpd
  *	links_asks.c      questions from httpd
@@ -93,7 +94,8 @@ struct links {
 	bool is_draining;
 	uint64_t await_until_ns; /* 0: no program is awaited */
 	bool isolation_warned;
-	uint64_t filters_version;     /* of the bridge table's filters */
+	uint64_t filters_version; /* of the bridge table's filters */
+	uint64_t were_droppable;  /* bridges: in this life, by their policy */
 	struct stats_block *counters; /* this thread's; NULL: none are kept */
 	uint64_t turns;               /* also says who goes first */
 	uint64_t now_ns;              /* of this turn */

@@ -10,6 +10,7 @@
 #include "broker/backlog.h"
 #include "broker/commit.h"
 #include "broker/links_feed.h"
+#include "broker/links_policy.h"
 #include "broker/links_private.h"
 #include "broker/links_terms.h"
 #include "broker/store/store.h"
@@ -141,19 +142,6 @@ state_name(enum links_state state)
 	}
 }
 
-static const char *
-overflow_name(enum conf_overflow overflow)
-{
-	static const char *const names[] = {
-		[CONF_OVERFLOW_STALL] = "stall",
-		[CONF_OVERFLOW_REJECT] = "reject",
-		[CONF_OVERFLOW_DROP_OLDEST] = "drop_oldest",
-		[CONF_OVERFLOW_DROP_NEWEST] = "drop_newest",
-	};
-
-	return names[overflow];
-}
-
 static json_t *
 link_object(const struct links_endpoint *endpoint)
 {
@@ -239,7 +227,7 @@ links_status_bridge(const struct links_endpoint *endpoint)
 	    json_boolean(links_endpoint_remote_is_up(endpoint)));
 	set(object, "url", json_string(endpoint->bridge->url));
 	set(object, "overflow",
-	    json_string(overflow_name(endpoint->bridge->overflow)));
+	    json_string(links_policy_name(endpoint->overflow)));
 	set(object, "capacity", number(endpoint->bridge->ring.capacity));
 	set(object, "used", number(used));
 	set(object, "stalled", json_boolean(output->episode_ns != 0));

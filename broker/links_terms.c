@@ -118,6 +118,17 @@ own_offers(const struct links_endpoint *endpoint)
 	return all;
 }
 
+/* In front of the journal, since episodes were looked at. */
+static uint64_t
+dropped_lately(const struct links_endpoint *endpoint)
+{
+	const struct backlogs *backlogs = endpoint->links->broker->backlogs;
+
+	return endpoint->feed == NULL
+	    ? 0
+	    : backlog_dropped(backlogs, (unsigned)endpoint->bridge_number);
+}
+
 void
 links_terms_of(const struct links_endpoint *endpoint, const struct offers *http,
     struct links_terms *out_terms)
@@ -127,6 +138,7 @@ links_terms_of(const struct links_endpoint *endpoint, const struct offers *http,
 	const struct links_offers by_http =
 	    http_offers(http, endpoint->identity.name);
 	struct ring_outcome all = outcome;
+	const uint64_t lately = dropped_lately(endpoint);
 	struct links_offers producers = own_offers(endpoint);
 
 	add_outcome(&all, &output->former);
@@ -134,12 +146,12 @@ links_terms_of(const struct links_endpoint *endpoint, const struct offers *http,
 	add_offers(&producers, &by_http);
 	*out_terms = (struct links_terms){
 		.producers = producers,
-		.given = output->accepted,
+		.given = output->accepted + lately,
 		.delivered = all.delivered,
 		.queued = links_endpoint_in_ring(endpoint, &outcome) +
 		    links_salvage_count(endpoint) +
 		    links_feed_waiting(endpoint),
-		.dropped = all.dropped + output->dropped,
+		.dropped = all.dropped + output->dropped + lately,
 		.dead = all.dead,
 	};
 }

@@ -114,6 +114,8 @@ libbroker_a_SOURCES = \
 	%D%/links_output.h \
 	%D%/links_pending.c \
 	%D%/links_pending.h \
+	%D%/links_policy.c \
+	%D%/links_policy.h \
 	%D%/links_private.h \
 	%D%/links_request.c \
 	%D%/links_request.h \

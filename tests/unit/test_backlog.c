@@ -283,6 +283,52 @@ send_many(void *arg)
  * Nobody waits for ever, and no more is let through than there is room for.
  * The links thread looks only after it passed something or was called.
  */
+START_TEST(takes_another_policy_while_it_is_full)
+{
+	uint64_t taken;
+
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 8000, &taken), BACKLOG_TAKES);
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 100, &taken), BACKLOG_STALLS);
+	backlog_configure(backlogs, 0, 8000, CONF_OVERFLOW_REJECT);
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 100, &taken), BACKLOG_REJECTS);
+	backlog_configure(backlogs, 0, 8000, CONF_OVERFLOW_DROP_NEWEST);
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 100, &taken), BACKLOG_TAKES);
+	ck_assert_uint_eq(taken, 0);
+	backlog_configure(backlogs, 0, 8000, CONF_OVERFLOW_DROP_OLDEST);
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 100, &taken), BACKLOG_TAKES);
+	ck_assert_uint_eq(taken, A);
+	backlog_configure(backlogs, 0, 8000, CONF_OVERFLOW_STALL);
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 100, &taken), BACKLOG_STALLS);
+}
+END_TEST
+
+START_TEST(takes_another_limit_while_it_is_full)
+{
+	uint64_t taken;
+
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 8000, &taken), BACKLOG_TAKES);
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 100, &taken), BACKLOG_STALLS);
+	backlog_configure(backlogs, 0, 9000, CONF_OVERFLOW_STALL);
+	ck_assert_uint_eq(backlog_limit(backlogs, 0), 9000);
+	/* Who waited before is forgotten, and asks again. */
+	ck_assert_uint_eq(backlog_full(backlogs), 0);
+	ck_assert_int_eq(
+	    backlog_offer(backlogs, A, 100, &taken), BACKLOG_TAKES);
+	backlog_configure(backlogs, 0, 0, CONF_OVERFLOW_STALL);
+	ck_assert_uint_eq(backlog_limit(backlogs, 0), 4096);
+	ck_assert_int_eq(backlog_offer(backlogs, A, 1, &taken), BACKLOG_STALLS);
+	ck_assert_uint_eq(backlog_bytes(backlogs, 0), 8100);
+}
+END_TEST
+
 START_TEST(loses_no_wake_between_threads)
 {
 	pthread_t threads[THREADS];
@@ -338,6 +384,8 @@ main(void)
 	tcase_add_test(tc, lets_nobody_wait_for_an_eighth_of_much);
 	tcase_add_test(tc, wakes_links_when_a_withdrawal_leaves_room_asked_for);
 	tcase_add_test(tc, goes_on_from_what_recovery_found);
+	tcase_add_test(tc, takes_another_policy_while_it_is_full);
+	tcase_add_test(tc, takes_another_limit_while_it_is_full);
 	tcase_add_test(tc, loses_no_wake_between_threads);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);

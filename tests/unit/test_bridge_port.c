@@ -78,14 +78,16 @@ moved(void *context)
 }
 
 static struct bench bench;
+static _Atomic uint64_t rejecting;
 
 static void
 set_up(void)
 {
+	rejecting = B;
 	bench = (struct bench){ 0 };
 	bench.port = bridge_port_new(&(struct bridge_port_spec){
 	    .bridges = 2,
-	    .rejecting = B,
+	    .rejecting = &rejecting,
 	    .window_bytes = 1000,
 	    .full = &bench.full,
 	    .links_mailbox = &bench.links,

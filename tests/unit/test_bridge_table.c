@@ -147,6 +147,11 @@ START_TEST(stall_and_reject_are_the_reliable_policies)
 	ck_assert_uint_eq(bridge_table_reliable(table, UINT64_MAX), 0x3);
 	ck_assert_uint_eq(bridge_table_reliable(table, 0x4 | 0x1), 0x1);
 	ck_assert_uint_eq(bridge_table_rejecting(table, UINT64_MAX), 0x2);
+	bridge_table_set_overflow(table, 1, CONF_OVERFLOW_DROP_OLDEST);
+	bridge_table_set_overflow(table, 2, CONF_OVERFLOW_REJECT);
+	ck_assert_uint_eq(bridge_table_reliable(table, UINT64_MAX), 0x5);
+	ck_assert_uint_eq(bridge_table_rejecting(table, UINT64_MAX), 0x4);
+	ck_assert_uint_eq(*bridge_table_rejecting_set(table), 0x4);
 	bridge_table_free(table);
 }
 END_TEST

@@ -651,7 +651,7 @@ START_TEST(drops_the_oldest_while_the_remote_is_stuck)
 {
 	unsigned number = 0;
 
-	conf.overflow = CONF_OVERFLOW_DROP_OLDEST;
+	forward_set_overflow(&forward, CONF_OVERFLOW_DROP_OLDEST);
 	begin();
 	for (unsigned i = 0; i < 4; i++)
 		put("one/a", number++);

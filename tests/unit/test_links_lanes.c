@@ -298,6 +298,38 @@ START_TEST(programs_get_the_filters_when_they_change)
 END_TEST
 
 /* In the set of its lane, and wanted now. */
+static void
+change_overflow(unsigned bridge_number, enum conf_overflow overflow)
+{
+	bridges[bridge_number].overflow = overflow;
+	links_policies_changed(broker.links, &conf);
+	links_filters_changed(broker.links);
+	run();
+}
+
+/* Those that came by the lane for all who drop are not lost for that. */
+START_TEST(who_drops_no_more_gets_what_was_sent_before_it_was_known)
+{
+	prepare();
+	change_overflow(0, CONF_OVERFLOW_DROP_NEWEST);
+	ck_assert_int_eq(publish(&httpd, 0, "cloud/x", 10), 0);
+	run();
+	ck_assert_uint_eq(receive(&bridge), 1);
+	change_overflow(0, CONF_OVERFLOW_STALL);
+	ck_assert_int_eq(publish(&httpd, 0, "cloud/x", 10), 0);
+	run();
+	ck_assert_uint_eq(receive(&bridge), 1);
+	/* But such a lane waits for nobody. */
+	for (int i = 0; i < 200; i++) {
+		ck_assert_int_eq(publish(&httpd, 0, "cloud/x", 1000), 0);
+		run();
+		receipts(0);
+	}
+	ck_assert_uint_gt(broker.links->endpoints[1]->output.dropped, 0);
+	filters_as_before();
+}
+END_TEST
+
 START_TEST(a_record_goes_where_its_lane_and_the_filters_say)
 {
 	prepare();
@@ -385,6 +417,8 @@ main(void)
 	tcase_add_test(tc, the_broker_dies_after_the_memory_was_given_up);
 	tcase_add_test(tc, a_slot_used_again_is_handed_over_once_too);
 	tcase_add_test(tc, programs_get_the_filters_when_they_change);
+	tcase_add_test(
+	    tc, who_drops_no_more_gets_what_was_sent_before_it_was_known);
 	tcase_add_test(tc, a_record_goes_where_its_lane_and_the_filters_say);
 	tcase_add_test(tc, a_record_that_waits_is_looked_at_again);
 	tcase_add_loop_test(tc, who_asks_what_cannot_be_loses_the_link, 0, 4);
