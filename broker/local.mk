@@ -146,6 +146,7 @@ libbroker_a_SOURCES = \
 	%D%/manage_list.c \
 	%D%/manage_list.h \
 	%D%/manage_orders.c \
+	%D%/manage_numbers.c \
 	%D%/manage_status.c \
 	%D%/manage_subscriptions.c \
 	%D%/manage_topics.c \

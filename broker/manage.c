@@ -13,14 +13,21 @@
 
 #define REASON_SIZE 512u
 
+/* What an identity must be allowed. */
+enum manage_needs {
+	NEEDS_NOTHING, /* weir-httpd itself may ask, too */
+	NEEDS_READ,
+	NEEDS_MANAGE
+};
+
 struct manage_row {
 	const char *name;
-	enum auth_right right;
+	enum manage_needs needs;
 	manage_function run;
 };
 
 static const struct manage_row rows[] = {
-#define MANAGE_ASK(name, right) { #name, AUTH_##right, manage_##name },
+#define MANAGE_ASK(name, right) { #name, NEEDS_##right, manage_##name },
 #include "broker/manage_asks.def"
 #undef MANAGE_ASK
 };
@@ -173,9 +180,11 @@ static bool
 is_allowed(struct manage_ask *ask, const struct manage_row *row)
 {
 	const struct auth *auth = ask->links->broker->auth;
+	const enum auth_right right =
+	    row->needs == NEEDS_MANAGE ? AUTH_MANAGE : AUTH_READ;
 
-	if (ask->has_all_rights ||
-	    auth_identity_may(auth, ask->identity, row->right))
+	if (ask->has_all_rights || row->needs == NEEDS_NOTHING ||
+	    auth_identity_may(auth, ask->identity, right))
 		return true;
 	if (!auth_identity_is_valid(auth, ask->identity))
 		manage_refuse(ask, 401,
@@ -185,7 +194,7 @@ is_allowed(struct manage_ask *ask, const struct manage_row *row)
 		manage_refuse(ask, 403,
 		    "\"%s\" needs the scope \"%s\", which this account does "
 		    "not have",
-		    row->name, row->right == AUTH_MANAGE ? "manage" : "read");
+		    row->name, right == AUTH_MANAGE ? "manage" : "read");
 	return false;
 }
 

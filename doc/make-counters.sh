@@ -9,7 +9,8 @@ cat <<'HEAD'
 
 Made by doc/make-counters.sh from the tables the programs count by;
 `make check` compares. They lie in shared memory; those of weir-broker and
-weir-httpd are in `GET /metrics` as weir_PROGRAM_NAME, counters with _total.
+weir-httpd are in `GET /metrics` as weir_PROGRAM_NAME, counters with _total,
+times (_ns) as _seconds. `doc/grafana/weir.json` is a dashboard of them.
 HEAD
 for program in broker httpd bridged; do
 	printf '\n## weir-%s\n\n| name | kind | |\n|---|---|---|\n' "$program"

@@ -47,6 +47,7 @@ libhttpd_a_SOURCES = \
 	%D%/link_state.h \
 	%D%/metrics.c \
 	%D%/metrics.h \
+	%D%/metrics_bridges.c \
 	%D%/openapi.c \
 	%D%/openapi.h \
 	%D%/openapi_schemas.c \

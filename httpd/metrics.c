@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/stats/stats.h"
+#include "httpd/api.h"
 #include "httpd/connection.h"
 #include "httpd/httpd.h"
 #include "httpd/lanes.h"
@@ -53,9 +54,8 @@ lane_value(struct httpd *httpd, uint32_t slot, enum lane_number number)
 	return 0;
 }
 
-/* NAME="VALUE", in memory that the caller frees; NULL without memory. */
-static char *
-make_label(const char *name, const char *value)
+char *
+metrics_label(const char *name, const char *value)
 {
 	char *text = NULL;
 	size_t length;
@@ -79,8 +79,8 @@ write_lanes(struct httpd *httpd, FILE *out)
 		row = &lane_rows[number];
 		stats_prometheus_family(out, row->name, row->help, row->kind);
 		for (uint32_t i = 0; i < lanes_count(httpd->lanes); i++) {
-			label =
-			    make_label("lane", lanes_get(httpd->lanes, i)->set);
+			label = metrics_label(
+			    "lane", lanes_get(httpd->lanes, i)->set);
 			stats_prometheus_sample(out, row->name, label,
 			    lane_value(httpd, i, (enum lane_number)number));
 			free(label);
@@ -91,7 +91,7 @@ write_lanes(struct httpd *httpd, FILE *out)
 static void
 write_limit(void *context, const char *limit, uint64_t refused)
 {
-	char *label = make_label("limit", limit);
+	char *label = metrics_label("limit", limit);
 
 	stats_prometheus_sample(
 	    context, "weir_httpd_limit_refused_total", label, refused);
@@ -120,8 +120,20 @@ write_broker(struct httpd *httpd, FILE *out)
 	stats_free(stats);
 }
 
-void
-metrics_run(struct httpd *httpd, struct request *request, struct slice body)
+static void
+write_build(FILE *out)
+{
+	char *label = metrics_label("version", PACKAGE_VERSION);
+
+	stats_prometheus_family(out, "weir_build_info",
+	    "1, with the version that runs.", STATS_GAUGE);
+	stats_prometheus_sample(out, "weir_build_info", label, 1);
+	free(label);
+}
+
+/* `bridges` may be NULL: nothing is known of them. */
+static void
+answer(struct httpd *httpd, struct request *request, const json_t *bridges)
 {
 	struct response response = { .status = 200,
 		.content_type = METRICS_TYPE };
@@ -129,14 +141,15 @@ metrics_run(struct httpd *httpd, struct request *request, struct slice body)
 	size_t length = 0;
 	FILE *out;
 
-	(void)body;
 	httpd_set_gauges(httpd);
 	out = open_memstream(&text, &length);
 	if (out != NULL) {
+		write_build(out);
 		stats_prometheus_all(out, "weir_httpd", httpd->stats);
 		write_lanes(httpd, out);
 		write_limits(httpd, out);
 		write_broker(httpd, out);
+		metrics_write_bridges(out, bridges);
 	}
 	if (out == NULL || fclose(out) != 0) {
 		free(text);
@@ -147,4 +160,31 @@ metrics_run(struct httpd *httpd, struct request *request, struct slice body)
 	response.body = slice_of(text, length);
 	request_answer(request, &response);
 	free(text);
+}
+
+/* Who may not read is told so; a broker that is away hides nothing else. */
+static void
+on_bridges(struct api_call *call)
+{
+	if (call->status == 401 || call->status == 403)
+		api_answer_failure(call);
+	else
+		answer(call->httpd, call->request,
+		    json_object_get(call->answer, "bridges"));
+}
+
+void
+metrics_run(struct httpd *httpd, struct request *request, struct slice body)
+{
+	/* Clients of this host need no account, and none has been proved. */
+	const bool is_open = request->identity == 0;
+	struct api_plan plan = { .done = on_bridges,
+		.takes_failures = true,
+		.timeout_ns = METRICS_TIMEOUT_NS };
+
+	(void)body;
+	plan.question =
+	    api_question(request, is_open ? "bridge_numbers" : "bridges");
+	if (plan.question != NULL)
+		api_ask_as(httpd, request, &plan);
 }

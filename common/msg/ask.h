@@ -23,6 +23,7 @@
  *	subscriptions	read	subscriptions; filter: client_id
  *	topic_tree	read	tree: filters in use, level by level
  *	bridges		read	bridges with their state; filter: name
+ *	bridge_numbers	nothing	what is counted of bridges, for /metrics
  *	bridge_enable	manage	name, enable: true or false
  *	bridge_put	manage	name, bridge: its keys as in weir.conf(5)
  *	bridge_delete	manage	name

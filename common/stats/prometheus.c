@@ -4,7 +4,11 @@
 
 #include "common/stats/stats.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
+#include <string.h>
+
+#define NS_PER_SECOND UINT64_C(1000000000)
 
 static void
 put_escaped(FILE *out, const char *text, bool is_label)
@@ -56,17 +60,42 @@ stats_prometheus_label(FILE *out, const char *name, const char *value)
 	fputc('"', out);
 }
 
+/* Whether it counts nanoseconds: Prometheus wants seconds. */
+static bool
+is_time(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length > 3 && strcmp(name + length - 3, "_ns") == 0;
+}
+
+static void
+put_row(FILE *out, const char *prefix, const struct stats_row *row,
+    uint64_t value)
+{
+	const char *suffix = row->kind == STATS_COUNTER ? "_total" : "";
+	char name[160];
+
+	if (!is_time(row->name)) {
+		snprintf(
+		    name, sizeof(name), "%s_%s%s", prefix, row->name, suffix);
+		stats_prometheus(out, name, row->help, row->kind, value);
+		return;
+	}
+	snprintf(name, sizeof(name), "%s_%.*s_seconds%s", prefix,
+	    (int)strlen(row->name) - 3, row->name, suffix);
+	stats_prometheus_family(out, name, row->help, row->kind);
+	fprintf(out, "%s %" PRIu64 ".%09" PRIu64 "\n", name,
+	    value / NS_PER_SECOND, value % NS_PER_SECOND);
+}
+
 void
 stats_prometheus_all(FILE *out, const char *prefix, const struct stats *stats)
 {
 	struct stats_row row;
-	char name[160];
 
 	for (uint32_t i = 0; i < stats_count(stats); i++) {
 		row = stats_row(stats, i);
-		snprintf(name, sizeof(name), "%s_%s%s", prefix, row.name,
-		    row.kind == STATS_COUNTER ? "_total" : "");
-		stats_prometheus(
-		    out, name, row.help, row.kind, stats_read(stats, i));
+		put_row(out, prefix, &row, stats_read(stats, i));
 	}
 }

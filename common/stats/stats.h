@@ -152,7 +152,7 @@ void stats_prometheus(FILE *out, const char *name, const char *help,
 /* Append `name="value"` with the value escaped. */
 void stats_prometheus_label(FILE *out, const char *name, const char *value);
 
-/* Every row as PREFIX_NAME, counters with _total. */
+/* Every row as PREFIX_NAME, counters with _total; NAME_ns as _seconds. */
 void stats_prometheus_all(
     FILE *out, const char *prefix, const struct stats *stats);
 

@@ -27,6 +27,7 @@ EXTRA_DIST += \
 	%D%/test_journal_state.py \
 	%D%/test_lanes.py \
 	%D%/test_manage.py \
+	%D%/test_metrics.py \
 	%D%/test_mosquitto_clients.py \
 	%D%/test_openapi.py \
 	%D%/test_pending.py \

@@ -106,6 +106,38 @@ START_TEST(refuses_memory_that_is_no_stats_page)
 }
 END_TEST
 
+/* Seconds, exactly: a double would lose what counts after some months. */
+START_TEST(prints_times_in_seconds)
+{
+	static const struct stats_row times[] = { STATS_ROW(
+	    COUNTER, slept_ns, "Time asleep.") STATS_ROW(GAUGE, lag_ns, "Lag.")
+		    STATS_ROW(GAUGE, columns, "No time.") };
+	struct stats *own;
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	ck_assert_int_eq(stats_create("weir-test", times, 3, 1, &own), 0);
+	stats_set(
+	    stats_block(own, 0), 0, UINT64_C(12345678901) * 1000000000 + 7);
+	stats_set(stats_block(own, 0), 1, 1500000000);
+	stats_prometheus_all(out, "weir", own);
+	fclose(out);
+	ck_assert_str_eq(text,
+	    "# HELP weir_slept_seconds_total Time asleep.\n"
+	    "# TYPE weir_slept_seconds_total counter\n"
+	    "weir_slept_seconds_total 12345678901.000000007\n"
+	    "# HELP weir_lag_seconds Lag.\n"
+	    "# TYPE weir_lag_seconds gauge\n"
+	    "weir_lag_seconds 1.500000000\n"
+	    "# HELP weir_columns No time.\n"
+	    "# TYPE weir_columns gauge\n"
+	    "weir_columns 0\n");
+	free(text);
+	stats_free(own);
+}
+END_TEST
+
 START_TEST(prints_prometheus_text)
 {
 	char *text;
@@ -140,6 +172,7 @@ main(void)
 	tcase_add_test(tc, survives_a_writer_that_lies);
 	tcase_add_test(tc, refuses_memory_that_is_no_stats_page);
 	tcase_add_test(tc, prints_prometheus_text);
+	tcase_add_test(tc, prints_times_in_seconds);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
