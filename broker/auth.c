@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "broker/auth_accounts.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/thread.h"
 #include "common/conf/conf.h"
@@ -143,6 +144,46 @@ copy_hash(struct auth *auth, const struct auth_request *request,
 	return identity;
 }
 
+/* The account that a token stands for; NULL: none. */
+static const struct auth_account *
+account_of_token(
+    const struct auth_accounts *accounts, const struct auth_token *token)
+{
+	const struct auth_account *account;
+
+	account = auth_accounts_find(accounts, slice_of_string(token->account));
+	if (account == NULL || account->is_key)
+		account = auth_accounts_find(
+		    accounts, slice_of_string(token->fallback));
+	return account == NULL || account->is_key ? NULL : account;
+}
+
+static void
+check_token(struct auth *auth, struct auth_request *request)
+{
+	const struct auth_accounts *accounts;
+	const struct auth_account *account = NULL;
+	struct auth_token token = { .rights = 0 };
+
+	rcu_enter();
+	accounts = accounts_of(auth);
+	request->detail = auth_jwt_verify(accounts->jwt,
+	    slice_of(request->password, request->password_length),
+	    clock_wall_ns(), &token);
+	if (request->detail == RECORD_DETAIL_NONE) {
+		account = account_of_token(accounts, &token);
+		if (account == NULL)
+			request->detail = RECORD_TOKEN_ACCOUNT;
+	}
+	answer(request,
+	    account == NULL
+		? 0
+		: auth_accounts_narrowed(auth->key, account, token.rights));
+	request->ends_ns = token.ends_ns;
+	rcu_leave();
+	wipe(request);
+}
+
 /* The outcome for a name without a hash is always "wrong". */
 static void
 check_slowly(struct auth *auth, struct auth_request *request)
@@ -194,7 +235,10 @@ run(void *arg)
 
 	rcu_thread_start();
 	while ((request = next_request(auth)) != NULL) {
-		check_slowly(auth, request);
+		if (request->kind == AUTH_OF_TOKEN)
+			check_token(auth, request);
+		else
+			check_slowly(auth, request);
 		reply = request->reply; /* the request is theirs once put */
 		mailbox_put(reply, &request->mail);
 		mailbox_wake(reply);
@@ -418,16 +462,20 @@ auth_check(struct auth *auth, struct slice user, struct slice password,
     struct auth_request *request)
 {
 	uint8_t digest[AUTH_DIGEST_BYTES];
-	bool is_slow = false;
-	uint64_t identity;
+	bool is_slow = request->kind == AUTH_OF_TOKEN;
+	uint64_t identity = 0;
 
 	request->user = NULL;
 	request->password = NULL;
 	request->password_length = 0;
+	request->detail = RECORD_DETAIL_NONE;
+	request->ends_ns = 0;
 
-	auth_accounts_digest(auth->key, user, password, digest);
-	identity = recall(auth, digest);
-	if (identity == 0)
+	if (!is_slow) {
+		auth_accounts_digest(auth->key, user, password, digest);
+		identity = recall(auth, digest);
+	}
+	if (!is_slow && identity == 0)
 		identity = compare(auth, user, digest, request->kind, &is_slow);
 	answer(request, identity);
 	if (!is_slow)
@@ -471,6 +519,22 @@ auth_identity_name(const struct auth *auth, uint64_t identity)
 	name = handle == NULL ? NULL : handle->name;
 	rcu_leave();
 	return name;
+}
+
+uint64_t
+auth_identity_account(const struct auth *auth, uint64_t identity)
+{
+	const char *name = auth_identity_name(auth, identity);
+	uint8_t digest[AUTH_DIGEST_BYTES];
+	uint64_t account;
+
+	if (name == NULL || name[0] == '\0')
+		return 0;
+	/* No secret is empty, so this is nobody's handle. */
+	auth_accounts_digest(
+	    auth->key, slice_of_string(name), slice_of(NULL, 0), digest);
+	memcpy(&account, digest, sizeof(account));
+	return account;
 }
 
 bool

@@ -9,6 +9,9 @@
  * are answered at once from a cache of keyed hashes.  The queue is bounded:
  * a full queue is answered MQTT_SERVER_BUSY.
  *
+ * Tokens (auth_jwt.h) are judged on that thread too; each stands for an
+ * account, with no more rights than the token says.
+ *
  * An identity is a handle that stands for an account as it was when the
  * credentials were verified.  It is unguessable, checked again each time it
  * is presented, and good over the broker's death (auth_key.h) as long as the
@@ -27,6 +30,7 @@
 #include "broker/mailbox.h"
 #include "common/base/slice.h"
 #include "common/mqtt/reason.h"
+#include "common/msg/record.h"
 
 struct auth;
 struct conf;
@@ -45,7 +49,8 @@ enum auth_right {
 /* Where credentials came from: what they may name. */
 enum auth_kind {
 	AUTH_OF_MQTT, /* accounts */
-	AUTH_OF_HTTP  /* accounts and keys */
+	AUTH_OF_HTTP, /* accounts and keys */
+	AUTH_OF_TOKEN /* a token as the password, no user name */
 };
 
 /* A check under way; embedded in or allocated by the asker. */
@@ -57,8 +62,10 @@ struct auth_request {
 	char *password;        /* copied, wiped after the check */
 	size_t password_length;
 	/* The answer, valid when mail.open() runs. */
-	enum mqtt_reason reason; /* SUCCESS, BAD_USER_NAME_OR_PASSWORD, ... */
+	enum mqtt_reason reason;   /* SUCCESS, BAD_USER_NAME_OR_PASSWORD, ... */
+	enum record_detail detail; /* of a token that was refused */
 	uint64_t identity;
+	uint64_t ends_ns; /* the identity's, by the wall clock; 0: no end */
 };
 
 /*
@@ -100,6 +107,12 @@ bool auth_identity_is_valid(const struct auth *auth, uint64_t identity);
  * `auth`.
  */
 const char *auth_identity_name(const struct auth *auth, uint64_t identity);
+
+/*
+ * A number that all handles of its account share, and no handle is; for
+ * counting what one account does.  0 for anonymous and unknown handles.
+ */
+uint64_t auth_identity_account(const struct auth *auth, uint64_t identity);
 
 /* Are these handles, void or not, of one account? */
 bool auth_is_same_owner(const struct auth *auth, uint64_t a, uint64_t b);

@@ -302,21 +302,38 @@ refuse_doubles(const struct auth_accounts *accounts)
 
 /* ---- handles ------------------------------------------------------------- */
 
-/* Of the name and what stands for the password: a change makes it void. */
 static uint64_t
-identity_of(
-    const uint8_t key[AUTH_KEY_BYTES], const struct auth_account *account)
+identity_of(const uint8_t key[AUTH_KEY_BYTES], const char *name,
+    struct slice secret, uint8_t out_digest[AUTH_DIGEST_BYTES])
 {
-	uint8_t digest[AUTH_DIGEST_BYTES];
 	uint64_t identity;
 
-	auth_accounts_digest(key, slice_of_string(account->name),
+	auth_accounts_digest(key, slice_of_string(name), secret, out_digest);
+	memcpy(&identity, out_digest, sizeof(identity));
+	return identity;
+}
+
+/*
+ * Of the name and what stands for the password: a change makes it void.  One
+ * for less than all rights is made of that and the rights.
+ */
+uint64_t
+auth_accounts_narrowed(const uint8_t key[AUTH_KEY_BYTES],
+    const struct auth_account *account, unsigned rights)
+{
+	uint8_t digest[AUTH_DIGEST_BYTES + 1], narrowed[AUTH_DIGEST_BYTES];
+	uint64_t identity;
+
+	identity = identity_of(key, account->name,
 	    account->hash != NULL
 		? slice_of_string(account->hash)
 		: slice_of(account->digest, sizeof(account->digest)),
 	    digest);
-	memcpy(&identity, digest, sizeof(identity));
-	return identity;
+	if (rights == AUTH_ALL_RIGHTS)
+		return identity;
+	digest[AUTH_DIGEST_BYTES] = (uint8_t)rights;
+	return identity_of(
+	    key, account->name, slice_of(digest, sizeof(digest)), narrowed);
 }
 
 /* Of 64 bits: once in 2^64 keys. */
@@ -371,13 +388,34 @@ keep_void_handles(
 	sort_handles(accounts);
 }
 
+/* Only a token asks for less than all rights, and only for an account's. */
+static void
+add_handles(struct load *load, struct auth_account *account)
+{
+	struct auth_accounts *accounts = load->accounts;
+	bool is_narrowed =
+	    !account->is_key && auth_jwt_count(accounts->jwt) != 0;
+	unsigned least = is_narrowed ? 0 : AUTH_ALL_RIGHTS;
+
+	for (unsigned rights = least; rights <= AUTH_ALL_RIGHTS; rights++)
+		accounts->handles[accounts->handle_count++] =
+		    (struct auth_handle){
+			    .identity = auth_accounts_narrowed(
+				load->source->key, account, rights),
+			    .name = account->name,
+			    .account = account,
+			    .rights = (uint8_t)rights,
+		    };
+	account->identity =
+	    accounts->handles[accounts->handle_count - 1].identity;
+}
+
 static int
 give_handles(struct load *load)
 {
 	struct auth_accounts *accounts = load->accounts;
 	const struct auth_accounts *before = load->source->before;
-	size_t most = accounts->count;
-	struct auth_account *account;
+	size_t most = accounts->count * (AUTH_ALL_RIGHTS + 1);
 	int err;
 
 	if (before != NULL)
@@ -385,17 +423,8 @@ give_handles(struct load *load)
 	accounts->handles = calloc(most + 1, sizeof(struct auth_handle));
 	if (accounts->handles == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < accounts->count; i++) {
-		account = &accounts->list[i];
-		account->identity = identity_of(load->source->key, account);
-		accounts->handles[i] = (struct auth_handle){
-			.identity = account->identity,
-			.name = account->name,
-			.account = account,
-			.rights = AUTH_ALL_RIGHTS,
-		};
-	}
-	accounts->handle_count = accounts->count;
+	for (size_t i = 0; i < accounts->count; i++)
+		add_handles(load, &accounts->list[i]);
 	sort_handles(accounts);
 	err = refuse_equal_handles(accounts);
 	if (err == 0)
@@ -417,7 +446,10 @@ auth_accounts_load(
 	if (accounts == NULL)
 		return -ENOMEM;
 	load.accounts = accounts;
-	err = add_all(&load);
+	err = auth_jwt_load(source->conf->http.jwt,
+	    source->conf->http.jwt_count, &accounts->jwt);
+	if (err == 0)
+		err = add_all(&load);
 	if (err == 0) {
 		if (accounts->count != 0)
 			qsort(accounts->list, accounts->count,
@@ -452,6 +484,7 @@ auth_accounts_free(struct auth_accounts *accounts)
 		clear_account(&accounts->list[i]);
 	free(accounts->list);
 	free(accounts->handles);
+	auth_jwt_free(accounts->jwt);
 	free(accounts);
 }
 

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/auth_jwt.h"
 #include "broker/auth_key.h"
 #include "broker/auth_names.h"
 #include "broker/rcu.h"
@@ -60,6 +61,7 @@ struct auth_accounts {
 	size_t count;
 	struct auth_handle *handles; /* sorted by identity */
 	size_t handle_count;
+	struct auth_jwt *jwt; /* never NULL once loaded */
 	const char *any_hash; /* what unknown names are checked against */
 	bool has_accounts;    /* beside keys */
 };
@@ -89,6 +91,13 @@ const struct auth_account *auth_accounts_find(
     const struct auth_accounts *accounts, struct slice user);
 const struct auth_handle *auth_accounts_of(
     const struct auth_accounts *accounts, uint64_t identity);
+
+/*
+ * The handle of an account for these rights at most; with AUTH_ALL_RIGHTS its
+ * `identity`.  Of a key there is no other.
+ */
+uint64_t auth_accounts_narrowed(const uint8_t key[AUTH_KEY_BYTES],
+    const struct auth_account *account, unsigned rights);
 
 /* Has a handle of `before` become void in `after`? */
 bool auth_accounts_revoked(

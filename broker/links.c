@@ -166,8 +166,8 @@ answers_can_move(struct links *links)
 	LINKS_EACH_ENDPOINT(links, endpoint)
 	{
 		if (endpoint->answer_count > 0 &&
-		    links_output_has_room(
-			&endpoint->output, sizeof(struct record_answer), NULL))
+		    links_output_has_room(&endpoint->output,
+			sizeof(struct record_auth_result), NULL))
 			return true;
 		if (links_asks_can_move(endpoint))
 			return true;

@@ -2,10 +2,12 @@
 
 #include "broker/links_auth.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/links_private.h"
 #include "common/base/bug.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 
 /* A check under way. */
@@ -18,30 +20,70 @@ struct check {
 
 static void
 answer(struct links_endpoint *endpoint, uint64_t correlation,
-    enum mqtt_reason reason, uint64_t identity)
+    const struct record_auth_result *result)
 {
-	const struct record_answer body = {
-		.code = (uint8_t)reason,
-		.identity = identity,
-	};
 	bool has_room;
 
-	has_room = links_endpoint_answer(
-	    endpoint, RECORD_AUTH_RESULT, correlation, &body);
+	has_room = links_endpoint_answer(endpoint, correlation, result);
 	BUG_ON(!has_room); /* it was counted before the record was taken */
+}
+
+static void
+refuse(struct links_endpoint *endpoint, uint64_t correlation,
+    enum mqtt_reason reason)
+{
+	const struct record_auth_result result = { .code = (uint8_t)reason };
+
+	answer(endpoint, correlation, &result);
+}
+
+/* How long the handle may be kept: at least a millisecond, never 0. */
+static uint32_t
+valid_ms(const struct auth_request *request)
+{
+	const uint64_t now_ns = clock_wall_ns();
+	uint64_t left_ms;
+
+	if (request->ends_ns == 0)
+		return 0;
+	if (request->ends_ns <= now_ns + CLOCK_MS_NS)
+		return 1;
+	left_ms = (request->ends_ns - now_ns) / CLOCK_MS_NS;
+	return left_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)left_ms;
+}
+
+/* Who it is, for httpd's limits and for who looks. */
+static void
+describe(
+    const struct links_endpoint *endpoint, struct record_auth_result *result)
+{
+	const struct auth *auth = endpoint->links->broker->auth;
+	const char *name = auth_identity_name(auth, result->identity);
+
+	result->account = auth_identity_account(auth, result->identity);
+	if (name != NULL)
+		snprintf(result->name, sizeof(result->name), "%s", name);
 }
 
 static void
 answer_check(const struct check *check)
 {
 	const struct auth_request *request = &check->request;
+	struct record_auth_result result = {
+		.code = (uint8_t)request->reason,
+		.detail = (uint8_t)request->detail,
+		.identity = request->identity,
+	};
 
+	if (request->reason == MQTT_SUCCESS) {
+		result.valid_ms = valid_ms(request);
+		describe(check->endpoint, &result);
+	}
 	if (request->reason == MQTT_BAD_USER_NAME_OR_PASSWORD)
 		log_info("credentials_refused", "link=%s address=%s",
 		    log_quote(check->endpoint->identity.name),
 		    log_quote(check->address));
-	answer(check->endpoint, check->correlation, request->reason,
-	    request->identity);
+	answer(check->endpoint, check->correlation, &result);
 }
 
 static void
@@ -77,7 +119,9 @@ begin(struct links_endpoint *endpoint, uint64_t correlation,
 	check->endpoint = endpoint;
 	check->correlation = correlation;
 	check->request.mail.open = open_outcome;
-	check->request.kind = AUTH_OF_HTTP;
+	check->request.kind = credentials->kind == RECORD_AUTH_BEARER
+	    ? AUTH_OF_TOKEN
+	    : AUTH_OF_HTTP;
 	check->request.reply = broker->links_mailbox;
 	if (length >= sizeof(check->address))
 		length = sizeof(check->address) - 1;
@@ -115,6 +159,6 @@ links_auth_take(struct links_endpoint *endpoint,
 	if (reason == MQTT_SERVER_BUSY)
 		links_count(links, COUNT_auth_busy, 1);
 	if (reason != MQTT_SUCCESS)
-		answer(endpoint, record->correlation, reason, 0);
+		refuse(endpoint, record->correlation, reason);
 	return true;
 }

@@ -256,8 +256,8 @@ links_endpoint_poison(struct links_endpoint *endpoint, const char *why)
 /* ---- answers ------------------------------------------------------------ */
 
 bool
-links_endpoint_answer(struct links_endpoint *endpoint, enum record_kind kind,
-    uint64_t correlation, const struct record_answer *answer)
+links_endpoint_answer(struct links_endpoint *endpoint, uint64_t correlation,
+    const struct record_auth_result *result)
 {
 	uint32_t place;
 
@@ -266,9 +266,8 @@ links_endpoint_answer(struct links_endpoint *endpoint, enum record_kind kind,
 	place = (endpoint->first_answer + endpoint->answer_count) %
 	    LINKS_ANSWERS_MAX;
 	endpoint->answers[place] = (struct links_answer){
-		.kind = kind,
 		.correlation = correlation,
-		.body = *answer,
+		.body = *result,
 	};
 	endpoint->answer_count++;
 	return true;
@@ -278,7 +277,7 @@ static void
 put_answer(struct links_endpoint *endpoint, const struct links_answer *answer)
 {
 	struct ring_record record = {
-		.kind = (uint8_t)answer->kind,
+		.kind = RECORD_AUTH_RESULT,
 		.correlation = answer->correlation,
 		.time_ns = endpoint->links->now_ns,
 	};
@@ -296,7 +295,7 @@ links_endpoint_flush_answers(struct links_endpoint *endpoint)
 
 	while (endpoint->answer_count > 0 &&
 	    links_output_has_room(
-		&endpoint->output, sizeof(struct record_answer), NULL)) {
+		&endpoint->output, sizeof(struct record_auth_result), NULL)) {
 		put_answer(
 		    endpoint, &endpoint->answers[endpoint->first_answer]);
 		endpoint->first_answer =

@@ -77,9 +77,8 @@ struct links_lane {
 
 /* An answer that waits for room. */
 struct links_answer {
-	enum record_kind kind;
 	uint64_t correlation;
-	struct record_answer body;
+	struct record_auth_result body;
 };
 
 struct links_endpoint {
@@ -188,10 +187,9 @@ void links_endpoint_watch_bell(struct links_endpoint *endpoint, bool watch);
 /* Its memory cannot be trusted: give it up, tell it, count and log it. */
 void links_endpoint_poison(struct links_endpoint *endpoint, const char *why);
 
-/* Queue an answer.  Returns false if there is no room for it. */
+/* Queue an AUTH_RESULT.  Returns false if there is no room for it. */
 bool links_endpoint_answer(struct links_endpoint *endpoint,
-    enum record_kind kind, uint64_t correlation,
-    const struct record_answer *answer);
+    uint64_t correlation, const struct record_auth_result *result);
 
 /* Put queued answers into the ring; returns true if any went. */
 bool links_endpoint_flush_answers(struct links_endpoint *endpoint);

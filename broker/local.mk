@@ -4,10 +4,10 @@ sbin_PROGRAMS    += %D%/weir-broker
 noinst_LIBRARIES += libbroker.a
 
 BROKER_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS) \
-	$(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+	$(SODIUM_CFLAGS) $(JANSSON_CFLAGS) $(OPENSSL_CFLAGS)
 BROKER_LIBS = libbroker.a libstore.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
 	libstats.a libring.a libshm.a libbase.a $(EVENT_LIBS) $(URCU_LIBS) \
-	$(CONFIG_LIBS) $(SODIUM_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) \
+	$(CONFIG_LIBS) $(SODIUM_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(SYSTEMD_LIBS) \
 	$(SECCOMP_LIBS)
 
 # All but main(), for the unit tests too.
@@ -25,6 +25,10 @@ libbroker_a_SOURCES = \
 	%D%/auth_accounts.h \
 	%D%/auth_initial.c \
 	%D%/auth_initial.h \
+	%D%/auth_jwt.c \
+	%D%/auth_jwt.h \
+	%D%/auth_jwt_key.c \
+	%D%/auth_jwt_key.h \
 	%D%/auth_key.c \
 	%D%/auth_key.h \
 	%D%/auth_names.c \

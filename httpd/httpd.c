@@ -196,6 +196,16 @@ limits_of(const struct conf_http *http, struct limits_filter *filters)
 	};
 }
 
+/* What this program has to know of them; the broker judges. */
+static void
+take_credentials(struct httpd *httpd, const struct conf_http *http)
+{
+	httpd->takes_tokens = http->jwt_count != 0;
+	identity_limit(httpd->identity, http->failed_logins.per_second,
+	    http->failed_logins.burst, clock_now_ns());
+	identity_renew(httpd->identity);
+}
+
 void
 httpd_reload(void *arg, const struct conf *conf)
 {
@@ -210,6 +220,7 @@ httpd_reload(void *arg, const struct conf *conf)
 		    "it was until it is stopped\"");
 		return;
 	}
+	take_credentials(httpd, &conf->http);
 	limits = limits_of(&conf->http, filters);
 	if (limits_change(httpd->limits, &limits, clock_now_ns()) != 0)
 		log_error("limits_kept",
@@ -276,6 +287,8 @@ static bool
 make_identity_and_link(struct httpd *httpd)
 {
 	httpd->identity = identity_new(&wiring_identity, httpd);
+	if (httpd->identity != NULL)
+		take_credentials(httpd, &httpd->conf->http);
 	httpd->asks = asks_new(&wiring_asks, httpd, httpd->counters);
 	httpd->link = link_new(httpd->conf->run_dir, httpd->loop, &wiring_link,
 	    httpd, httpd->counters, random_seed());

@@ -63,6 +63,7 @@ struct httpd {
 	uint64_t beaten_ns;
 	uint64_t give_up_ns; /* while draining */
 	bool is_draining;
+	bool takes_tokens; /* there are rules in http.jwt */
 };
 
 /*

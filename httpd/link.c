@@ -36,7 +36,8 @@ link_receipt_room(uint32_t min_shift, uint32_t *out_asks)
 {
 	uint64_t size, room;
 
-	size = ring_record_size(sizeof(struct record_answer));
+	/* A receipt and an AUTH_RESULT take the same room. */
+	size = ring_record_size(sizeof(struct record_auth_result));
 	/* One record may not fit before the end, and a SWITCH is kept free. */
 	room = ring_class_size(min_shift, 0);
 	room = (room - room / ASK_SHARE) / size - 2;

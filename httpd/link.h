@@ -52,7 +52,7 @@ struct link_events {
 	void (*receipt)(void *context, uint64_t correlation,
 	    const struct record_answer *answer);
 	void (*auth_result)(void *context, uint64_t correlation,
-	    const struct record_answer *answer);
+	    const struct record_auth_result *result);
 	/* The configuration is to be read again. */
 	void (*reload)(void *context);
 	/* A piece of an answer (ask.h); `bytes` are shared memory: copy them.

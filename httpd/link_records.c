@@ -222,6 +222,24 @@ take_piece(
 	return true;
 }
 
+static bool
+take_auth_result(
+    struct link *link, const struct ring_record *record, const void *shared)
+{
+	uint8_t copy[sizeof(struct record_auth_result)];
+	struct record_auth_result result;
+
+	if (record->length != sizeof(copy))
+		return false;
+	memcpy(copy, shared, sizeof(copy));
+	if (record_auth_result_parse(copy, sizeof(copy), &result) != 0)
+		return false;
+	if (link->asks > 0)
+		link->asks--;
+	link->events->auth_result(link->context, record->correlation, &result);
+	return true;
+}
+
 /* One record from the broker, which may be damaged. */
 static bool
 take_record(
@@ -232,24 +250,17 @@ take_record(
 
 	if (record->kind == RECORD_ASK_RESULT)
 		return take_piece(link, record, shared);
-	if (record->length != sizeof(copy))
+	if (record->kind == RECORD_AUTH_RESULT)
+		return take_auth_result(link, record, shared);
+	if (record->kind != RECORD_RECEIPT || record->length != sizeof(copy))
 		return false;
 	memcpy(copy, shared, sizeof(copy));
 	if (record_answer_parse(copy, sizeof(copy), &answer) != 0)
 		return false;
-	if (record->kind == RECORD_RECEIPT) {
-		stats_increment(link->counters, COUNT_receipts);
-		ring_trace_note_record(
-		    ring_link_trace(link->ring), record, RING_TRACE_ANSWERED);
-		link->events->receipt(
-		    link->context, record->correlation, &answer);
-		return true;
-	}
-	if (record->kind != RECORD_AUTH_RESULT)
-		return false;
-	if (link->asks > 0)
-		link->asks--;
-	link->events->auth_result(link->context, record->correlation, &answer);
+	stats_increment(link->counters, COUNT_receipts);
+	ring_trace_note_record(
+	    ring_link_trace(link->ring), record, RING_TRACE_ANSWERED);
+	link->events->receipt(link->context, record->correlation, &answer);
 	return true;
 }
 

@@ -14,6 +14,8 @@ libhttpd_a_SOURCES = \
 	%D%/api_routes.h \
 	%D%/asks.c \
 	%D%/asks.h \
+	%D%/challenge.c \
+	%D%/challenge.h \
 	%D%/connection.c \
 	%D%/connection.h \
 	%D%/connection_input.c \

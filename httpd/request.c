@@ -30,12 +30,24 @@ request_init(struct request *request)
 	request->expect[0] = '\0';
 	request->transfer_encoding[0] = '\0';
 	request->content_encoding[0] = '\0';
-	request->authorization[0] = '\0';
+	request->authorization = request->authorization_room;
+	request->authorization_room[0] = '\0';
+}
+
+void
+request_forget_authorization(struct request *request)
+{
+	explicit_bzero(request->authorization, request->authorization_length);
+	if (request->authorization != request->authorization_room)
+		free(request->authorization);
+	request->authorization = request->authorization_room;
+	request->authorization_length = 0;
 }
 
 void
 request_fini(struct request *request)
 {
+	request_forget_authorization(request);
 	if (request->path != request->path_room)
 		free(request->path);
 	request->path = request->query = request->path_room;
@@ -124,6 +136,41 @@ keep(struct request *request, char *value, size_t size, const char *at,
 	value[used + length] = '\0';
 }
 
+/* Tokens may be long; few are. */
+static bool
+make_authorization_room(struct request *request, size_t wanted)
+{
+	char *longer;
+
+	if (wanted < REQUEST_AUTHORIZATION_SIZE)
+		return true;
+	if (wanted > REQUEST_AUTHORIZATION_MAX)
+		return false;
+	if (request->authorization != request->authorization_room)
+		return true;
+	longer = malloc(REQUEST_AUTHORIZATION_MAX + 1);
+	if (longer == NULL)
+		return false;
+	memcpy(longer, request->authorization, request->authorization_length);
+	explicit_bzero(request->authorization, request->authorization_length);
+	request->authorization = longer;
+	return true;
+}
+
+static void
+keep_authorization(struct request *request, const char *at, size_t length)
+{
+	const size_t used = request->authorization_length;
+
+	if (length > REQUEST_AUTHORIZATION_MAX ||
+	    !make_authorization_room(request, used + length)) {
+		request->too_long = true;
+		return;
+	}
+	memcpy(request->authorization + used, at, length);
+	request->authorization_length = used + length;
+}
+
 void
 request_add_value(struct request *request, const char *at, size_t length)
 {
@@ -138,8 +185,7 @@ request_add_value(struct request *request, const char *at, size_t length)
 
 	switch (request->header) {
 	case REQUEST_HEADER_AUTHORIZATION:
-		keep(request, request->authorization,
-		    sizeof(request->authorization), at, length);
+		keep_authorization(request, at, length);
 		return;
 	case REQUEST_HEADER_CONTENT_ENCODING:
 		keep(request, request->content_encoding,
@@ -173,7 +219,6 @@ request_end_head(struct request *request)
 	request->query = request->path + request->path_length;
 	if (*request->query == '?')
 		*request->query++ = '\0';
-	request->authorization_length = strlen(request->authorization);
 }
 
 unsigned

@@ -32,8 +32,9 @@
 #define REQUEST_HEAD_MAX 16384u  /* bytes of all headers: 431 */
 #define REQUEST_HEADERS_MAX 64u  /* headers: 431 */
 
-#define REQUEST_PATH_SIZE 256 /* a longer target is allocated */
-#define REQUEST_AUTHORIZATION_SIZE 1024
+#define REQUEST_PATH_SIZE 256           /* a longer target is allocated */
+#define REQUEST_AUTHORIZATION_SIZE 1024 /* kept without allocating, */
+#define REQUEST_AUTHORIZATION_MAX 8320u /* and at most: 431 */
 #define REQUEST_VALUE_SIZE 128
 #define REQUEST_NAME_SIZE 32
 
@@ -99,19 +100,23 @@ struct request {
 	char *path;  /* still percent-encoded, see uri.h */
 	char *query; /* what is behind the '?', or "" */
 	size_t path_length;
+	char *authorization;
 	size_t authorization_length;
 	char path_room[REQUEST_PATH_SIZE];
 	char content_type[REQUEST_VALUE_SIZE];
 	char expect[REQUEST_VALUE_SIZE];
 	char transfer_encoding[REQUEST_VALUE_SIZE];
 	char content_encoding[REQUEST_VALUE_SIZE];
-	char authorization[REQUEST_AUTHORIZATION_SIZE];
+	char authorization_room[REQUEST_AUTHORIZATION_SIZE];
 };
 
 void request_init(struct request *request);
 
-/* Free what a long target took. */
+/* Free what a long target or token took. */
 void request_fini(struct request *request);
+
+/* Wipe the Authorization header: it is known whose it is. */
+void request_forget_authorization(struct request *request);
 
 void request_add_path(struct request *request, const char *at, size_t length);
 void request_add_name(struct request *request, const char *at, size_t length);

@@ -317,8 +317,8 @@ on_receipt(
 }
 
 static void
-on_auth_result(
-    void *context, uint64_t correlation, const struct record_answer *answer)
+on_auth_result(void *context, uint64_t correlation,
+    const struct record_auth_result *result)
 {
 	struct httpd *httpd = context;
 	uint64_t id = correlation & RECORD_CORRELATION_ID_MASK;
@@ -328,7 +328,7 @@ on_auth_result(
 		stats_increment(httpd->counters, COUNT_receipts_ignored);
 		return;
 	}
-	identity_answer(httpd->identity, id, answer, loop_now_ns(httpd->loop));
+	identity_answer(httpd->identity, id, result, loop_now_ns(httpd->loop));
 }
 
 const struct link_events wiring_link = {

@@ -5,47 +5,54 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "httpd/challenge.h"
 #include "httpd/counters.h"
 #include "httpd/endpoints.h"
 #include "httpd/httpd.h"
 #include "httpd/refusal.h"
 #include "httpd/wiring.h"
 
-#define CHALLENGE                                                              \
-	"WWW-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n"
+/* The name of the limit, for who is over it. */
+#define FAILED_LOGINS "http.failed_logins"
 
 static void
-refuse_identity(
-    struct httpd *httpd, struct request *request, enum identity_verdict verdict)
+refuse_guesses(struct httpd *httpd, struct request *request, uint64_t wait_ns)
 {
-	static const char *const texts[] = {
-		[IDENTITY_MISSING] = "give an account by Basic authentication",
-		[IDENTITY_SCHEME] = "only Basic authentication is known in "
-				    "this version; Bearer is not",
-		[IDENTITY_BROKEN] = "the Authorization header cannot be read: "
-				    "Basic and base64 of name:password",
-		[IDENTITY_DENIED] = "wrong user name or password",
-		[IDENTITY_BUSY] = "too many passwords are being checked",
-	};
-	unsigned code = verdict == IDENTITY_MISSING
-	    ? PUBLISH_CODE_NO_CREDENTIALS
-	    : PUBLISH_CODE_BAD_CREDENTIALS;
+	const struct limits_refusal wait = { .wait_ns = wait_ns };
+	const struct refusal refusal = { .status = 429,
+		.retry_after_s = limits_retry_after_s(&wait),
+		.message = "too many wrong credentials came from this address",
+		.limit = FAILED_LOGINS };
 
-	if (verdict == IDENTITY_AWAY) {
+	stats_increment(httpd->counters, COUNT_auth_limited);
+	refusal_answer(request, &refusal);
+}
+
+static void
+refuse_identity(struct httpd *httpd, struct request *request,
+    enum identity_verdict verdict, const struct identity_handle *handle)
+{
+	switch (verdict) {
+	case IDENTITY_AWAY:
 		request_answer_error(request, 503, 503, 1, NULL,
 		    link_is_up(httpd->link)
-			? "the broker did not check the password in time"
+			? "the broker did not check the credentials in time"
 			: link_reason(httpd->link));
 		return;
-	}
-	if (verdict == IDENTITY_BUSY) {
+	case IDENTITY_BUSY:
 		stats_increment(httpd->counters, COUNT_auth_busy);
-		request_answer_error(
-		    request, 503, 503, 1, NULL, texts[verdict]);
+		request_answer_error(request, 503, 503, 1, NULL,
+		    "too many credentials are being checked");
+		return;
+	case IDENTITY_LIMITED:
+		refuse_guesses(httpd, request, handle->wait_ns);
+		return;
+	default:
+		stats_increment(httpd->counters, COUNT_auth_denied);
+		challenge_answer(
+		    request, httpd->takes_tokens, verdict, handle->detail);
 		return;
 	}
-	stats_increment(httpd->counters, COUNT_auth_denied);
-	request_answer_error(request, 401, code, 0, CHALLENGE, texts[verdict]);
 }
 
 static void
@@ -83,12 +90,19 @@ admit_account(struct httpd *httpd, struct request *request)
 static enum connection_verdict
 authenticate(struct httpd *httpd, struct request *request)
 {
-	struct identity_handle handle;
+	const struct identity_question question = {
+		.request = request,
+		.authorization = slice_of(
+		    request->authorization, request->authorization_length),
+		.address = request_peer(request),
+		.client = request_client(request),
+		.now_ns = loop_now_ns(httpd->loop),
+	};
+	struct identity_handle handle = { .identity = 0 };
 	enum identity_verdict verdict;
 
-	verdict = identity_check(httpd->identity, request,
-	    slice_of(request->authorization, request->authorization_length),
-	    request_peer(request), loop_now_ns(httpd->loop), &handle);
+	verdict = identity_check(httpd->identity, &question, &handle);
+	request_forget_authorization(request);
 	switch (verdict) {
 	case IDENTITY_KNOWN:
 		stats_increment(httpd->counters, COUNT_auth_hits);
@@ -99,7 +113,7 @@ authenticate(struct httpd *httpd, struct request *request)
 		stats_increment(httpd->counters, COUNT_auth_asked);
 		return CONNECTION_WAIT;
 	default:
-		refuse_identity(httpd, request, verdict);
+		refuse_identity(httpd, request, verdict, &handle);
 		return CONNECTION_DONE;
 	}
 }
@@ -198,7 +212,7 @@ on_decided(void *context, void *asker, enum identity_verdict verdict,
 	struct request *request = asker;
 
 	if (verdict != IDENTITY_KNOWN) {
-		refuse_identity(httpd, request, verdict);
+		refuse_identity(httpd, request, verdict, handle);
 		return;
 	}
 	recognise(request, handle);

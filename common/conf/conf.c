@@ -287,14 +287,15 @@ read_list(struct conf_reader *reader, const struct conf_key *key,
     config_setting_t *at, void *target)
 {
 	size_t size = conf_section_size(key->inner), count;
+	bool is_one = key->takes_one && config_setting_is_group(at);
 	char *elements;
 
 	/* libconfig reads the empty list () as a list, [] as an array. */
-	if (!config_setting_is_list(at)) {
+	if (!config_setting_is_list(at) && !is_one) {
 		wrong_type(reader, key, at);
 		return;
 	}
-	count = (size_t)config_setting_length(at);
+	count = is_one ? 1 : (size_t)config_setting_length(at);
 	if (count > key->max) {
 		conf_mistake(reader, at, "%s has %zu entries; allowed: %llu",
 		    key->name, count, (unsigned long long)key->max);
@@ -309,7 +310,7 @@ read_list(struct conf_reader *reader, const struct conf_key *key,
 	*(size_t *)(void *)((char *)target + key->count_offset) = count;
 	for (size_t i = 0; i < count; i++) {
 		config_setting_t *element =
-		    config_setting_get_elem(at, (unsigned)i);
+		    is_one ? at : config_setting_get_elem(at, (unsigned)i);
 
 		/* Also an entry that is none gets its defaults. */
 		if (!config_setting_is_group(element)) {

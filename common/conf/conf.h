@@ -167,6 +167,31 @@ struct conf_key_account {
 	unsigned line;
 };
 
+/* per_second 0: no limit. */
+struct conf_failures {
+	uint32_t per_second;
+	uint32_t burst;
+};
+
+enum conf_jwt_algorithm {
+	CONF_JWT_HS256, /* HMAC with SHA-256 */
+	CONF_JWT_RS256, /* RSASSA-PKCS1-v1_5 with SHA-256 */
+	CONF_JWT_ES256  /* ECDSA with P-256 and SHA-256 */
+};
+
+/* Tokens of one issuer. */
+struct conf_jwt {
+	enum conf_jwt_algorithm algorithm;
+	char *key_file;
+	char *audience; /* NULL: tokens that name one are refused */
+	char *issuer;   /* NULL: any */
+	char *account_claim;
+	char *account;     /* of tokens that name none; NULL: refused */
+	char *scope_claim; /* "": the account's scopes hold */
+	uint64_t leeway_ns;
+	unsigned line;
+};
+
 struct conf_http {
 	bool enabled; /* there is an http group */
 	char *bind;
@@ -188,6 +213,9 @@ struct conf_http {
 	struct conf_key_account *keys;
 	size_t key_count;
 	struct conf_tls tls;
+	struct conf_jwt *jwt;
+	size_t jwt_count;
+	struct conf_failures failed_logins;
 	struct conf_ring ring;
 };
 
@@ -327,6 +355,9 @@ const struct conf_bridge *conf_bridge(
 int conf_read_accounts(const char *path, struct conf_account **out_accounts,
     size_t *out_count, FILE *errors);
 void conf_free_accounts(struct conf_account *accounts, size_t count);
+
+/* The set of scopes in words parted by blanks or commas; -1: not words. */
+int conf_scopes_parse(const char *text);
 
 /*
  * The first line of a file of 64 KiB at most, without its newline, on the

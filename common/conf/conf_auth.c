@@ -100,6 +100,15 @@ conf_check_http_key(struct conf_reader *reader, config_setting_t *at,
 		    "secret and secret_file are both given; keep one");
 }
 
+void
+conf_check_jwt(
+    struct conf_reader *reader, config_setting_t *at, struct conf_jwt *jwt)
+{
+	(void)reader;
+	if (at != NULL)
+		jwt->line = config_setting_source_line(at);
+}
+
 /* Accounts and keys are told apart by their names alone. */
 static void
 find_account_of_key(struct conf_reader *reader, config_setting_t *keys,

@@ -227,8 +227,8 @@ check_global(
     struct conf_reader *reader, config_setting_t *root, struct conf *conf)
 {
 	conf_check_names_differ(reader, root, "bridges");
-	conf_check_names_differ(reader,
-	    config_setting_get_member(root, "http"), "rate_per_filter");
+	conf_check_names_differ(
+	    reader, config_setting_get_member(root, "http"), "rate_per_filter");
 	conf_check_identities(reader, root, conf);
 	resolve_anonymous(root, conf);
 	resolve_workers(conf);
@@ -247,6 +247,9 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		break;
 	case CONF_SECTION_ACCOUNT:
 		conf_check_account(reader, setting, target);
+		break;
+	case CONF_SECTION_JWT:
+		conf_check_jwt(reader, setting, target);
 		break;
 	case CONF_SECTION_HTTP_KEY:
 		conf_check_http_key(reader, setting, target);

@@ -57,6 +57,12 @@ conf_parse_words(const char *key, const char *text)
 	}
 }
 
+int
+conf_scopes_parse(const char *text)
+{
+	return conf_parse_words("scopes", text);
+}
+
 static void *
 field_of(const struct conf_key *key, void *target)
 {

@@ -66,7 +66,8 @@ print_facts(const struct conf_key *key, FILE *out)
 {
 	char low[PARSE_TEXT_SIZE], high[PARSE_TEXT_SIZE];
 
-	fprintf(out, "(%s", type_name(key->type));
+	fprintf(out, "(%s%s", key->takes_one ? "group or " : "",
+	    type_name(key->type));
 	if (key->type == CONF_TYPE_ENUM || key->type == CONF_TYPE_WORDS)
 		print_words(key, out);
 	if (has_range(key) && key->min < key->max)

@@ -108,7 +108,7 @@ take_scopes(char *hash)
 	if (colon == NULL)
 		return CONF_SCOPES_ALL;
 	*colon = '\0';
-	return conf_parse_words("scopes", colon + 1);
+	return conf_scopes_parse(colon + 1);
 }
 
 static int

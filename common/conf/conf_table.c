@@ -16,6 +16,8 @@
 #define STRUCT_HTTP struct conf_http
 #define STRUCT_HTTP_KEY struct conf_key_account
 #define STRUCT_TLS_SERVER struct conf_tls
+#define STRUCT_FAILED_LOGINS struct conf_failures
+#define STRUCT_JWT struct conf_jwt
 #define STRUCT_RATE struct conf_rate
 #define STRUCT_RATE_FILTER struct conf_rate_filter
 #define STRUCT_RING_HTTP struct conf_ring
@@ -51,6 +53,10 @@ static const char required[] = "(required)";
 		.inner = CONF_SECTION_##inner_,                                \
 		.sentence = text },
 #define LIST(in, key, inner_, field, count, max_, text)                        \
+	LIST_OF(in, key, inner_, field, count, max_, false, text)
+#define ONE_OR_LIST(in, key, inner_, field, count, max_, text)                 \
+	LIST_OF(in, key, inner_, field, count, max_, true, text)
+#define LIST_OF(in, key, inner_, field, count, max_, one, text)                \
 	{ .section = CONF_SECTION_##in,                                        \
 		.name = #key,                                                  \
 		.type = CONF_TYPE_LIST,                                        \
@@ -58,6 +64,7 @@ static const char required[] = "(required)";
 		.max = max_,                                                   \
 		.inner = CONF_SECTION_##inner_,                                \
 		.count_offset = offsetof(STRUCT_##in, count),                  \
+		.takes_one = one,                                              \
 		.sentence = text },
 #define REFUSED(in, key, reason)                                               \
 	{ .section = CONF_SECTION_##in,                                        \
@@ -90,6 +97,9 @@ static const struct section {
 	[CONF_SECTION_HTTP_KEY] = { "http.keys",
 	    sizeof(struct conf_key_account) },
 	[CONF_SECTION_TLS_SERVER] = { "tls", sizeof(struct conf_tls) },
+	[CONF_SECTION_FAILED_LOGINS] = { "http.failed_logins",
+	    sizeof(struct conf_failures) },
+	[CONF_SECTION_JWT] = { "http.jwt", sizeof(struct conf_jwt) },
 	[CONF_SECTION_RATE] = { "a rate", sizeof(struct conf_rate) },
 	[CONF_SECTION_RATE_FILTER] = { "http.rate_per_filter",
 	    sizeof(struct conf_rate_filter) },

@@ -38,6 +38,8 @@ enum conf_section {
 	CONF_SECTION_HTTP,
 	CONF_SECTION_HTTP_KEY,
 	CONF_SECTION_TLS_SERVER,
+	CONF_SECTION_FAILED_LOGINS,
+	CONF_SECTION_JWT,
 	CONF_SECTION_RATE,
 	CONF_SECTION_RATE_FILTER,
 	CONF_SECTION_RING_HTTP,
@@ -74,6 +76,7 @@ struct conf_key {
 	uint64_t max; /* of a LIST: elements */
 	enum conf_reload reload;
 	enum conf_section inner; /* of a GROUP or LIST */
+	bool takes_one;          /* of a LIST: a group alone, too */
 	size_t count_offset;     /* of a LIST */
 	const char *sentence;    /* of a REFUSED: the reason */
 };
@@ -174,6 +177,8 @@ void conf_check_account(struct conf_reader *reader, config_setting_t *at,
     struct conf_account *account);
 void conf_check_http_key(struct conf_reader *reader, config_setting_t *at,
     struct conf_key_account *key);
+void conf_check_jwt(
+    struct conf_reader *reader, config_setting_t *at, struct conf_jwt *jwt);
 void conf_check_identities(struct conf_reader *reader, config_setting_t *root,
     const struct conf *conf);
 

@@ -151,6 +151,7 @@ record_auth_write(const struct record_auth *auth, void *out)
 
 	header = (struct record_auth_header){
 		.version = RECORD_VERSION,
+		.kind = (uint8_t)auth->kind,
 		.user_length = (uint16_t)auth->user.len,
 		.password_length = (uint16_t)auth->password.len,
 		.address_length = (uint16_t)auth->address.len,
@@ -171,7 +172,8 @@ record_auth_parse(const void *body, size_t length, struct record_auth *out_auth)
 	if (length < sizeof(header))
 		return -EBADMSG;
 	memcpy(&header, take(&at, sizeof(header)).data, sizeof(header));
-	if (header.version != RECORD_VERSION)
+	if (header.version != RECORD_VERSION ||
+	    header.kind > RECORD_AUTH_BEARER)
 		return -EBADMSG;
 
 	need = (size_t)header.user_length + header.password_length +
@@ -179,6 +181,7 @@ record_auth_parse(const void *body, size_t length, struct record_auth *out_auth)
 	if (need != length - sizeof(header))
 		return -EBADMSG;
 
+	out_auth->kind = (enum record_auth_kind)header.kind;
 	out_auth->user = take(&at, header.user_length);
 	out_auth->password = take(&at, header.password_length);
 	out_auth->address = take(&at, header.address_length);
@@ -192,6 +195,21 @@ record_answer_parse(
 	if (length != sizeof(*out_answer))
 		return -EBADMSG;
 	memcpy(out_answer, body, sizeof(*out_answer));
+	return 0;
+}
+
+int
+record_auth_result_parse(
+    const void *body, size_t length, struct record_auth_result *out_result)
+{
+	struct record_auth_result result;
+
+	if (length != sizeof(result))
+		return -EBADMSG;
+	memcpy(&result, body, sizeof(result));
+	if (result.name[RECORD_NAME_SIZE - 1] != '\0')
+		return -EBADMSG;
+	*out_result = result;
 	return 0;
 }
 

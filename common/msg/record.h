@@ -75,16 +75,29 @@ struct record_message {
 	struct slice payload;
 };
 
-/* What a code of 0x87, Not authorized, is about. */
+/* What a refusal is about, beside its code. */
 enum record_detail {
 	RECORD_DETAIL_NONE,
+	/* 0x87, Not authorized */
 	RECORD_DETAIL_SCOPE, /* the account has not the scope publish */
 	RECORD_DETAIL_TOPIC, /* none of its filters matches the topic */
+	/* 0x86, of a token */
+	RECORD_TOKEN_UNKNOWN,   /* no tokens are taken here */
+	RECORD_TOKEN_MALFORMED, /* it is none */
+	RECORD_TOKEN_CRITICAL,  /* it wants an extension to be understood */
+	RECORD_TOKEN_ALGORITHM, /* its alg is not taken */
+	RECORD_TOKEN_SIGNATURE, /* no key made it */
+	RECORD_TOKEN_NO_END,    /* it has no exp */
+	RECORD_TOKEN_EXPIRED,
+	RECORD_TOKEN_NOT_YET,
+	RECORD_TOKEN_ISSUER,
+	RECORD_TOKEN_AUDIENCE,
+	RECORD_TOKEN_ACCOUNT /* it names none that there is */
 };
 
 /*
- * Body of a RECEIPT and of an AUTH_RESULT.  The record's correlation is that
- * of the record it answers.  Codes are MQTT 5.0 reason codes.
+ * Body of a RECEIPT.  The record's correlation is that of the record it
+ * answers.  Codes are MQTT 5.0 reason codes.
  */
 struct record_answer {
 	uint8_t code; /* 0x00; 0x10 nobody wanted it; >= 0x80 refused */
@@ -93,21 +106,45 @@ struct record_answer {
 		uint32_t receivers; /* below 0x80: it went to so many */
 		uint32_t detail;    /* else: enum record_detail */
 	};
-	uint64_t identity; /* AUTH_RESULT: the handle for records to come */
+	uint64_t reserved1;
 };
 
 _Static_assert(sizeof(struct record_answer) == 16, "answer");
 
+#define RECORD_NAME_SIZE 32u
+
+/* Body of an AUTH_RESULT, answers an AUTH as a RECEIPT does a MESSAGE. */
+struct record_auth_result {
+	uint8_t code;   /* 0x00, or >= 0x80: refused */
+	uint8_t detail; /* enum record_detail */
+	uint16_t reserved0;
+	uint32_t valid_ms; /* how long the handle may be kept; 0: any time */
+	uint64_t identity; /* the handle for records to come */
+	uint64_t account;  /* the same number for all handles of an account */
+	uint64_t reserved1;
+	char name[RECORD_NAME_SIZE]; /* the account's, cut short, with a NUL */
+};
+
+_Static_assert(sizeof(struct record_auth_result) == 64, "auth result");
+
+enum record_auth_kind {
+	RECORD_AUTH_BASIC = 0, /* a name and a password */
+	RECORD_AUTH_BEARER = 1 /* a token in the place of the password */
+};
+
+#define RECORD_TOKEN_MAX 8192u /* bytes of a token */
+
 /* Start of an AUTH body; user name, password and address text follow. */
 struct record_auth_header {
 	uint8_t version; /* RECORD_VERSION */
-	uint8_t reserved;
+	uint8_t kind;    /* enum record_auth_kind */
 	uint16_t user_length;
 	uint16_t password_length;
 	uint16_t address_length; /* of the client, for the log: "10.0.0.9" */
 };
 
 struct record_auth {
+	enum record_auth_kind kind;
 	struct slice user;
 	struct slice password;
 	struct slice address;
@@ -152,6 +189,8 @@ int record_auth_parse(
 /* 0 and a copy, or -EBADMSG. */
 int record_answer_parse(
     const void *body, size_t length, struct record_answer *out_answer);
+int record_auth_result_parse(
+    const void *body, size_t length, struct record_auth_result *out_result);
 
 /*
  * Builder of properties in wire form, into the caller's buffer; `failed`

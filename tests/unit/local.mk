@@ -9,6 +9,7 @@ if HAVE_CHECK
 unit_tests = \
 	test_admit \
 	test_auth \
+	test_auth_jwt \
 	test_backlog \
 	test_backoff \
 	test_base64 \
@@ -150,6 +151,10 @@ test_admit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_auth_SOURCES  = %D%/test_auth.c
 test_auth_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
 test_auth_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_auth_jwt_SOURCES  = %D%/test_auth_jwt.c
+test_auth_jwt_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS) $(OPENSSL_CFLAGS)
+test_auth_jwt_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_backlog_SOURCES  = %D%/test_backlog.c
 test_backlog_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -587,6 +587,133 @@ START_TEST(what_was_remembered_is_void_with_its_account)
 }
 END_TEST
 
+/* ---- tokens; what is in them is for test_auth_jwt ---------------------------
+ */
+
+#define TOKEN_SECRET "0123456789abcdef0123456789abcdef"
+
+static char token_path[128], token_sub[] = "sub", token_scope[] = "scope";
+static struct conf_jwt token_rule = { .algorithm = CONF_JWT_HS256,
+	.key_file = token_path,
+	.account_claim = token_sub,
+	.scope_claim = token_scope };
+
+static void
+with_tokens(void)
+{
+	write_secret(TOKEN_SECRET "\n", 0600, token_path);
+	conf.http.jwt = &token_rule;
+	conf.http.jwt_count = 1;
+	with_a_key();
+	unlink(token_path);
+}
+
+/* What the broker says to a token with these claims. */
+static struct auth_request
+judge(const char *claims)
+{
+	static const char header[] = "eyJhbGciOiJIUzI1NiJ9."; /* HS256 */
+	struct auth_request request = { .mail.open = open_answer,
+		.reply = mailbox,
+		.kind = AUTH_OF_TOKEN };
+	struct pollfd fd = { .fd = mailbox_fd(mailbox), .events = POLLIN };
+	uint8_t mac[crypto_auth_hmacsha256_BYTES];
+	crypto_auth_hmacsha256_state state;
+	char token[1024];
+	size_t length;
+
+	strcpy(token, header);
+	sodium_bin2base64(token + strlen(token), 512, (const uint8_t *)claims,
+	    strlen(claims), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	crypto_auth_hmacsha256_init(
+	    &state, (const uint8_t *)TOKEN_SECRET, strlen(TOKEN_SECRET));
+	crypto_auth_hmacsha256_update(
+	    &state, (const uint8_t *)token, strlen(token));
+	crypto_auth_hmacsha256_final(&state, mac);
+	length = strlen(token);
+	token[length++] = '.';
+	sodium_bin2base64(token + length, sizeof(token) - length, mac,
+	    sizeof(mac), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+
+	answered = false;
+	ck_assert(!auth_check(
+	    auth, slice_of(NULL, 0), slice_of_string(token), &request));
+	while (!answered) {
+		ck_assert_int_eq(poll(&fd, 1, 5000), 1);
+		mailbox_open(mailbox, 0);
+	}
+	auth_request_fini(&request);
+	return request;
+}
+
+#define LATER "\"exp\":9000000000"
+
+START_TEST(a_token_stands_for_its_account)
+{
+	struct auth_request request;
+	uint64_t whole;
+
+	with_tokens();
+	whole = identity_of("admin", "public", AUTH_OF_HTTP);
+	request = judge("{\"sub\":\"admin\"," LATER "}");
+	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+	ck_assert_uint_eq(request.identity, whole);
+	ck_assert_uint_eq(request.ends_ns, UINT64_C(9000000000) * 1000000000);
+
+	/* Nobody, a key, and a token that is over. */
+	request = judge("{\"sub\":\"nobody\"," LATER "}");
+	ck_assert_int_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+	ck_assert_int_eq(request.detail, RECORD_TOKEN_ACCOUNT);
+	ck_assert_uint_eq(request.identity, 0);
+	request = judge("{\"sub\":\"ci\"," LATER "}");
+	ck_assert_int_eq(request.detail, RECORD_TOKEN_ACCOUNT);
+	request = judge("{\"sub\":\"admin\",\"exp\":1}");
+	ck_assert_int_eq(request.detail, RECORD_TOKEN_EXPIRED);
+	ck_assert_uint_eq(request.identity, 0);
+}
+END_TEST
+
+START_TEST(a_narrow_token_is_another_handle_of_the_same_account)
+{
+	struct slice topic = slice_of_string("a");
+	uint64_t whole, narrow;
+
+	with_tokens();
+	whole = identity_of("admin", "public", AUTH_OF_HTTP);
+	narrow =
+	    judge("{\"sub\":\"admin\",\"scope\":\"read\"," LATER "}").identity;
+	ck_assert_uint_ne(narrow, whole);
+	ck_assert(auth_identity_is_valid(auth, narrow));
+	ck_assert(auth_identity_may(auth, narrow, AUTH_READ));
+	ck_assert(!auth_identity_may(auth, narrow, AUTH_MANAGE));
+	ck_assert(!auth_identity_may_publish(auth, narrow, topic));
+	ck_assert_str_eq(auth_identity_name(auth, narrow), "admin");
+	ck_assert(auth_is_same_owner(auth, narrow, whole));
+	ck_assert_uint_eq(auth_identity_account(auth, narrow),
+	    auth_identity_account(auth, whole));
+	ck_assert_uint_ne(auth_identity_account(auth, whole), whole);
+	ck_assert_uint_ne(auth_identity_account(auth, whole), 0);
+
+	/* What the account has not, the token has not. */
+	accounts[0].scopes = CONF_SCOPE_PUBLISH;
+	write_secret(TOKEN_SECRET, 0600, token_path);
+	ck_assert(!reload());
+	unlink(token_path);
+	ck_assert(!auth_identity_may(auth, narrow, AUTH_READ));
+
+	/* Good for the next broker; void without its account. */
+	accounts[0].scopes = CONF_SCOPES_ALL;
+	auth_free(auth);
+	with_tokens();
+	ck_assert(auth_identity_may(auth, narrow, AUTH_READ));
+	conf.account_count = 0;
+	write_secret(TOKEN_SECRET, 0600, token_path);
+	ck_assert(reload());
+	unlink(token_path);
+	ck_assert(!auth_identity_is_valid(auth, narrow));
+}
+END_TEST
+
 START_TEST(without_accounts_http_gets_a_random_one_that_stays)
 {
 	struct auth_request request;
@@ -671,6 +798,9 @@ main(void)
 	tcase_add_test(tc, a_reload_makes_void_who_is_gone_and_nobody_else);
 	tcase_add_test(tc, a_reload_that_is_refused_changes_nothing);
 	tcase_add_test(tc, what_was_remembered_is_void_with_its_account);
+	tcase_add_test(tc, a_token_stands_for_its_account);
+	tcase_add_test(
+	    tc, a_narrow_token_is_another_handle_of_the_same_account);
 	tcase_add_test(tc, without_accounts_http_gets_a_random_one_that_stays);
 	tcase_add_test(tc, without_http_there_is_no_account);
 	tcase_add_test(tc, doubles_and_foreign_hashes_are_refused);

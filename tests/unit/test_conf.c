@@ -527,6 +527,48 @@ START_TEST(checks_what_a_key_says)
 }
 END_TEST
 
+#define JWT "{ algorithm = \"ES256\"; key_file = \"k.pem\"; }"
+
+START_TEST(takes_one_rule_for_tokens_or_several)
+{
+	const struct conf_jwt *jwt;
+
+	ck_assert_int_eq(load("http = { jwt = " JWT "; };"), 0);
+	ck_assert_uint_eq(conf->http.jwt_count, 1);
+	jwt = &conf->http.jwt[0];
+	ck_assert_int_eq(jwt->algorithm, CONF_JWT_ES256);
+	ck_assert_str_eq(jwt->account_claim, "sub");
+	ck_assert_str_eq(jwt->scope_claim, "scope");
+	ck_assert_ptr_null(jwt->audience);
+	ck_assert_uint_eq(jwt->leeway_ns, 0);
+	ck_assert_int_eq(load("http = { jwt = ( " JWT ", " JWT " ); };"), 0);
+	ck_assert_uint_eq(conf->http.jwt_count, 2);
+
+	refused("http = { jwt = 5; };", 1, "a list of groups");
+	refused("http = {\njwt = { key_file = \"k\"; }; };", 2,
+	    "needs the key algorithm");
+	refused(
+	    "http = { jwt = { algorithm = \"none\"; key_file = \"k\"; }; };", 1,
+	    "allowed: HS256, RS256, ES256");
+	refused("http = { jwt = { algorithm = \"HS256\"; key_file = \"k\";\n"
+		"leeway = \"1h\"; }; };",
+	    2, "out of range");
+}
+END_TEST
+
+START_TEST(limits_wrong_credentials_unless_told_not_to)
+{
+	ck_assert_int_eq(load("http = { };"), 0);
+	ck_assert_uint_eq(conf->http.failed_logins.per_second, 1);
+	ck_assert_uint_eq(conf->http.failed_logins.burst, 30);
+	ck_assert_int_eq(
+	    load("http = { failed_logins = { per_second = 0; }; };"), 0);
+	ck_assert_uint_eq(conf->http.failed_logins.per_second, 0);
+	refused("http = { failed_logins = {\nburst = 0; }; };", 2,
+	    "allowed: 1 to 1000000");
+}
+END_TEST
+
 START_TEST(finds_two_bridges_of_one_name)
 {
 	refused("bridges = ( { name = \"a\"; url = \"mqtt://b\"; },\n"
@@ -853,6 +895,8 @@ main(void)
 	    tc, gives_an_account_all_scopes_and_topics_unless_it_says_less);
 	tcase_add_test(tc, checks_scopes_and_filters);
 	tcase_add_test(tc, checks_what_a_key_says);
+	tcase_add_test(tc, takes_one_rule_for_tokens_or_several);
+	tcase_add_test(tc, limits_wrong_credentials_unless_told_not_to);
 	tcase_add_test(tc, finds_two_bridges_of_one_name);
 	tcase_add_test(tc, checks_what_a_bridge_says);
 	tcase_add_test(tc, wants_a_session_for_qos_2);

@@ -324,7 +324,7 @@ log_in(void)
 		.correlation = 7 };
 	struct ring_producer *producer = ring_link_producer(httpd.link, 0);
 	struct ring_consumer *answers = ring_link_consumer(httpd.link, 0);
-	struct record_answer answer;
+	struct record_auth_result answer;
 	struct ring_record got;
 	const void *body;
 	void *out;
@@ -341,8 +341,11 @@ log_in(void)
 	ck_assert_int_eq(ring_peek(answers, &got, &body), 1);
 	ck_assert_uint_eq(got.kind, RECORD_AUTH_RESULT);
 	ck_assert_uint_eq(got.correlation, 7);
-	ck_assert_int_eq(record_answer_parse(body, got.length, &answer), 0);
+	ck_assert_int_eq(
+	    record_auth_result_parse(body, got.length, &answer), 0);
 	ck_assert_uint_eq(answer.code, 0);
+	ck_assert_uint_eq(answer.valid_ms, 0);
+	ck_assert_str_eq(answer.name, "admin");
 	ring_release(answers, ring_next(answers), NULL, 0);
 	return answer.identity;
 }

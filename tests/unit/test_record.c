@@ -118,6 +118,7 @@ END_TEST
 START_TEST(credentials_come_back_as_they_were_written)
 {
 	const struct record_auth auth = {
+		.kind = RECORD_AUTH_BEARER,
 		.user = slice_of_string("admin"),
 		.password = slice_of("p\0w", 3),
 		.address = slice_of_string("10.0.0.9"),
@@ -131,10 +132,14 @@ START_TEST(credentials_come_back_as_they_were_written)
 	ck_assert(slice_equal(got.user, auth.user));
 	ck_assert(slice_equal(got.password, auth.password));
 	ck_assert(slice_equal(got.address, auth.address));
+	ck_assert_int_eq(got.kind, RECORD_AUTH_BEARER);
 
 	ck_assert_int_eq(record_auth_parse(body, length - 1, &got), -EBADMSG);
 	ck_assert_int_eq(record_auth_parse(body, length + 1, &got), -EBADMSG);
 	ck_assert_int_eq(record_auth_parse(body, 7, &got), -EBADMSG);
+	body[1] = RECORD_AUTH_BEARER + 1;
+	ck_assert_int_eq(record_auth_parse(body, length, &got), -EBADMSG);
+	body[1] = RECORD_AUTH_BASIC;
 	body[0] = RECORD_VERSION + 1;
 	ck_assert_int_eq(record_auth_parse(body, length, &got), -EBADMSG);
 }
@@ -142,14 +147,29 @@ END_TEST
 
 START_TEST(an_answer_has_exactly_its_size)
 {
-	const struct record_answer answer = { .code = 0x10, .identity = 42 };
+	const struct record_answer answer = { .code = 0x10, .receivers = 42 };
+	struct record_auth_result result = {
+		.code = 0x86, .detail = RECORD_TOKEN_EXPIRED, .name = "admin"
+	};
+	struct record_auth_result taken = { .code = 1 };
 	struct record_answer got = { .code = 1 };
 
 	ck_assert_int_eq(record_answer_parse(&answer, 15, &got), -EBADMSG);
 	ck_assert_uint_eq(got.code, 1);
 	ck_assert_int_eq(record_answer_parse(&answer, 16, &got), 0);
 	ck_assert_uint_eq(got.code, 0x10);
-	ck_assert_uint_eq(got.identity, 42);
+	ck_assert_uint_eq(got.receivers, 42);
+
+	ck_assert_int_eq(
+	    record_auth_result_parse(&result, 63, &taken), -EBADMSG);
+	ck_assert_uint_eq(taken.code, 1);
+	ck_assert_int_eq(record_auth_result_parse(&result, 64, &taken), 0);
+	ck_assert_uint_eq(taken.detail, RECORD_TOKEN_EXPIRED);
+	ck_assert_str_eq(taken.name, "admin");
+	/* A name without an end is no text. */
+	memset(result.name, 'x', sizeof(result.name));
+	ck_assert_int_eq(
+	    record_auth_result_parse(&result, 64, &taken), -EBADMSG);
 }
 END_TEST
 
