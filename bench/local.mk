@@ -3,7 +3,7 @@
 EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log bench/fill-journal \
 	bench/line
 noinst_PROGRAMS += bench/ring bench/remote bench/flood-clients
-EXTRA_DIST += %D%/run %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
+EXTRA_DIST += %D%/run %D%/http %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
 CLEANFILES += bench/load bench/load-http bench/bare-log bench/fill-journal \
 	bench/line
 
@@ -24,7 +24,8 @@ bench_line_LDADD    = $(BROKER_LIBS)
 bench_load_SOURCES = %D%/load.c %D%/cpu_time.c %D%/cpu_time.h
 bench_load_LDADD   = libmqtt.a libmsg.a libbase.a
 
-bench_load_http_SOURCES = %D%/load_http.c %D%/cpu_time.c %D%/cpu_time.h
+bench_load_http_SOURCES = %D%/load_http.c %D%/cpu_time.c %D%/cpu_time.h \
+	%D%/http_peer.c %D%/http_peer.h %D%/mqtt_count.c %D%/mqtt_count.h
 bench_load_http_LDADD   = libbase.a
 
 bench_remote_SOURCES = %D%/remote.c %D%/remote.h %D%/remote_session.c \
@@ -36,7 +37,7 @@ bench_flood_clients_SOURCES = %D%/flood_clients.c %D%/flood_http.c \
 bench_flood_clients_LDADD   = libmqtt.a libmsg.a libbase.a
 
 .PHONY: bench-programs bench
-bench-programs: broker/weir-broker httpd/weir-httpd \
+bench-programs: broker/weir-broker httpd/weir-httpd bridged/weir-bridged \
 	bench/load$(EXEEXT) bench/load-http$(EXEEXT) bench/ring$(EXEEXT) \
 	bench/bare-log$(EXEEXT) bench/fill-journal$(EXEEXT)
 bench: bench-programs

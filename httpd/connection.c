@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,9 @@
 
 /* Answers of one connection that wait to be sent. */
 #define OUTPUT_LIMIT (1u << 20)
+
+/* Memory is given back after half of so many, or more, have left. */
+#define TRIM_CONNECTIONS 256u
 
 struct connections *
 connections_new(const struct connections_config *config, struct loop *loop,
@@ -268,11 +272,27 @@ expire(struct connection *c)
 		: "the body did not come in http.body_timeout");
 }
 
+/*
+ * Connections come and go by thousands; what the C library keeps of them
+ * would stay with us for good.
+ */
+static void
+give_memory_back(struct connections *all)
+{
+	if (all->count > all->peak)
+		all->peak = all->count;
+	if (all->peak < TRIM_CONNECTIONS || all->count > all->peak / 2)
+		return;
+	all->peak = all->count;
+	malloc_trim(0);
+}
+
 void
 connections_tick(struct connections *all, uint64_t now_ns)
 {
 	struct connection *c, *next;
 
+	give_memory_back(all);
 	for (c = all->first; c != NULL; c = next) {
 		next = c->next;
 		if (c->deadline_ns <= now_ns)

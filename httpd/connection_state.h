@@ -67,6 +67,7 @@ struct connections {
 	struct connection *dead;
 	uint32_t count;
 	uint32_t overflow;
+	uint32_t peak; /* connections since memory was given back */
 	bool is_draining;
 	uint64_t date_s;
 	char date[RESPONSE_DATE_SIZE];
