@@ -6,11 +6,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/bug.h"
 #include "common/base/parse.h"
 #include "common/base/pool.h"
 #include "common/net/listener.h"
@@ -21,8 +21,30 @@
 /* Answers of one connection that wait to be sent. */
 #define OUTPUT_LIMIT (1u << 20)
 
-/* Memory is given back after half of so many, or more, have left. */
-#define TRIM_CONNECTIONS 256u
+/*
+ * Four requests a connection, and room for connections that were closed in a
+ * turn while others come.
+ */
+static int
+make_pools(struct connections *all, uint64_t connections)
+{
+	uint64_t most =
+	    connections * 4 + CONNECTION_PIPELINE + CONNECTION_OVERFLOW;
+	int err;
+
+	/* conf_keys.def: at most a million. */
+	BUG_ON(most > UINT32_MAX);
+	err = pool_init(
+	    &all->requests, sizeof(struct request), 16, (uint32_t)most);
+	if (err != 0)
+		return err;
+	most = 2 * (connections + CONNECTION_OVERFLOW);
+	err = pool_init(
+	    &all->pool, sizeof(struct connection), 16, (uint32_t)most);
+	if (err != 0)
+		pool_fini(&all->requests);
+	return err;
+}
 
 struct connections *
 connections_new(const struct connections_config *config, struct loop *loop,
@@ -30,16 +52,12 @@ connections_new(const struct connections_config *config, struct loop *loop,
     void *context, struct stats_block *counters)
 {
 	struct connections *all;
-	uint64_t most;
 	int err;
 
 	all = calloc(1, sizeof(*all));
 	if (all == NULL)
 		return NULL;
-	most = (uint64_t)config->max_connections * 4 + CONNECTION_PIPELINE +
-	    CONNECTION_OVERFLOW;
-	err = pool_init(&all->requests, sizeof(struct request), 16,
-	    most > UINT32_MAX ? UINT32_MAX : (uint32_t)most);
+	err = make_pools(all, config->max_connections);
 	if (err != 0) {
 		free(all);
 		errno = -err;
@@ -104,7 +122,7 @@ connections_reap(struct connections *all)
 
 	while ((c = all->dead) != NULL) {
 		all->dead = c->next;
-		free(c);
+		pool_put(&all->pool, c);
 	}
 }
 
@@ -117,6 +135,7 @@ connections_free(struct connections *all)
 		connection_kill(all->first);
 	connections_reap(all);
 	pool_fini(&all->requests);
+	pool_fini(&all->pool);
 	free(all);
 }
 
@@ -222,12 +241,13 @@ connections_accept(struct connections *all, int fd, const char *peer)
 	if (is_over)
 		stats_increment(all->counters, COUNT_connections_refused);
 	if ((is_over && all->overflow == CONNECTION_OVERFLOW) ||
-	    all->is_draining || (c = calloc(1, sizeof(*c))) == NULL) {
+	    all->is_draining || (c = pool_take(&all->pool)) == NULL) {
 		close(fd);
 		return;
 	}
+	memset(c, 0, sizeof(*c));
 	if (stream_init(&c->stream, all->hub, fd, &stream_callbacks, c) != 0) {
-		free(c);
+		pool_put(&all->pool, c);
 		return;
 	}
 	if (!secure(all, c)) {
@@ -272,27 +292,11 @@ expire(struct connection *c)
 		: "the body did not come in http.body_timeout");
 }
 
-/*
- * Connections come and go by thousands; what the C library keeps of them
- * would stay with us for good.
- */
-static void
-give_memory_back(struct connections *all)
-{
-	if (all->count > all->peak)
-		all->peak = all->count;
-	if (all->peak < TRIM_CONNECTIONS || all->count > all->peak / 2)
-		return;
-	all->peak = all->count;
-	malloc_trim(0);
-}
-
 void
 connections_tick(struct connections *all, uint64_t now_ns)
 {
 	struct connection *c, *next;
 
-	give_memory_back(all);
 	for (c = all->first; c != NULL; c = next) {
 		next = c->next;
 		if (c->deadline_ns <= now_ns)

@@ -63,11 +63,11 @@ struct connections {
 	void *context;
 	struct stats_block *counters;
 	struct pool requests;
+	struct pool pool; /* of connections */
 	struct connection *first;
 	struct connection *dead;
 	uint32_t count;
 	uint32_t overflow;
-	uint32_t peak; /* connections since memory was given back */
 	bool is_draining;
 	uint64_t date_s;
 	char date[RESPONSE_DATE_SIZE];
