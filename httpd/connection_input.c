@@ -133,6 +133,25 @@ on_url(struct http_parser *parser, const char *at, size_t length)
 	return check_limits(c);
 }
 
+/*
+ * The parser joins the lines of a value that is folded; not everybody in front
+ * of us does.  A line end between a header's name and its value, or between
+ * two pieces of a value, tells; it may be in an earlier piece of the input.
+ */
+static bool
+gap_has_line_end(struct connection *c, const char *end)
+{
+	return c->gap_has_line_end ||
+	    memchr(c->gap, '\n', (size_t)(end - c->gap)) != NULL;
+}
+
+static void
+begin_gap(struct connection *c, const char *at)
+{
+	c->gap = at;
+	c->gap_has_line_end = false;
+}
+
 static int
 on_header_field(struct http_parser *parser, const char *at, size_t length)
 {
@@ -140,6 +159,7 @@ on_header_field(struct http_parser *parser, const char *at, size_t length)
 
 	/* Trailers of a chunked body mean nothing here, but they count. */
 	request_add_name(c->current, at, length);
+	begin_gap(c, at + length);
 	return check_limits(c);
 }
 
@@ -148,6 +168,11 @@ on_header_value(struct http_parser *parser, const char *at, size_t length)
 {
 	struct connection *c = parser->data;
 
+	/* What is empty is told when the line is over. */
+	if (length > 0) {
+		c->current->is_folded |= gap_has_line_end(c, at);
+		begin_gap(c, at + length);
+	}
 	if (c->current->input != INPUT_HEAD) {
 		c->current->head_length += length;
 		return check_limits(c);
@@ -227,6 +252,7 @@ on_headers_complete(struct http_parser *parser)
 	struct request *request = c->current;
 	enum connection_verdict verdict;
 
+	c->gap = NULL;
 	/* HTTP/1.1 goes on, whatever the client would like to speak. */
 	parser->upgrade = 0;
 	stats_increment(c->all->counters, COUNT_requests);
@@ -327,6 +353,7 @@ on_message_complete(struct http_parser *parser)
 	request->body_length = request->body_size = 0;
 
 	c->current = NULL;
+	c->gap = NULL;
 	c->in_head = false;
 	c->deadline_ns = CONNECTION_NO_DEADLINE;
 	connection_advance(c);
@@ -381,9 +408,16 @@ connection_input(struct stream *stream, const uint8_t *data, size_t length)
 		start_head_clock(c);
 
 	c->in_parser = true;
+	if (c->gap != NULL)
+		c->gap = (const char *)data;
 	used = http_parser_execute(
 	    &c->parser, &parser_settings, (const char *)data, length);
 	c->in_parser = false;
+	/* It stops elsewhere only between headers and what follows them. */
+	if (!c->is_dead && c->gap != NULL && used == length &&
+	    HTTP_PARSER_ERRNO(&c->parser) == HPE_OK)
+		c->gap_has_line_end =
+		    gap_has_line_end(c, (const char *)data + used);
 	if (c->is_dead || c->is_deaf)
 		return length;
 	if (HTTP_PARSER_ERRNO(&c->parser) == HPE_PAUSED) {

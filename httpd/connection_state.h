@@ -42,6 +42,8 @@ struct connection {
 	struct request *first, *last; /* waiting for answers, `current` too */
 	uint32_t requests;
 	uint64_t deadline_ns;
+	const char *gap; /* after the last piece of a header; NULL: in none */
+	bool gap_has_line_end;
 	bool in_parser;  /* callbacks must not unpause what they pause */
 	bool is_blocked; /* reading stopped: pipeline or output is full */
 	bool is_deaf;    /* what comes is thrown away */

@@ -102,6 +102,7 @@ request_add_name(struct request *request, const char *at, size_t length)
 	if (request->in_value || request->header_count == 0)
 		begin_header(request);
 	request->head_length += length;
+	request->bad_name |= memchr(at, ' ', length) != NULL;
 
 	/* A name that does not fit is none of those that we know. */
 	room = sizeof(request->name) - request->name_length;
@@ -227,6 +228,15 @@ request_fault(const struct request *request, const char **out_text)
 	if (request->target_length > REQUEST_TARGET_MAX) {
 		*out_text = "the request target is longer than 2048 bytes";
 		return 414;
+	}
+	/* RFC 9112, 5.1 and 5.2: others may have read these differently. */
+	if (request->bad_name) {
+		*out_text = "a header's name has a blank in it or behind it";
+		return 400;
+	}
+	if (request->is_folded) {
+		*out_text = "a header's value goes on in the next line";
+		return 400;
 	}
 	if (request->head_length > REQUEST_HEAD_MAX ||
 	    request->header_count > REQUEST_HEADERS_MAX || request->too_long) {

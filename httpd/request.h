@@ -95,7 +95,9 @@ struct request {
 	char name[24];
 	size_t name_length;
 	uint8_t seen[REQUEST_HEADERS_KNOWN]; /* how often */
-	bool too_long; /* a value that is kept did not fit */
+	bool too_long;  /* a value that is kept did not fit */
+	bool bad_name;  /* a header's name has a blank */
+	bool is_folded; /* a header's value has a line end, by the caller */
 
 	char *path;  /* still percent-encoded, see uri.h */
 	char *query; /* what is behind the '?', or "" */
@@ -126,7 +128,7 @@ void request_add_value(struct request *request, const char *at, size_t length);
 void request_end_head(struct request *request);
 
 /*
- * What is wrong with the head so far: 0, or 400, 414, 417, 431, 501 with a
+ * What is wrong with the head so far: 0, or 400, 414, 431 with a
  * sentence.  Called for each piece, so that no limit is passed by much.
  */
 unsigned request_fault(const struct request *request, const char **out_text);

@@ -301,6 +301,52 @@ START_TEST(refuses_lengths_that_can_be_read_two_ways)
 }
 END_TEST
 
+/* The status when the request comes in two pieces, parted at `split`. */
+static unsigned
+status_when_split(const char *request, size_t split)
+{
+	struct world world;
+	char first[512];
+	unsigned status = 0;
+
+	setup(&world);
+	snprintf(first, sizeof(first), "%.*s", (int)split, request);
+	say(&world, first);
+	if (world.reply_length == 0)
+		say(&world, request + split);
+	sscanf(world.reply, "HTTP/1.1 %u", &status);
+	ck_assert_uint_le(occurrences(world.reply, "HTTP/1.1 "), 1);
+	teardown(&world);
+	return status;
+}
+
+START_TEST(refuses_headers_that_others_may_read_differently)
+{
+	static const struct {
+		const char *request;
+		unsigned status;
+	} cases[] = {
+		{ "POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 1\r\n\r\na",
+		    400 },
+		{ "POST / HTTP/1.1\r\nHost: x\r\nX y: 1\r\n\r\n", 400 },
+		{ "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n", 400 },
+		{ "GET / HTTP/1.1\r\nHost: x\r\nA:\r\n\tc\r\n\r\n", 400 },
+		{ "GET / HTTP/1.1\r\nHost: x\r\nA:b\n  \tc\r\n\r\n", 400 },
+		/* These are as they should be. */
+		{ "GET / HTTP/1.1\r\nHost: x\r\nA:\r\nB: \r\nC: d e\r\n\r\n",
+		    200 },
+		{ "GET / HTTP/1.1\nHost: x\nA: \t b\t\nB:c\n\n", 200 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t at = 1; at < strlen(cases[i].request); at++)
+			ck_assert_msg(status_when_split(cases[i].request, at) ==
+				cases[i].status,
+			    "case %zu, parted at %zu: not %u", i, at,
+			    cases[i].status);
+}
+END_TEST
+
 /* Whatever the parser lets through: the head itself is judged too. */
 START_TEST(judges_heads_without_trusting_the_parser)
 {
@@ -748,6 +794,7 @@ main(void)
 	tcase_add_test(
 	    tc, stops_reading_at_the_pipeline_bound_and_goes_on_later);
 	tcase_add_test(tc, refuses_lengths_that_can_be_read_two_ways);
+	tcase_add_test(tc, refuses_headers_that_others_may_read_differently);
 	tcase_add_test(tc, judges_heads_without_trusting_the_parser);
 	tcase_add_test(tc, json_is_asked_for_of_pages_of_other_origins);
 	tcase_add_test(tc, a_target_is_parted_into_path_and_query);
