@@ -62,6 +62,33 @@ backoff_next(struct backoff *backoff, uint64_t dice)
 	return at_least_a_millisecond(draw(dice, bound_ns));
 }
 
+void
+backoff_change(struct backoff *backoff, uint64_t min_ns, uint64_t max_ns,
+    uint64_t stable_ns)
+{
+	BUG_ON(min_ns == 0 || min_ns > max_ns);
+	backoff->min_ns = min_ns;
+	backoff->max_ns = max_ns;
+	backoff->stable_ns = stable_ns;
+	if (backoff->bound_ns < min_ns)
+		backoff->bound_ns = min_ns;
+	if (backoff->bound_ns > max_ns)
+		backoff->bound_ns = max_ns;
+}
+
+uint64_t
+backoff_soon(struct backoff *backoff, uint64_t most_ns, uint64_t dice)
+{
+	uint64_t bound_ns = backoff->bound_ns;
+
+	if (most_ns < backoff->min_ns)
+		most_ns = backoff->min_ns;
+	if (bound_ns <= most_ns)
+		return backoff_next(backoff, dice);
+	backoff_next(backoff, dice);
+	return at_least_a_millisecond(draw(dice, most_ns));
+}
+
 uint64_t
 backoff_slow(struct backoff *backoff, uint64_t dice)
 {

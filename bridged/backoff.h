@@ -50,6 +50,16 @@ void backoff_lost(struct backoff *backoff, uint64_t now_ns);
  */
 uint64_t backoff_next(struct backoff *backoff, uint64_t dice);
 
+/* Other bounds from now on; where the sequence stands stays, within them. */
+void backoff_change(struct backoff *backoff, uint64_t min_ns, uint64_t max_ns,
+    uint64_t stable_ns);
+
+/*
+ * As backoff_next(), but drawn below `most_ns` (or the minimum, if that is
+ * more) where the bound is higher: somebody waits.
+ */
+uint64_t backoff_soon(struct backoff *backoff, uint64_t most_ns, uint64_t dice);
+
 /* As backoff_next(), from the upper half of [0, max]: trying hard is no use. */
 uint64_t backoff_slow(struct backoff *backoff, uint64_t dice);
 

@@ -8,11 +8,7 @@
 
 #include "bridged/bridge_private.h"
 #include "common/base/bug.h"
-#include "common/base/clock.h"
 #include "common/base/log.h"
-
-/* A connection that lasted this long was a good one. */
-#define STABLE_NS (10 * CLOCK_SECOND_NS)
 
 /* Beside the record's own body: fixed header, identifier, trail. */
 #define PACKET_EXTRA 256
@@ -30,10 +26,12 @@ bridge_enter(struct bridge *bridge, enum bridge_state state)
 {
 	static const char *const names[] = {
 		[BRIDGE_DETACHED] = "waiting for weir-broker",
+		[BRIDGE_IDLE] = "waiting for messages",
 		[BRIDGE_CONNECTING] = "connecting",
 		[BRIDGE_UP] = "connected",
 		[BRIDGE_WAITING] = "waiting to connect again",
 		[BRIDGE_DISABLED] = "disabled",
+		[BRIDGE_ENDED] = "ended",
 		[BRIDGE_DRAINING] = "draining",
 	};
 
@@ -113,6 +111,7 @@ parts_init(struct bridge *bridge)
 {
 	const struct conf_bridge *conf = bridge->conf;
 	size_t max_record = (size_t)conf->ring.max_capacity / 4;
+	size_t max_packet = max_record + PACKET_EXTRA;
 	uint64_t now_ns = loop_now_ns(bridge->loop);
 	int err;
 
@@ -135,7 +134,9 @@ parts_init(struct bridge *bridge)
 		return -ENOMEM;
 	link_set_lane_idle(
 	    bridge->link, service_conf(bridge->service)->lane_idle_ns);
-	err = remote_init(bridge, max_record + PACKET_EXTRA);
+	if (conf->max_packet_size != 0 && conf->max_packet_size < max_packet)
+		max_packet = (size_t)conf->max_packet_size;
+	err = remote_init(bridge, max_packet);
 	if (err != 0)
 		return err;
 	session_init(&bridge->session, conf, bridge->kind, bridge->remote,
@@ -151,6 +152,7 @@ parts_init(struct bridge *bridge)
 		    bridge);
 	bridge->ingest.awaits_journal =
 	    conf_has_journal(service_conf(bridge->service));
+	bridge->ingest.max_hops = conf->max_hops;
 	if (err == 0)
 		link_set_lanes(bridge->link, bridge->ingest.lanes);
 	return err;
@@ -167,15 +169,17 @@ bridge_new(struct service *service, const struct conf_bridge *conf)
 		goto fail;
 	bridge->service = service;
 	bridge->loop = service_loop(service);
-	bridge->conf = conf;
+	bridge->live = *conf;
+	bridge->conf = &bridge->live;
 	bridge->state = BRIDGE_DETACHED;
 	bridge->kind = find_kind(conf->type);
 	BUG_ON(bridge->kind == NULL);
-	report_init(&bridge->report, conf);
+	report_init(&bridge->report, bridge->conf);
 	backoff_init(&bridge->backoff, conf->retry_min_ns, conf->retry_max_ns,
-	    STABLE_NS);
+	    conf->retry_stable_ns);
 	loop_timer_init(&bridge->retry, bridge->loop, on_retry, bridge);
 	loop_timer_init(&bridge->later, bridge->loop, on_later, bridge);
+	loop_timer_init(&bridge->idle, bridge->loop, on_later, bridge);
 	err = parts_init(bridge);
 	if (err != 0)
 		goto fail;
@@ -195,6 +199,7 @@ bridge_free(struct bridge *bridge)
 		return;
 	loop_timer_stop(&bridge->retry);
 	loop_timer_stop(&bridge->later);
+	loop_timer_stop(&bridge->idle);
 	if (bridge->remote != NULL)
 		bridge->kind->close(bridge->remote);
 	session_fini(&bridge->session);
@@ -219,6 +224,7 @@ bridge_drain(struct bridge *bridge)
 		return;
 	}
 	bridge_enter(bridge, BRIDGE_DRAINING);
+	bridge_notify(bridge, false);
 	forward_drain(&bridge->forward);
 	/* What is acknowledged already ends it at the end of this turn. */
 	loop_again(bridge->loop);

@@ -4,12 +4,14 @@
  * bridge - one bridge: its link to the broker, its remote, and when to try.
  *
  *	           attached                 up
- *	DETACHED ----------> CONNECTING ----------> UP
- *	   ^ ^                 |     ^               |
- *	   | |            down |     | time          | down
- *	   | |                 v     |               |
- *	   | +-- lost ------- WAITING <--------------+
+ *	DETACHED ----------> CONNECTING ----------> UP ---> ENDED
+ *	   ^ ^ |               |     ^               |	start = once: no more
+ *	   | | | lazy     down |     | time          | down
+ *	   | | v               v     |               |
+ *	   | | IDLE           WAITING <--------------+
+ *	   | +-- lost --+      messages: IDLE -> CONNECTING
  *	   +---- lost, from any state
+ *	UP --no message for idle_timeout, start = lazy--> IDLE
  *	any --SIGTERM--> DRAINING --all acknowledged, or 5 s--> stopped
  *
  * Where it would connect while the broker has it disabled, it is DISABLED
@@ -40,7 +42,7 @@ void bridge_free(struct bridge *bridge);
 /* Send nothing new, wait for acknowledgements, then stop the service. */
 void bridge_drain(struct bridge *bridge);
 
-/* SIGHUP: take the rules of `conf`; the log says what it cannot take. */
+/* SIGHUP: take what `conf` changes; the log says what it cannot take. */
 void bridge_reload(struct bridge *bridge, const struct conf *conf);
 
 #endif

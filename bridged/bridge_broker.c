@@ -43,8 +43,10 @@ on_attached(void *arg, struct ring_link *ring_link)
 	forward_attach(&bridge->forward, the_consumer(ring_link), bridge->self);
 	forward_set_trace(&bridge->forward, ring_link_trace(ring_link));
 	ingest_attach(&bridge->ingest, ring_link, bridge->self);
+	bridge->has_notified = false;
+	bridge_notify(bridge, false);
 	if (bridge->state == BRIDGE_DETACHED)
-		bridge_connect(bridge);
+		bridge_begin(bridge);
 }
 
 static void
@@ -52,6 +54,7 @@ leave_remote(struct bridge *bridge)
 {
 	loop_timer_stop(&bridge->retry);
 	loop_timer_stop(&bridge->later);
+	loop_timer_stop(&bridge->idle);
 	bridge->kind->close(bridge->remote);
 	bridge_forget_remote(bridge);
 }
@@ -69,7 +72,7 @@ set_disabled(struct bridge *bridge, bool is_disabled)
 		return;
 	if (is_disabled)
 		leave_remote(bridge);
-	bridge_connect(bridge);
+	bridge_begin(bridge);
 }
 
 static void
@@ -93,6 +96,7 @@ on_lost(void *arg, const char *reason)
 	log_warning("broker_lost", "bridge=%s reason=%s", bridge->conf->name,
 	    log_quote(reason == NULL ? "the broker is gone" : reason));
 	leave_remote(bridge);
+	bridge->wants_reconnect = false;
 	bridge->is_disabled = false; /* it is told again */
 	forward_detach(&bridge->forward);
 	ingest_detach(&bridge->ingest);
@@ -164,6 +168,7 @@ work(void *arg, struct link_turn *turn)
 	if (forward->has_moved)
 		turn->is_news = true;
 	turn->found_work = turn->is_news || forward->has_read;
+	bridge_mind_start(bridge, turn->found_work);
 	tell(bridge);
 	if (bridge->state == BRIDGE_DRAINING)
 		finish_drain(bridge);
@@ -174,6 +179,8 @@ is_movable(void *arg)
 {
 	struct bridge *bridge = arg;
 
+	if (bridge->state == BRIDGE_IDLE && bridge_is_due(bridge))
+		return true;
 	return forward_is_movable(
 		   &bridge->forward, loop_now_ns(bridge->loop)) ||
 	    ingest_is_movable(&bridge->ingest);

@@ -26,17 +26,20 @@
 
 enum bridge_state {
 	BRIDGE_DETACHED,
+	BRIDGE_IDLE,
 	BRIDGE_CONNECTING,
 	BRIDGE_UP,
 	BRIDGE_WAITING,
 	BRIDGE_DISABLED, /* by order; its messages wait */
+	BRIDGE_ENDED,
 	BRIDGE_DRAINING
 };
 
 struct bridge {
 	struct service *service;
 	struct loop *loop;
-	const struct conf_bridge *conf;
+	const struct conf_bridge *conf; /* &live */
+	struct conf_bridge live;        /* what a reload changes of it */
 	enum bridge_state state;
 	struct link *link;
 	struct stream_hub *hub;
@@ -50,6 +53,14 @@ struct bridge {
 	struct session session;
 	struct backoff backoff;
 	struct loop_timer retry; /* of the remote */
+	uint64_t retry_ns;       /* when that fires */
+	bool is_denied;          /* the remote does not want us: no haste */
+	bool wants_reconnect;    /* with the next turn */
+	bool is_other_remote;    /* the notes are to be opened anew */
+	bool has_notified;       /* since the broker is there */
+	bool notified_up;
+	struct loop_timer idle;  /* start = lazy: the time to look again */
+	uint64_t active_ns;      /* when something passed last */
 	struct loop_timer later; /* the remote asked to wait */
 	struct stats *stats;
 	struct stats_block *counters;
@@ -62,6 +73,23 @@ void bridge_enter(struct bridge *bridge, enum bridge_state state);
 
 /* Begin to connect to the remote now, unless that is disabled. */
 void bridge_connect(struct bridge *bridge);
+
+/*
+ * Whether that needs a connection now: by the configuration, and what waits.
+ */
+bool bridge_is_due(struct bridge *bridge);
+
+/* Connect, or wait until that is due. */
+void bridge_begin(struct bridge *bridge);
+
+/* Publish here whether the remote is connected, if that is news. */
+void bridge_notify(struct bridge *bridge, bool is_up);
+
+/* Once a turn: connect sooner or later, or be idle. */
+void bridge_mind_start(struct bridge *bridge, bool is_active);
+
+/* A new connection now, as a new configuration wants it. */
+void bridge_reconnect(struct bridge *bridge);
 
 /* The connection is gone: what hung on it begins anew with the next. */
 void bridge_forget_remote(struct bridge *bridge);

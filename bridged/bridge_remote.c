@@ -27,6 +27,12 @@ bridge_connect(struct bridge *bridge)
 		bridge_enter(bridge, BRIDGE_DISABLED);
 		return;
 	}
+	loop_timer_stop(&bridge->retry);
+	if (bridge->is_other_remote) {
+		session_detached(&bridge->session);
+		session_attached(&bridge->session, link_ring(bridge->link));
+		bridge->is_other_remote = false;
+	}
 	bridge_enter(bridge, BRIDGE_CONNECTING);
 	bridge->kind->open(bridge->remote, bridge->self);
 }
@@ -53,7 +59,17 @@ on_up(void *arg, const struct remote_limits *limits)
 	    bridge->conf->name, log_quote(bridge->conf->url),
 	    limits->session_present, limits->window,
 	    limits->weir_id[0] == '\0' ? "no" : log_quote(limits->weir_id));
+	bridge->active_ns = loop_now_ns(bridge->loop);
 	session_up(&bridge->session, limits);
+	bridge_notify(bridge, true);
+}
+
+static void
+start_retry(struct bridge *bridge, uint64_t wait_ns)
+{
+	bridge->retry_ns = loop_now_ns(bridge->loop) + wait_ns;
+	report_retry(&bridge->report, bridge->retry_ns);
+	loop_timer_start(&bridge->retry, wait_ns);
 }
 
 static void
@@ -61,14 +77,18 @@ schedule_retry(struct bridge *bridge, enum remote_trouble trouble)
 {
 	uint64_t wait_ns;
 
-	wait_ns = trouble == REMOTE_DENIED
-	    ? backoff_slow(&bridge->backoff, dice())
-	    : backoff_next(&bridge->backoff, dice());
+	bridge->is_denied = trouble == REMOTE_DENIED;
+	if (bridge->is_denied)
+		wait_ns = backoff_slow(&bridge->backoff, dice());
+	else if (forward_has_waiting(&bridge->forward))
+		wait_ns = backoff_soon(
+		    &bridge->backoff, bridge->conf->retry_waiting_ns, dice());
+	else
+		wait_ns = backoff_next(&bridge->backoff, dice());
 	bridge_enter(bridge, BRIDGE_WAITING);
-	report_retry(&bridge->report, loop_now_ns(bridge->loop) + wait_ns);
+	start_retry(bridge, wait_ns);
 	log_info("bridge_retry", "bridge=%s in_ms=%llu", bridge->conf->name,
 	    (unsigned long long)(wait_ns / CLOCK_MS_NS));
-	loop_timer_start(&bridge->retry, wait_ns);
 }
 
 void
@@ -77,7 +97,26 @@ bridge_forget_remote(struct bridge *bridge)
 	session_down(&bridge->session);
 	forward_down(&bridge->forward);
 	ingest_down(&bridge->ingest);
+	bridge_notify(bridge, false);
 	backoff_lost(&bridge->backoff, loop_now_ns(bridge->loop));
+}
+
+static void
+try_again(struct bridge *bridge, enum remote_trouble trouble)
+{
+	if (bridge->conf->start == CONF_START_ONCE &&
+	    bridge->state == BRIDGE_UP) {
+		bridge_enter(bridge, BRIDGE_ENDED);
+		log_warning("bridge_ended",
+		    "bridge=%s note=\"start is once: it does not connect again "
+		    "until it is restarted, or start is changed\"",
+		    bridge->conf->name);
+	} else if (bridge->conf->start == CONF_START_LAZY &&
+	    !forward_has_waiting(&bridge->forward)) {
+		bridge_enter(bridge, BRIDGE_IDLE);
+	} else {
+		schedule_retry(bridge, trouble);
+	}
 }
 
 static void
@@ -94,7 +133,7 @@ on_down(void *arg, enum remote_trouble trouble, const char *why)
 	if (bridge->state == BRIDGE_DRAINING)
 		service_stop(bridge->service, EXIT_OK);
 	else
-		schedule_retry(bridge, trouble);
+		try_again(bridge, trouble);
 }
 
 static void
@@ -136,6 +175,7 @@ on_received(void *arg, const struct remote_message *message)
 {
 	struct bridge *bridge = arg;
 
+	bridge->active_ns = loop_now_ns(bridge->loop);
 	ingest_received(&bridge->ingest, message, loop_now_ns(bridge->loop));
 }
 
@@ -158,3 +198,99 @@ const struct remote_callbacks bridge_remote_callbacks = {
 	.forgotten = on_forgotten,
 	.writable = on_writable,
 };
+
+/* ---- when to connect ------------------------------------------------- */
+
+/* What is older than lazy_wait, or more than lazy_threshold. */
+bool
+bridge_is_due(struct bridge *bridge)
+{
+	const struct conf_bridge *conf = bridge->conf;
+	struct forward *forward = &bridge->forward;
+	uint64_t since_ns, now_ns = loop_now_ns(bridge->loop);
+
+	if (conf->start != CONF_START_LAZY || forward->inflight.count != 0)
+		return true;
+	since_ns = forward_unread_since_ns(forward);
+	if (since_ns == 0)
+		return false;
+	return forward_unread_bytes(forward) > conf->lazy_threshold ||
+	    now_ns >= since_ns + conf->lazy_wait_ns;
+}
+
+void
+bridge_begin(struct bridge *bridge)
+{
+	if (bridge->is_disabled || bridge_is_due(bridge))
+		bridge_connect(bridge);
+	else
+		bridge_enter(bridge, BRIDGE_IDLE);
+}
+
+/* An idle one: connect, or look again when the oldest has waited enough. */
+static void
+mind_idle(struct bridge *bridge)
+{
+	uint64_t since_ns, due_ns, now_ns = loop_now_ns(bridge->loop);
+
+	if (bridge_is_due(bridge)) {
+		loop_timer_stop(&bridge->idle);
+		bridge_connect(bridge);
+		return;
+	}
+	since_ns = forward_unread_since_ns(&bridge->forward);
+	if (since_ns == 0 || loop_timer_is_running(&bridge->idle))
+		return;
+	due_ns = since_ns + bridge->conf->lazy_wait_ns;
+	loop_timer_start(&bridge->idle, due_ns > now_ns ? due_ns - now_ns : 1);
+}
+
+/* A lazy one that is connected: for idle_timeout after the last message. */
+static void
+mind_up(struct bridge *bridge)
+{
+	uint64_t now_ns = loop_now_ns(bridge->loop);
+	uint64_t until_ns = bridge->active_ns + bridge->conf->idle_timeout_ns;
+
+	if (forward_has_waiting(&bridge->forward) ||
+	    bridge->ingest.first != NULL)
+		return;
+	if (now_ns < until_ns) {
+		if (!loop_timer_is_running(&bridge->idle))
+			loop_timer_start(&bridge->idle, until_ns - now_ns);
+		return;
+	}
+	log_info("bridge_idle", "bridge=%s", bridge->conf->name);
+	bridge->kind->close(bridge->remote);
+	bridge_forget_remote(bridge);
+	bridge_enter(bridge, BRIDGE_IDLE);
+}
+
+/* Messages came while it waits for long: retry_waiting counts from now. */
+static void
+mind_waiting(struct bridge *bridge)
+{
+	uint64_t now_ns = loop_now_ns(bridge->loop);
+	uint64_t most_ns = bridge->conf->retry_waiting_ns;
+
+	if (bridge->is_denied || bridge->retry_ns <= now_ns + most_ns ||
+	    !forward_has_waiting(&bridge->forward))
+		return;
+	start_retry(bridge, backoff_soon(&bridge->backoff, most_ns, dice()));
+}
+
+void
+bridge_mind_start(struct bridge *bridge, bool is_active)
+{
+	if (is_active)
+		bridge->active_ns = loop_now_ns(bridge->loop);
+	if (bridge->wants_reconnect)
+		bridge_reconnect(bridge);
+	else if (bridge->state == BRIDGE_IDLE)
+		mind_idle(bridge);
+	else if (bridge->state == BRIDGE_WAITING)
+		mind_waiting(bridge);
+	else if (bridge->state == BRIDGE_UP &&
+	    bridge->conf->start == CONF_START_LAZY)
+		mind_up(bridge);
+}

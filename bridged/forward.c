@@ -42,13 +42,14 @@ forward_init(struct forward *forward, const struct conf_bridge *conf,
 		.counters = counters,
 		.has_qos_2 = has_qos_2(rules),
 	};
+	pace_change(&forward->pace, &conf->rate, now_ns);
 	forward->claims =
 	    (struct claims){ .notes = notes, .kind = kind, .remote = remote };
 	err = inflight_init(
 	    &forward->inflight, window < INFLIGHT_MAX ? window : INFLIGHT_MAX);
 	if (err == 0)
-		err = outgoing_init(&forward->outgoing, conf->name, rules,
-		    counters, max_record, now_ns);
+		err = outgoing_init(&forward->outgoing, conf, rules, counters,
+		    max_record, now_ns);
 	if (err != 0)
 		forward_fini(forward);
 	return err;
@@ -99,18 +100,6 @@ forward_set_trace(struct forward *forward, struct ring_trace *trace)
 	forward->trace = trace;
 }
 
-/* The sequence of the first record that has not been read; 0: none. */
-static uint64_t
-unread_sequence(struct forward *forward)
-{
-	struct ring_record record;
-	const void *payload;
-
-	if (ring_peek(forward->ring, &record, &payload) != 1)
-		return 0;
-	return record.sequence;
-}
-
 /*
  * "drop_oldest" gives records back while they are under way, and so loses
  * them with the process.  What the remote remembers of them must not stand
@@ -121,7 +110,7 @@ end_lost(struct forward *forward)
 {
 	uint64_t last = notes_published(forward->notes);
 	uint64_t first = last > INFLIGHT_MAX ? last - INFLIGHT_MAX + 1 : 1;
-	uint64_t unread = unread_sequence(forward);
+	uint64_t unread = forward_unread_sequence(forward);
 
 	forward->may_have_lost = false;
 	if (unread != 0 && unread <= last)
@@ -131,9 +120,10 @@ end_lost(struct forward *forward)
 }
 
 void
-forward_rules_changed(struct forward *forward)
+forward_conf_changed(struct forward *forward, uint64_t now_ns)
 {
 	forward->has_qos_2 = has_qos_2(forward->outgoing.rules);
+	pace_change(&forward->pace, &forward->conf->rate, now_ns);
 }
 
 /* What was given back while it was under way dies with this process still. */
@@ -224,13 +214,23 @@ static int
 send_entry(struct forward *forward, struct inflight_entry *entry,
     const struct remote_message *message, uint64_t now_ns)
 {
+	size_t bytes =
+	    message->topic.len + message->properties.len + message->payload.len;
 	int err;
 
+	if (!pace_take(&forward->pace, bytes, now_ns)) {
+		stats_increment(forward->counters, BRIDGED_rate_waits);
+		return -EBUSY;
+	}
 	notes_publishing(forward->notes, entry->sequence);
 	err = forward->kind->send(forward->remote, message);
+	if (err != 0)
+		pace_give(&forward->pace, bytes);
 	if (err == -EMSGSIZE) {
 		outgoing_bury(&forward->outgoing, message->topic,
-		    "larger than the remote's Maximum Packet Size", now_ns);
+		    "larger than max_packet_size, the ring or the remote "
+		    "allows",
+		    now_ns);
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
 		return 0;
 	}
@@ -279,7 +279,7 @@ send_message(struct forward *forward, struct inflight_entry *entry,
 	return cannot_send(forward, claims_work(&forward->claims));
 }
 
-/* Returns -EAGAIN when nothing more can be sent now, -EPROTO for poison. */
+/* Another error than -EPROTO, poison: nothing more can be sent now. */
 static int
 process(struct forward *forward, struct inflight_entry *entry, uint64_t now_ns)
 {
@@ -303,11 +303,19 @@ process(struct forward *forward, struct inflight_entry *entry, uint64_t now_ns)
 	return -EPROTO;
 }
 
+static uint64_t
+may_send_from(const struct forward *forward)
+{
+	return forward->pace.until_ns > forward->not_before_ns
+	    ? forward->pace.until_ns
+	    : forward->not_before_ns;
+}
+
 static bool
 may_send(const struct forward *forward, uint64_t now_ns)
 {
 	return forward->is_up && !forward->socket_is_full &&
-	    !forward->claims.is_busy && now_ns >= forward->not_before_ns &&
+	    !forward->claims.is_busy && now_ns >= may_send_from(forward) &&
 	    forward_in_flight(forward) < forward->limits.window;
 }
 
@@ -474,7 +482,7 @@ forward_work(struct forward *forward, uint64_t now_ns, const char **out_fault)
 	publish_gauges(forward);
 	if (handled == TURN_RECORDS)
 		return FORWARD_AGAIN;
-	if (now_ns < forward->not_before_ns)
+	if (now_ns < may_send_from(forward))
 		return FORWARD_WAITS;
 	return FORWARD_DONE;
 }
@@ -502,9 +510,9 @@ forward_is_movable(struct forward *forward, uint64_t now_ns)
 uint64_t
 forward_wait_ns(const struct forward *forward, uint64_t now_ns)
 {
-	return now_ns >= forward->not_before_ns
-	    ? 0
-	    : forward->not_before_ns - now_ns;
+	uint64_t from_ns = may_send_from(forward);
+
+	return now_ns >= from_ns ? 0 : from_ns - now_ns;
 }
 
 /*
@@ -522,7 +530,7 @@ find_sent(struct forward *forward, uint16_t id, uint64_t *out_sequence)
 		*out_sequence = entry->sequence;
 		return entry->state == INFLIGHT_SENT || entry->maybe_sent;
 	}
-	first = forward->ring == NULL ? 0 : unread_sequence(forward);
+	first = forward_unread_sequence(forward);
 	if (first == 0 || id == 0 || id > INFLIGHT_IDS)
 		return false;
 	sequence = inflight_sequence(first, id);

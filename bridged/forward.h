@@ -29,6 +29,7 @@
 #include "bridged/mapping.h"
 #include "bridged/notes.h"
 #include "bridged/outgoing.h"
+#include "bridged/pace.h"
 #include "bridged/remote.h"
 #include "common/conf/conf.h"
 #include "common/ring/ring_consumer.h"
@@ -57,6 +58,7 @@ struct forward {
 	bool may_have_lost;   /* a former life released what was under way */
 	uint64_t sent_before; /* sequence up to which copies go out */
 	uint64_t not_before_ns; /* the remote asked to wait; 0: no */
+	struct pace pace;       /* as configured */
 };
 
 /* What forward_work() found. */
@@ -89,8 +91,19 @@ void forward_detach(struct forward *forward);
 /* Where it notes sampled messages from now on, until it is detached. */
 void forward_set_trace(struct forward *forward, struct ring_trace *trace);
 
-/* The rules it was given have changed. */
-void forward_rules_changed(struct forward *forward);
+/* The rules it was given, or its configuration, have changed. */
+void forward_conf_changed(struct forward *forward, uint64_t now_ns);
+
+/* Does anything wait for the remote, or is under way to it? */
+bool forward_has_waiting(struct forward *forward);
+
+/*
+ * Of what was not read from the ring: its bytes; of its first record the
+ * sequence and when it was written, 0 when there is none.
+ */
+uint64_t forward_unread_bytes(struct forward *forward);
+uint64_t forward_unread_sequence(struct forward *forward);
+uint64_t forward_unread_since_ns(struct forward *forward);
 
 /* The policy has changed. */
 void forward_set_overflow(struct forward *forward, enum conf_overflow overflow);

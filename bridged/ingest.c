@@ -241,6 +241,16 @@ queue(struct ingest *ingest, const struct remote_message *message,
 	append(ingest, item);
 }
 
+void
+ingest_tell(struct ingest *ingest, const struct record_message *message,
+    uint64_t now_ns)
+{
+	/* Nobody waits for an acknowledgement: as of QoS 0. */
+	static const struct remote_message ours = { .qos = 0 };
+
+	queue(ingest, &ours, message, now_ns);
+}
+
 static void
 queue_with_origin(struct ingest *ingest, const struct remote_message *message,
     struct record_message *record, uint64_t now_ns)
@@ -285,6 +295,10 @@ ingest_received(struct ingest *ingest, const struct remote_message *message,
 		settle_at_once(ingest, message, ITEM_ACCEPTED);
 	} else if (trail_contains(message->properties, ingest->self)) {
 		stats_increment(ingest->counters, BRIDGED_loops);
+		settle_at_once(ingest, message, ITEM_ACCEPTED);
+	} else if (ingest->max_hops != 0 &&
+	    trail_length(message->properties) > ingest->max_hops) {
+		stats_increment(ingest->counters, BRIDGED_hops_exceeded);
 		settle_at_once(ingest, message, ITEM_ACCEPTED);
 	} else if (is_retained_unwanted(ingest, rule, message)) {
 		stats_increment(ingest->counters, BRIDGED_received_retained);

@@ -29,6 +29,7 @@
 #include "bridged/mapping.h"
 #include "bridged/notes.h"
 #include "bridged/remote.h"
+#include "common/msg/record.h"
 #include "common/ring/lane.h"
 #include "common/ring/ring_link.h"
 #include "common/stats/stats.h"
@@ -47,6 +48,7 @@ struct ingest {
 	struct lane_table *lanes;
 	struct ring_link *link; /* NULL: not attached */
 	bool awaits_journal;    /* by the owner, before the first message */
+	size_t max_hops;        /* by the owner; 0: no limit */
 	const char *fault;      /* of the broker's memory, once one is found */
 	bool drops_retained;    /* of rules that want none: the remote cannot */
 	char self[REMOTE_WEIR_ID_SIZE];
@@ -94,6 +96,13 @@ void ingest_down(struct ingest *ingest);
 /* Takes a copy. */
 void ingest_received(struct ingest *ingest,
     const struct remote_message *message, uint64_t now_ns);
+
+/*
+ * Give the broker a message of our own; dropped and counted, as what the
+ * remote sends at QoS 0, when there is no room.  Takes a copy.
+ */
+void ingest_tell(struct ingest *ingest, const struct record_message *message,
+    uint64_t now_ns);
 
 /*
  * Put what has room into its lanes, commit, acknowledge.  Returns true when

@@ -8,11 +8,14 @@ BRIDGED_LIBS = libbridged.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
 	$(CONFIG_LIBS) $(EVENT_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS)
 
 libbridged_a_SOURCES = \
+	%D%/aliases.c \
+	%D%/aliases.h \
 	%D%/backoff.c \
 	%D%/backoff.h \
 	%D%/bridge.c \
 	%D%/bridge.h \
 	%D%/bridge_broker.c \
+	%D%/bridge_notify.c \
 	%D%/bridge_private.h \
 	%D%/bridge_reload.c \
 	%D%/bridge_remote.c \
@@ -22,6 +25,7 @@ libbridged_a_SOURCES = \
 	%D%/counters.h \
 	%D%/forward.c \
 	%D%/forward.h \
+	%D%/forward_unread.c \
 	%D%/inflight.c \
 	%D%/inflight.h \
 	%D%/ingest.c \
@@ -37,11 +41,14 @@ libbridged_a_SOURCES = \
 	%D%/notes_layout.h \
 	%D%/outgoing.c \
 	%D%/outgoing.h \
+	%D%/pace.c \
+	%D%/pace.h \
 	%D%/remote.h \
 	%D%/remote_mqtt.c \
 	%D%/remote_mqtt.h \
 	%D%/remote_mqtt_connect.c \
 	%D%/remote_mqtt_input.c \
+	%D%/remote_mqtt_reason.c \
 	%D%/remote_mqtt_send.c \
 	%D%/remote_mqtt_subscribe.c \
 	%D%/report.c \

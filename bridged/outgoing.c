@@ -18,12 +18,12 @@
 #define DEAD_BURST 20
 
 int
-outgoing_init(struct outgoing *outgoing, const char *name,
+outgoing_init(struct outgoing *outgoing, const struct conf_bridge *conf,
     const struct mapping *rules, struct stats_block *counters,
     size_t max_record, uint64_t now_ns)
 {
 	*outgoing = (struct outgoing){
-		.name = name,
+		.conf = conf,
 		.rules = rules,
 		.counters = counters,
 		.body_size = max_record,
@@ -70,7 +70,7 @@ outgoing_bury(struct outgoing *outgoing, struct slice topic, const char *why,
 	stats_increment(outgoing->counters, BRIDGED_dead);
 	if (token_bucket_take(&outgoing->dead_lines, 1, now_ns) == 0)
 		log_warning("bridge_message_dead",
-		    "bridge=%s topic=%s reason=%s", outgoing->name,
+		    "bridge=%s topic=%s reason=%s", outgoing->conf->name,
 		    log_quote_n(topic.data, topic.len), log_quote(why));
 }
 
@@ -101,6 +101,12 @@ examine(struct outgoing *outgoing, const struct record_message *message,
 	}
 	if (trail_contains(message->properties, outgoing->limits->weir_id)) {
 		stats_increment(outgoing->counters, BRIDGED_loops);
+		return OUTGOING_DROP;
+	}
+	/* What is full is not passed on; the remote would be one more. */
+	if (outgoing->conf->max_hops != 0 &&
+	    trail_length(message->properties) >= outgoing->conf->max_hops) {
+		stats_increment(outgoing->counters, BRIDGED_hops_exceeded);
 		return OUTGOING_DROP;
 	}
 	return OUTGOING_SEND;

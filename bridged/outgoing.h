@@ -31,7 +31,7 @@ enum outgoing_plan {
 
 /* Embed it by value; the owner sets `self`, `limits` and `refresh`. */
 struct outgoing {
-	const char *name; /* of the bridge */
+	const struct conf_bridge *conf;
 	const struct mapping *rules;
 	/* A record that no rule matches: there may be newer ones.  Or NULL. */
 	void (*refresh)(void *arg);
@@ -47,7 +47,7 @@ struct outgoing {
 };
 
 /* Returns 0 or -ENOMEM.  Everything passed in must outlive it. */
-int outgoing_init(struct outgoing *outgoing, const char *name,
+int outgoing_init(struct outgoing *outgoing, const struct conf_bridge *conf,
     const struct mapping *rules, struct stats_block *counters,
     size_t max_record, uint64_t now_ns);
 void outgoing_fini(struct outgoing *outgoing);

@@ -250,6 +250,9 @@ mqtt_open(struct remote *remote, const char *self)
 
 	BUG_ON(remote->state != REMOTE_IDLE);
 	snprintf(remote->self, sizeof(remote->self), "%s", self);
+	remote->version = (enum mqtt_version)conf->protocol;
+	aliases_out_reset(&remote->aliases_out, 0);
+	aliases_in_reset(&remote->aliases_in);
 	memset(remote->flows, 0, sizeof(remote->flows));
 	memset(remote->ending, 0, sizeof(remote->ending));
 	remote->ping_sent = false;
@@ -279,6 +282,9 @@ mqtt_close(struct remote *remote)
 	uint8_t buffer[MQTT_SMALL_PACKET_BYTES];
 	size_t len;
 
+	if (remote->state == REMOTE_UP && remote->notification_topic != NULL &&
+	    remote->is_receiving)
+		remote_mqtt_notify(remote, false, 0);
 	if (remote->state == REMOTE_UP) {
 		len = mqtt_encode_disconnect(
 		    buffer, sizeof(buffer), &packet, remote->version);
@@ -292,6 +298,7 @@ mqtt_close(struct remote *remote)
 static struct remote *
 mqtt_new(const struct remote_spec *spec)
 {
+	uint16_t aliases = (uint16_t)spec->conf->topic_alias_maximum;
 	struct remote *remote;
 
 	BUG_ON(spec->max_packet == 0 || spec->max_pending == 0 ||
@@ -300,12 +307,15 @@ mqtt_new(const struct remote_spec *spec)
 	if (remote == NULL)
 		return NULL;
 	remote->scratch = malloc(spec->max_packet);
-	if (remote->scratch == NULL) {
+	remote->spec = *spec;
+	if (remote->scratch == NULL ||
+	    aliases_out_init(&remote->aliases_out, aliases) != 0 ||
+	    aliases_in_init(&remote->aliases_in, aliases) != 0) {
+		aliases_out_fini(&remote->aliases_out);
+		free(remote->scratch);
 		free(remote);
 		return NULL;
 	}
-	remote->spec = *spec;
-	remote->version = (enum mqtt_version)spec->conf->protocol;
 	remote->bridge_bit = spec->conf->announce_bridge;
 	loop_timer_init(&remote->deadline, spec->loop, on_deadline, remote);
 	loop_timer_init(&remote->tick, spec->loop, on_tick, remote);
@@ -321,6 +331,9 @@ mqtt_free(struct remote *remote)
 		return;
 	disconnect(remote);
 	subscriptions_fini(&remote->subscriptions);
+	aliases_out_fini(&remote->aliases_out);
+	aliases_in_fini(&remote->aliases_in);
+	free(remote->notification_topic);
 	free(remote->scratch);
 	free(remote);
 }

@@ -19,16 +19,19 @@
 #ifndef WEIR_BRIDGED_REMOTE_MQTT_H
 #define WEIR_BRIDGED_REMOTE_MQTT_H
 
+#include "bridged/aliases.h"
 #include "bridged/remote.h"
 #include "bridged/subscriptions.h"
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
 #include "common/net/connector.h"
 
-/* Of SUBSCRIBE and UNSUBSCRIBE; messages never have it (inflight.h). */
+/* Of SUBSCRIBE, UNSUBSCRIBE and the notification; messages never have it
+ * (inflight.h). */
 #define REMOTE_MQTT_SUBSCRIBE_ID 65535
 
 #define REMOTE_MQTT_WHY_SIZE 256
+#define REMOTE_MQTT_REASON_SIZE 200
 
 /* More than this waiting for the socket: stop sending. */
 #define REMOTE_MQTT_PENDING_HIGH (256u << 10)
@@ -85,10 +88,17 @@ struct remote {
 	uint8_t flows[65536];
 	uint8_t ending[8192]; /* bit: PUBCOMP of another life's exchange */
 
+	struct aliases_out aliases_out;
+	struct aliases_in aliases_in;
+	char reason[REMOTE_MQTT_REASON_SIZE]; /* remote_mqtt_reason() */
+	char *notification_topic; /* of this connection; NULL: tell nobody */
+	bool is_notifying;        /* "1" is still to be published */
+
 	struct subscriptions subscriptions;
-	bool is_receiving;             /* remote_mqtt_subscribe() was called */
-	enum mqtt_packet_type request; /* SUBSCRIBE or UNSUBSCRIBE; 0: none */
-	size_t request_count;          /* filters in it */
+	bool is_receiving; /* remote_mqtt_subscribe() was called */
+	/* SUBSCRIBE, UNSUBSCRIBE, or PUBLISH: a notification; 0: none. */
+	enum mqtt_packet_type request;
+	size_t request_count; /* filters in it */
 
 	/* Received: bit by the remote's packet identifier. */
 	uint8_t pending[8192]; /* we owe an acknowledgement */
@@ -124,6 +134,13 @@ void remote_mqtt_write(struct remote *remote, const uint8_t *p, size_t len);
 void remote_mqtt_write_ack(struct remote *remote, enum mqtt_packet_type type,
     uint16_t id, enum mqtt_reason reason);
 
+/*
+ * A reason and what the remote says to it, printable; valid until the next
+ * call.
+ */
+const char *remote_mqtt_reason(struct remote *remote, enum mqtt_reason reason,
+    const struct mqtt_properties *properties);
+
 /* The socket is connected: send CONNECT, with the password. */
 void remote_mqtt_connect(struct remote *remote);
 
@@ -133,6 +150,12 @@ int remote_mqtt_send(
 int remote_mqtt_release(struct remote *remote, uint16_t id);
 int remote_mqtt_end(struct remote *remote, uint16_t id);
 void remote_mqtt_remind(struct remote *remote, uint16_t id);
+/*
+ * Publish "1" or "0", retained, to the notification topic.  `id` is the packet
+ * identifier; 0: at QoS 0.
+ */
+void remote_mqtt_notify(struct remote *remote, bool is_up, uint16_t id);
+
 void remote_mqtt_acknowledge(
     struct remote *remote, uint16_t id, uint8_t qos, bool accepted);
 
@@ -142,6 +165,9 @@ void remote_mqtt_start(struct remote *remote);
 /* Ask for what the receive rules say; again, when they have changed. */
 void remote_mqtt_subscribe(struct remote *remote);
 void remote_mqtt_resubscribe(struct remote *remote);
+
+/* PUBACK of the notification. */
+void remote_mqtt_on_notified(struct remote *remote, const struct mqtt_ack *ack);
 
 /* SUBACK and UNSUBACK. */
 void remote_mqtt_on_suback(

@@ -4,6 +4,7 @@
 
 #include "bridged/remote_mqtt.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,9 @@ is_denial(enum mqtt_reason reason)
 	case MQTT_NOT_AUTHORIZED:
 	case MQTT_BANNED:
 	case MQTT_BAD_AUTHENTICATION_METHOD:
+	case MQTT_QOS_NOT_SUPPORTED: /* of the will, as the next two */
+	case MQTT_RETAIN_NOT_SUPPORTED:
+	case MQTT_TOPIC_NAME_INVALID:
 		return true;
 	default:
 		return false;
@@ -36,14 +40,22 @@ denial_key(enum mqtt_reason reason)
 		return "protocol";
 	case MQTT_CLIENT_IDENTIFIER_NOT_VALID:
 		return "client_id";
+	case MQTT_QOS_NOT_SUPPORTED:
+	case MQTT_RETAIN_NOT_SUPPORTED:
+	case MQTT_TOPIC_NAME_INVALID:
+		return "will and notifications";
 	default:
-		return "username and password_file (or password)";
+		return "username and password_file (or password), and will";
 	}
 }
 
 static void
-on_refusal(struct remote *remote, enum mqtt_reason reason)
+on_refusal(struct remote *remote, const struct mqtt_connack *connack)
 {
+	enum mqtt_reason reason = connack->reason;
+	const char *text =
+	    remote_mqtt_reason(remote, reason, &connack->properties);
+
 	if (reason == MQTT_UNSUPPORTED_PROTOCOL_VERSION &&
 	    remote->version != MQTT_5 && remote->bridge_bit) {
 		remote->bridge_bit = false;
@@ -51,11 +63,9 @@ on_refusal(struct remote *remote, enum mqtt_reason reason)
 		    "the remote does not know bridges; going on as a client");
 	} else if (is_denial(reason)) {
 		remote_mqtt_fail(remote, REMOTE_DENIED,
-		    "CONNACK says %s; check %s", mqtt_reason_name(reason),
-		    denial_key(reason));
+		    "CONNACK says %s; check %s", text, denial_key(reason));
 	} else {
-		remote_mqtt_fail(remote, REMOTE_LOST, "CONNACK says %s",
-		    mqtt_reason_name(reason));
+		remote_mqtt_fail(remote, REMOTE_LOST, "CONNACK says %s", text);
 	}
 }
 
@@ -118,7 +128,35 @@ read_limits(struct remote *remote, const struct mqtt_connack *connack)
 	if (mqtt_properties_has(properties, MQTT_SESSION_EXPIRY_INTERVAL))
 		limits->keeps_session =
 		    properties->session_expiry_interval_s != 0;
+	if (mqtt_properties_has(properties, MQTT_TOPIC_ALIAS_MAXIMUM))
+		aliases_out_reset(
+		    &remote->aliases_out, properties->topic_alias_maximum);
 	read_weir_id(properties, limits->weir_id);
+}
+
+/* What the remote changes of the configuration is worth a line. */
+static void
+say_limits(
+    const struct remote *remote, const struct mqtt_properties *properties)
+{
+	const struct conf_bridge *conf = remote->spec.conf;
+	const struct remote_limits *limits = &remote->limits;
+
+	if (mqtt_properties_has(properties, MQTT_ASSIGNED_CLIENT_IDENTIFIER))
+		log_info("bridge_client_id_assigned", "bridge=%s client_id=%s",
+		    conf->name,
+		    log_quote_n(properties->assigned_client_identifier.data,
+			properties->assigned_client_identifier.len));
+	if (limits->max_qos < 2 || !remote->retain_available ||
+	    remote->max_packet < remote->spec.max_packet ||
+	    remote->keepalive_ns != conf->keepalive_ns)
+		log_info("bridge_limited",
+		    "bridge=%s max_qos=%u retain=%s max_packet_size=%zu "
+		    "keepalive_s=%llu note=\"the remote allows no more\"",
+		    conf->name, (unsigned)limits->max_qos,
+		    remote->retain_available ? "yes" : "no", remote->max_packet,
+		    (unsigned long long)(remote->keepalive_ns /
+			CLOCK_SECOND_NS));
 }
 
 static void
@@ -132,9 +170,10 @@ on_connack(struct remote *remote, const struct mqtt_frame *frame)
 		remote_mqtt_fault(remote, reason, "bad CONNACK: %s",
 		    mqtt_reason_name(reason));
 	} else if (connack.reason != MQTT_SUCCESS) {
-		on_refusal(remote, connack.reason);
+		on_refusal(remote, &connack);
 	} else {
 		read_limits(remote, &connack);
+		say_limits(remote, &connack.properties);
 		remote_mqtt_start(remote);
 	}
 }
@@ -167,6 +206,29 @@ accept_id(struct remote *remote, const struct mqtt_publish *publish)
 	return true;
 }
 
+/* The topic of an alias, or the alias of a topic. */
+static enum mqtt_reason
+resolve_alias(struct remote *remote, struct mqtt_publish *publish)
+{
+	uint16_t alias = publish->properties.topic_alias;
+
+	if (!mqtt_properties_has(&publish->properties, MQTT_TOPIC_ALIAS))
+		return MQTT_SUCCESS;
+	if (publish->topic.len == 0) {
+		publish->topic = aliases_topic(&remote->aliases_in, alias);
+		return publish->topic.len == 0 ? MQTT_PROTOCOL_ERROR
+					       : MQTT_SUCCESS;
+	}
+	switch (aliases_keep(&remote->aliases_in, alias, publish->topic)) {
+	case 0:
+		return MQTT_SUCCESS;
+	case -ERANGE: /* [MQTT-3.1.2-26] above our Topic Alias Maximum */
+		return MQTT_TOPIC_ALIAS_INVALID;
+	default:
+		return MQTT_QUOTA_EXCEEDED;
+	}
+}
+
 static void
 on_publish(struct remote *remote, const struct mqtt_frame *frame)
 {
@@ -177,10 +239,8 @@ on_publish(struct remote *remote, const struct mqtt_frame *frame)
 
 	reason =
 	    mqtt_decode_publish(frame, remote->version, MQTT_CLIENT, &publish);
-	/* [MQTT-3.3.2-8] we allowed no topic alias */
-	if (reason == MQTT_SUCCESS &&
-	    mqtt_properties_has(&publish.properties, MQTT_TOPIC_ALIAS))
-		reason = MQTT_TOPIC_ALIAS_INVALID;
+	if (reason == MQTT_SUCCESS)
+		reason = resolve_alias(remote, &publish);
 	if (reason != MQTT_SUCCESS) {
 		remote_mqtt_fault(remote, reason, "bad PUBLISH: %s",
 		    mqtt_reason_name(reason));
@@ -218,11 +278,27 @@ verdict_of(enum mqtt_reason reason)
 }
 
 static void
-settle(struct remote *remote, uint16_t id, enum mqtt_reason reason)
+settle(struct remote *remote, uint16_t id, enum mqtt_reason reason,
+    const char *why)
 {
 	remote->flows[id] = REMOTE_FLOW_FREE;
 	remote->spec.callbacks->settled(
-	    remote->spec.arg, id, verdict_of(reason), mqtt_reason_name(reason));
+	    remote->spec.arg, id, verdict_of(reason), why);
+}
+
+static void
+settle_by(struct remote *remote, const struct mqtt_ack *ack)
+{
+	settle(remote, ack->packet_id, ack->reason,
+	    mqtt_reason_is_error(ack->reason)
+		? remote_mqtt_reason(remote, ack->reason, &ack->properties)
+		: mqtt_reason_name(ack->reason));
+}
+
+static void
+settle_as_taken(struct remote *remote, uint16_t id)
+{
+	settle(remote, id, MQTT_SUCCESS, mqtt_reason_name(MQTT_SUCCESS));
 }
 
 /*
@@ -255,9 +331,9 @@ on_pubrec(struct remote *remote, const struct mqtt_ack *ack)
 	if (mqtt_reason_is_error(ack->reason)) {
 		/* Once kept it cannot be refused any more. */
 		if (flow == REMOTE_FLOW_PUBREC)
-			settle(remote, id, ack->reason);
+			settle_by(remote, ack);
 		else if (flow == REMOTE_FLOW_PUBCOMP)
-			settle(remote, id, MQTT_SUCCESS);
+			settle_as_taken(remote, id);
 		return;
 	}
 	if (is_pubrec_ours(remote, id)) {
@@ -290,7 +366,7 @@ on_pubcomp(struct remote *remote, const struct mqtt_ack *ack)
 		remote->spec.callbacks->ended(remote->spec.arg, id);
 	} else if (remote->flows[id] == REMOTE_FLOW_PUBCOMP) {
 		/* An unknown identifier was completed before: it has it. */
-		settle(remote, id, MQTT_SUCCESS);
+		settle_as_taken(remote, id);
 	}
 }
 
@@ -308,8 +384,10 @@ on_ack(struct remote *remote, const struct mqtt_frame *frame)
 	}
 	switch (frame->type) {
 	case MQTT_PUBACK:
-		if (remote->flows[ack.packet_id] == REMOTE_FLOW_PUBACK)
-			settle(remote, ack.packet_id, ack.reason);
+		if (ack.packet_id == REMOTE_MQTT_SUBSCRIBE_ID)
+			remote_mqtt_on_notified(remote, &ack);
+		else if (remote->flows[ack.packet_id] == REMOTE_FLOW_PUBACK)
+			settle_by(remote, &ack);
 		break;
 	case MQTT_PUBREC:
 		on_pubrec(remote, &ack);
@@ -337,7 +415,9 @@ on_disconnect(struct remote *remote, const struct mqtt_frame *frame)
 	else
 		remote_mqtt_fail(remote,
 		    is_denial(packet.reason) ? REMOTE_DENIED : REMOTE_LOST,
-		    "DISCONNECT says %s", mqtt_reason_name(packet.reason));
+		    "DISCONNECT says %s",
+		    remote_mqtt_reason(
+			remote, packet.reason, &packet.properties));
 }
 
 static void
@@ -410,8 +490,8 @@ remote_mqtt_on_data(struct stream *stream, const uint8_t *data, size_t len)
 			break;
 		case MQTT_FRAME_TOO_LARGE:
 			remote_mqtt_fault(remote, MQTT_PACKET_TOO_LARGE,
-			    "a packet larger than %zu bytes, a quarter of "
-			    "ring.capacity",
+			    "a packet larger than %zu bytes (max_packet_size, "
+			    "or what fits the ring)",
 			    remote->spec.max_packet);
 			break;
 		}

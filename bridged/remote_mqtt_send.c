@@ -6,6 +6,32 @@
 
 #include <errno.h>
 
+/*
+ * The packet's size, with a topic alias where one helps; 0: it is too large.
+ */
+static size_t
+choose_alias(struct remote *remote, struct mqtt_publish_out *publish)
+{
+	const struct slice topic = publish->topic;
+	const struct aliases_out *aliases = &remote->aliases_out;
+	size_t size, most = remote->max_packet;
+
+	if (most > remote->spec.max_packet)
+		most = remote->spec.max_packet;
+	publish->topic_alias = aliases_find(aliases, topic);
+	if (publish->topic_alias != 0)
+		publish->topic = slice_of(NULL, 0);
+	else
+		publish->topic_alias = aliases_next(aliases, topic);
+	size = mqtt_publish_size(publish, remote->version);
+	if (size > most && publish->topic_alias != 0) {
+		publish->topic = topic;
+		publish->topic_alias = 0;
+		size = mqtt_publish_size(publish, remote->version);
+	}
+	return size > most ? 0 : size;
+}
+
 static int
 write_publish(struct remote *remote, const struct remote_message *message)
 {
@@ -21,20 +47,42 @@ write_publish(struct remote *remote, const struct remote_message *message)
 		.properties = message->properties,
 		.payload = message->payload,
 	};
-	size_t size = mqtt_publish_size(&publish, remote->version);
+	size_t size = choose_alias(remote, &publish);
 
-	if (size == 0 || size > remote->max_packet ||
-	    size > remote->spec.max_packet)
+	if (size == 0)
 		return -EMSGSIZE;
 	if (stream_room(&remote->stream) < size + MQTT_SMALL_PACKET_BYTES)
 		return -EAGAIN;
 	if (qos != 0)
 		remote->flows[message->id] =
 		    qos == 1 ? REMOTE_FLOW_PUBACK : REMOTE_FLOW_PUBREC;
+	if (publish.topic_alias != 0)
+		aliases_used(
+		    &remote->aliases_out, publish.topic_alias, message->topic);
 	size = mqtt_encode_publish(remote->scratch, remote->spec.max_packet,
 	    &publish, remote->version, NULL);
 	remote_mqtt_write(remote, remote->scratch, size);
 	return 0;
+}
+
+void
+remote_mqtt_notify(struct remote *remote, bool is_up, uint16_t id)
+{
+	struct mqtt_publish_out publish = {
+		.retain = remote->retain_available,
+		.qos = id == 0 ? 0 : 1,
+		.packet_id = id,
+		.topic = slice_of_string(remote->notification_topic),
+		.payload = slice_of_string(is_up ? "1" : "0"),
+	};
+	size_t size = mqtt_publish_size(&publish, remote->version);
+
+	/* A topic so long was in the will, and the remote has taken that. */
+	if (size == 0 || size > remote->spec.max_packet)
+		return;
+	size = mqtt_encode_publish(remote->scratch, remote->spec.max_packet,
+	    &publish, remote->version, NULL);
+	remote_mqtt_write(remote, remote->scratch, size);
 }
 
 int

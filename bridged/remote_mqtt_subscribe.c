@@ -109,9 +109,25 @@ write_request(struct remote *remote, enum mqtt_packet_type type,
 	free(packet);
 }
 
-/* The next request, if there is one to be made. */
+/* The first request: that we are here.  Returns false when it needs none. */
+static bool
+tell(struct remote *remote)
+{
+	bool awaits_answer = remote->limits.max_qos != 0;
+
+	if (!remote->is_notifying)
+		return false;
+	remote->is_notifying = false;
+	if (awaits_answer)
+		remote->request = MQTT_PUBLISH;
+	remote_mqtt_notify(
+	    remote, true, awaits_answer ? REMOTE_MQTT_SUBSCRIBE_ID : 0);
+	return awaits_answer;
+}
+
+/* All that is to be subscribed to, or left. */
 static void
-ask(struct remote *remote)
+ask_for_topics(struct remote *remote)
 {
 	size_t most = remote->subscriptions.count;
 	struct request request = {
@@ -138,6 +154,31 @@ ask(struct remote *remote)
 	free(request.filters);
 }
 
+/* The next request, if there is one to be made. */
+static void
+ask(struct remote *remote)
+{
+	if (!tell(remote))
+		ask_for_topics(remote);
+}
+
+void
+remote_mqtt_on_notified(struct remote *remote, const struct mqtt_ack *ack)
+{
+	if (remote->request != MQTT_PUBLISH)
+		return;
+	if (mqtt_reason_is_error(ack->reason))
+		log_warning("bridge_notification_refused",
+		    "bridge=%s topic=%s reason=%s note=\"see "
+		    "notification_topic\"",
+		    remote->spec.conf->name,
+		    log_quote(remote->notification_topic),
+		    log_quote(remote_mqtt_reason(
+			remote, ack->reason, &ack->properties)));
+	remote->request = 0;
+	ask(remote);
+}
+
 void
 remote_mqtt_resubscribe(struct remote *remote)
 {
@@ -157,6 +198,7 @@ remote_mqtt_subscribe(struct remote *remote)
 	if (remote->state != REMOTE_UP)
 		return;
 	remote->is_receiving = true;
+	remote->is_notifying = remote->notification_topic != NULL;
 	remote->request = 0;
 	subscriptions_connected(&remote->subscriptions,
 	    remote->limits.session_present, remote->version != MQTT_5);

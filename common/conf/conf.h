@@ -64,6 +64,24 @@ enum conf_retain_handling {
 	CONF_RETAIN_HANDLING_NEVER = 2
 };
 
+enum conf_notifications {
+	CONF_NOTIFICATIONS_NONE = 0,
+	CONF_NOTIFICATIONS_LOCAL = 1,
+	CONF_NOTIFICATIONS_REMOTE = 2,
+	CONF_NOTIFICATIONS_BOTH = 3
+};
+
+enum conf_start {
+	CONF_START_AUTOMATIC,
+	CONF_START_LAZY, /* connected while messages wait */
+	CONF_START_ONCE  /* not again once a connection is lost */
+};
+
+enum conf_reconnect {
+	CONF_RECONNECT_IMMEDIATE,
+	CONF_RECONNECT_LAZY
+};
+
 enum conf_protocol {
 	CONF_PROTOCOL_3_1_1 = 4, /* the protocol level on the wire */
 	CONF_PROTOCOL_5_0 = 5
@@ -71,8 +89,9 @@ enum conf_protocol {
 
 /* Whether a key takes effect at SIGHUP. */
 enum conf_reload {
-	CONF_RELOAD,  /* yes */
-	CONF_RESTART, /* at the next start of the program */
+	CONF_RELOAD,    /* yes */
+	CONF_RECONNECT, /* of a bridge: with its next connection */
+	CONF_RESTART,   /* at the next start of the program */
 };
 
 struct conf_ring {
@@ -235,6 +254,26 @@ struct conf_rule {
 	enum conf_retain_handling retain_handling;
 };
 
+struct conf_user_property {
+	char *name;
+	char *value;
+};
+
+/* What the remote publishes when the connection is lost. */
+struct conf_will {
+	bool enabled; /* there is a will group */
+	char *topic;
+	char *payload;
+	uint8_t qos;
+	bool retain;
+	uint64_t delay_ns;
+	uint64_t expiry_ns; /* or CONF_NEVER */
+	char *content_type; /* NULL when not given, as the next */
+	char *response_topic;
+	struct conf_user_property *user_properties;
+	size_t user_property_count;
+};
+
 struct conf_bridge {
 	char *name;
 	char *type; /* "mqtt" */
@@ -252,6 +291,8 @@ struct conf_bridge {
 	uint64_t connect_timeout_ns;
 	uint64_t retry_min_ns;
 	uint64_t retry_max_ns;
+	uint64_t retry_waiting_ns;
+	uint64_t retry_stable_ns;
 	struct conf_rule *forward;
 	size_t forward_count;
 	struct conf_rule *receive;
@@ -259,6 +300,21 @@ struct conf_bridge {
 	struct conf_rule *both; /* as written; copies are in the other two */
 	size_t both_count;
 	bool announce_bridge;
+	bool clean_start;
+	uint32_t topic_alias_maximum;
+	uint64_t max_packet_size; /* bytes; 0: what fits the ring */
+	struct conf_user_property *user_properties;
+	size_t user_property_count;
+	struct conf_will will;
+	enum conf_notifications notifications;
+	char *notification_topic; /* NULL when not given */
+	enum conf_start start;
+	uint64_t lazy_threshold; /* bytes */
+	uint64_t lazy_wait_ns;
+	uint64_t idle_timeout_ns;
+	struct conf_rate rate;
+	uint32_t max_hops;
+	enum conf_reconnect reload;
 	struct conf_ring ring;
 	uint64_t backlog; /* bytes; resolved: 0 without a journal */
 	enum conf_overflow overflow;
@@ -335,7 +391,7 @@ uint64_t conf_commit_window(const struct conf *conf);
 
 /*
  * Each key that differs and is taken at the next start of a program only, by
- * its path: "workers", "http.bind", "bridges.cloud.url".  Bridges that came or
+ * its path: "workers", "http.bind", "bridges.cloud.backlog".  Bridges that came or
  * went are not among them.  Returns how many there are.
  */
 typedef void (*conf_each_change)(void *context, const char *key);
@@ -345,6 +401,24 @@ unsigned conf_restart_changes(const struct conf *running,
 /* The bridge of that name, or NULL. */
 const struct conf_bridge *conf_bridge(
     const struct conf *conf, const char *name);
+
+/*
+ * What differs between two states of a bridge, key by key: each() gets the
+ * key's name and when it takes effect.  Returns the last of these, or
+ * CONF_RELOAD when there is nothing.
+ */
+enum conf_reload conf_bridge_compare(const struct conf_bridge *old,
+    const struct conf_bridge *fresh,
+    void (*each)(void *arg, const char *key, enum conf_reload reload),
+    void *arg);
+
+/*
+ * Make *live what `fresh` is, but for the keys that take effect at a restart.
+ * *live is lent its texts and lists by `fresh`, and by what it was first
+ * filled from; it is never freed.
+ */
+void conf_bridge_take(
+    struct conf_bridge *live, const struct conf_bridge *fresh);
 
 /*
  * Read the accounts_file: lines of `name:hash` or `name:hash:scopes`, comments

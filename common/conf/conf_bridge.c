@@ -198,6 +198,10 @@ check_bridge_times(struct conf_reader *reader, config_setting_t *at,
 	if (bridge->retry_min_ns > bridge->retry_max_ns)
 		conf_mistake(reader, conf_at_key(at, "retry_min"),
 		    "retry_min is above retry_max");
+	if (bridge->max_packet_size != 0 && bridge->max_packet_size < 1024)
+		conf_mistake(reader, conf_at_key(at, "max_packet_size"),
+		    "max_packet_size is below 1KiB, too small for a CONNECT; "
+		    "allowed: 0, for what fits the ring, or 1KiB and more");
 }
 
 static bool
@@ -214,14 +218,22 @@ static void
 check_bridge_session(struct conf_reader *reader, config_setting_t *at,
     const struct conf_bridge *bridge)
 {
+	static const char why[] = "and a rule has qos 2, which needs a session "
+				  "at the remote; allowed:";
+
+	if (!has_qos_2(bridge->forward, bridge->forward_count) &&
+	    !has_qos_2(bridge->receive, bridge->receive_count))
+		return;
 	if (bridge->session_expiry_ns == 0 &&
-	    bridge->protocol == CONF_PROTOCOL_5_0 &&
-	    (has_qos_2(bridge->forward, bridge->forward_count) ||
-		has_qos_2(bridge->receive, bridge->receive_count)))
+	    bridge->protocol == CONF_PROTOCOL_5_0)
 		conf_mistake(reader, conf_at_key(at, "session_expiry"),
-		    "session_expiry is 0, and a rule has qos 2, which needs a "
-		    "session at the remote; allowed: a time, as \"1h\", or "
-		    "rules of qos 0 and 1");
+		    "session_expiry is 0, %s a time, as \"1h\", or rules of "
+		    "qos 0 and 1",
+		    why);
+	if (bridge->clean_start)
+		conf_mistake(reader, conf_at_key(at, "clean_start"),
+		    "clean_start is true, %s false, or rules of qos 0 and 1",
+		    why);
 }
 
 /* The rule of that number in one of the bridge's lists, for the line. */
@@ -328,6 +340,7 @@ conf_check_bridge(struct conf_reader *reader, config_setting_t *at,
 	check_bridge_times(reader, at, bridge);
 	check_directions(reader, at, bridge);
 	add_both(reader, bridge);
+	conf_check_connect(reader, at, bridge);
 	check_bridge_session(reader, at, bridge);
 	if (bridge->type != NULL && strcmp(bridge->type, "mqtt") != 0)
 		conf_mistake(reader, conf_at_key(at, "type"),

@@ -276,6 +276,12 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 	case CONF_SECTION_BRIDGE:
 		conf_check_bridge(reader, setting, target);
 		break;
+	case CONF_SECTION_WILL:
+		conf_check_will(reader, setting, target);
+		break;
+	case CONF_SECTION_RATE_BRIDGE:
+		conf_check_rate(reader, setting, target);
+		break;
 	case CONF_SECTION_RULE:
 		conf_check_rule(reader, setting, target);
 		break;

@@ -77,9 +77,11 @@ print_facts(const struct conf_key *key, FILE *out)
 		fputs(", required", out);
 	else if (key->fallback != NULL && key->fallback[0] != '\0')
 		fprintf(out, ", default %s", key->fallback);
-	if (key->type != CONF_TYPE_GROUP && key->type != CONF_TYPE_LIST)
-		fputs(
-		    key->reload == CONF_RELOAD ? ", read again at SIGHUP" : "",
+	if (key->type != CONF_TYPE_GROUP && key->type != CONF_TYPE_LIST &&
+	    key->reload != CONF_RESTART)
+		fputs(key->reload == CONF_RELOAD
+			? ", read again at SIGHUP"
+			: ", read again at SIGHUP for a new connection",
 		    out);
 	fputs(")\n", out);
 }

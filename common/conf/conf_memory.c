@@ -24,7 +24,8 @@
  *	http		each connection's body, answer and TLS; the pending
  *			requests' records; what is held; the accounts and
  *			addresses that limits are kept for.
- *	bridges		messages copied out of the ring while in flight.
+ *	bridges		messages copied out of the ring while in flight, and
+ *			topic aliases.
  *	programs	measured: code, libraries, heap and stacks when idle.
  */
 
@@ -47,6 +48,9 @@
 /* A TLS connection's state, and a record of 16 KiB either way. */
 #define TLS_BYTES (64 * KIB)
 #define SESSION_OBJECT_BYTES (8 * KIB)
+
+/* A topic alias of a bridge: one of the longest topics, and one of our own. */
+#define ALIAS_BYTES (64 * KIB + 512)
 
 /* A queued message costs this beside its bytes. */
 #define MESSAGE_OBJECT_BYTES 512
@@ -172,8 +176,10 @@ bridge_bytes(const struct conf *conf)
 
 	for (size_t i = 0; i < conf->bridge_count; i++)
 		total = plus(total,
-		    times(conf->bridges[i].max_inflight + 2,
-			conf->max_packet_size + MESSAGE_OBJECT_BYTES));
+		    plus(times(conf->bridges[i].max_inflight + 2,
+			     conf->max_packet_size + MESSAGE_OBJECT_BYTES),
+			times(conf->bridges[i].topic_alias_maximum,
+			    ALIAS_BYTES)));
 	return total;
 }
 

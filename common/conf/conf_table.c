@@ -24,8 +24,12 @@
 #define STRUCT_RING_BRIDGE struct conf_ring
 #define STRUCT_BRIDGE struct conf_bridge
 #define STRUCT_RULE struct conf_rule
+#define STRUCT_RATE_BRIDGE struct conf_rate
+#define STRUCT_USER_PROPERTY struct conf_user_property
+#define STRUCT_WILL struct conf_will
 
 #define RELOAD_RELOAD CONF_RELOAD
+#define RELOAD_RECONNECT CONF_RECONNECT
 #define RELOAD_RESTART CONF_RESTART
 
 /* Compared by address; not "", which a compiler may share with others. */
@@ -106,6 +110,11 @@ static const struct section {
 	[CONF_SECTION_RING_HTTP] = { "a ring", sizeof(struct conf_ring) },
 	[CONF_SECTION_RING_BRIDGE] = { "a ring", sizeof(struct conf_ring) },
 	[CONF_SECTION_BRIDGE] = { "bridges", sizeof(struct conf_bridge) },
+	[CONF_SECTION_RATE_BRIDGE] = { "a bridge's rate",
+	    sizeof(struct conf_rate) },
+	[CONF_SECTION_USER_PROPERTY] = { "user_properties",
+	    sizeof(struct conf_user_property) },
+	[CONF_SECTION_WILL] = { "will", sizeof(struct conf_will) },
 	[CONF_SECTION_RULE] = { "a rule", sizeof(struct conf_rule) },
 };
 

@@ -45,6 +45,9 @@ enum conf_section {
 	CONF_SECTION_RING_HTTP,
 	CONF_SECTION_RING_BRIDGE,
 	CONF_SECTION_BRIDGE,
+	CONF_SECTION_RATE_BRIDGE,
+	CONF_SECTION_USER_PROPERTY,
+	CONF_SECTION_WILL,
 	CONF_SECTION_RULE,
 	CONF_SECTIONS
 };
@@ -209,6 +212,11 @@ void conf_check_rate(
     struct conf_reader *reader, config_setting_t *at, struct conf_rate *rate);
 void conf_check_rate_filter(struct conf_reader *reader, config_setting_t *at,
     struct conf_rate_filter *limit);
+/* What a bridge says when it connects, and its will, for conf_check(). */
+void conf_check_connect(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_bridge *bridge);
+void conf_check_will(
+    struct conf_reader *reader, config_setting_t *at, struct conf_will *will);
 
 /* Free what a section's struct holds, not the struct. */
 void conf_clear(enum conf_section section, void *target);

@@ -7,6 +7,7 @@ libconf_a_SOURCES = \
 	%D%/conf.c \
 	%D%/conf.h \
 	%D%/conf_bridge.c \
+	%D%/conf_bridge_change.c \
 	%D%/conf_auth.c \
 	%D%/conf_change.c \
 	%D%/conf_check.c \
@@ -22,6 +23,7 @@ libconf_a_SOURCES = \
 	%D%/conf_table.c \
 	%D%/conf_table.h \
 	%D%/conf_tls.c \
+	%D%/conf_will.c \
 	%D%/conf_words.def
 
 # Prints the keys for weir.conf(5).

@@ -73,6 +73,20 @@ trail_has(struct slice properties, const uint64_t id[2])
 	return false;
 }
 
+size_t
+trail_length(struct slice properties)
+{
+	struct wire walk = wire_read(properties);
+	struct mqtt_property_item item;
+	size_t length = 0;
+
+	if (properties.len == 0)
+		return 0;
+	while (mqtt_properties_find(&walk, MQTT_USER_PROPERTY, &item))
+		length += slice_equal_string(item.name, TRAIL_PROPERTY);
+	return length;
+}
+
 bool
 trail_contains(struct slice properties, const char *id)
 {

@@ -43,6 +43,9 @@ bool trail_id(struct slice hex, uint64_t out_id[2]);
 /* Is that instance in the trail of sound properties?  0 0 never is. */
 bool trail_has(struct slice properties, const uint64_t id[2]);
 
+/* How many Weirs are in the trail of sound properties? */
+size_t trail_length(struct slice properties);
+
 /* Is `id` in the trail of sound properties?  An empty id never is. */
 bool trail_contains(struct slice properties, const char *id);
 

@@ -2,9 +2,11 @@
 
 EXTRA_DIST += \
 	%D%/certificates.py \
+	%D%/scripted.py \
 	%D%/test_backlog.py \
 	%D%/test_bad_config.py \
 	%D%/test_bridge.py \
+	%D%/test_bridge_protocol.py \
 	%D%/test_bridge_rules.py \
 	%D%/test_broker_killed.py \
 	%D%/test_deliveries.py \

@@ -249,11 +249,11 @@ def check_reload(remote):
             w.publish("new/1", "x") == 200 and seen.payloads()))
         w.mqtt("second", username="second", password="secret").close()
         rewrite(w, workers=3, max_connections=77, bridges=[
-            dict(bridge, url="mqtt://127.0.0.1:1"), dict(bridge, name="more")],
+            dict(bridge, max_inflight=9), dict(bridge, name="more")],
             listeners=[])
         said = set(ask(w, "reload")["restart"])
         for key in ("workers", "max_connections", "listeners",
-                    "bridges.cloud.url", "bridges.more"):
+                    "bridges.cloud.max_inflight", "bridges.more"):
             weir.expect(key in said, "%s is not in %r" % (key, said))
         rewrite(w, max_packet_size="many", colour="blue")
         answer = w.http("GET", "/healthz")

@@ -8,6 +8,7 @@ EXTRA_DIST += %D%/unit.h %D%/paper_manage.h %D%/links_box.h %D%/links_journal_bo
 if HAVE_CHECK
 unit_tests = \
 	test_admit \
+	test_aliases \
 	test_auth \
 	test_auth_jwt \
 	test_backlog \
@@ -78,6 +79,7 @@ unit_tests = \
 	test_message \
 	test_notes \
 	test_options \
+	test_pace \
 	test_packet \
 	test_pool \
 	test_properties \
@@ -147,6 +149,10 @@ TESTS += $(unit_tests)
 test_admit_SOURCES  = %D%/test_admit.c %D%/recover_box.h $(STORE_SIM)
 test_admit_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_admit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_aliases_SOURCES  = %D%/test_aliases.c
+test_aliases_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_aliases_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
 test_auth_SOURCES  = %D%/test_auth.c
 test_auth_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
@@ -444,6 +450,10 @@ test_notes_LDADD    = libbase.a $(CHECK_LIBS)
 test_options_SOURCES  = %D%/test_options.c
 test_options_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_options_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_pace_SOURCES  = %D%/test_pace.c
+test_pace_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_pace_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
 test_packet_SOURCES  = %D%/test_packet.c %D%/mqtt_any.h
 test_packet_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -92,6 +92,37 @@ START_TEST(is_slow_from_the_first_time_when_denied)
 }
 END_TEST
 
+START_TEST(is_sooner_when_somebody_waits)
+{
+	struct backoff backoff = quick();
+
+	ck_assert_uint_eq(backoff_soon(&backoff, 300 * MS, 100 * MS), 100 * MS);
+	ck_assert_uint_eq(backoff_soon(&backoff, 300 * MS, 200 * MS), 200 * MS);
+	ck_assert_uint_eq(backoff_soon(&backoff, 300 * MS, 300 * MS), 300 * MS);
+	ck_assert_uint_le(
+	    backoff_soon(&backoff, 300 * MS, UINT64_MAX), 300 * MS);
+	/* Never below the minimum's bound; the sequence goes on meanwhile. */
+	ck_assert_uint_eq(backoff_soon(&backoff, MS, 100 * MS), 100 * MS);
+	ck_assert_uint_eq(longest(&backoff), SECOND);
+}
+END_TEST
+
+START_TEST(goes_on_within_other_bounds)
+{
+	struct backoff backoff = quick();
+
+	longest(&backoff);
+	longest(&backoff);
+	backoff_change(&backoff, 50 * MS, 300 * MS, SECOND);
+	ck_assert_uint_eq(longest(&backoff), 300 * MS);
+	backoff_change(&backoff, 2 * SECOND, 8 * SECOND, SECOND);
+	ck_assert_uint_eq(longest(&backoff), 2 * SECOND);
+	backoff_connected(&backoff, 0);
+	backoff_lost(&backoff, SECOND);
+	ck_assert_uint_eq(longest(&backoff), 2 * SECOND);
+}
+END_TEST
+
 START_TEST(does_not_overflow_with_the_longest_times)
 {
 	struct backoff backoff;
@@ -137,6 +168,8 @@ main(void)
 	tcase_add_test(tc, goes_on_after_a_short_connection);
 	tcase_add_test(tc, takes_no_failed_attempt_for_a_stable_connection);
 	tcase_add_test(tc, is_slow_from_the_first_time_when_denied);
+	tcase_add_test(tc, is_sooner_when_somebody_waits);
+	tcase_add_test(tc, goes_on_within_other_bounds);
 	tcase_add_test(tc, does_not_overflow_with_the_longest_times);
 	tcase_add_test(tc, spreads_its_waits_over_the_whole_bound);
 	suite_add_tcase(suite, tc);

@@ -635,6 +635,98 @@ START_TEST(wants_a_session_for_qos_2)
 }
 END_TEST
 
+static unsigned changed_count;
+static char changed_key[32];
+
+static void
+note_change(void *arg, const char *key, enum conf_reload reload)
+{
+	(void)arg;
+	(void)reload;
+	changed_count++;
+	snprintf(changed_key, sizeof(changed_key), "%s", key);
+}
+
+START_TEST(finds_what_a_reload_changes_of_a_bridge)
+{
+#define BEFORE "url = \"mqtt://b\"; forward = ( { filter = \"x\"; } );"
+	static const struct {
+		const char *text, *key;
+		enum conf_reload reload;
+	} cases[] = {
+		{ BEFORE, "", CONF_RELOAD },
+		{ BEFORE "rate = { per_second = 5; };", "rate", CONF_RELOAD },
+		{ "url = \"mqtt://b\"; forward = ( { filter = \"y\"; } );",
+		    "forward", CONF_RELOAD },
+		{ "url = \"mqtt://c\"; forward = ( { filter = \"x\"; } );",
+		    "url", CONF_RECONNECT },
+		{ BEFORE "username = \"u\";", "username", CONF_RECONNECT },
+		{ BEFORE "will = { topic = \"w\"; };", "will", CONF_RECONNECT },
+		{ BEFORE "user_properties = ( { name = \"w\"; } );",
+		    "user_properties", CONF_RECONNECT },
+		{ BEFORE "ring = { capacity = \"64KiB\"; };", "ring",
+		    CONF_RESTART },
+		{ BEFORE "max_inflight = 7;", "max_inflight", CONF_RESTART },
+	};
+	struct conf_bridge live;
+	struct conf *first;
+	char text[300];
+
+	snprintf(
+	    text, sizeof(text), "bridges = ( { name = \"a\"; %s } );", BEFORE);
+	ck_assert_msg(load(text) == 0, "%s", messages);
+	first = conf;
+	conf = NULL;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text),
+		    "bridges = ( { name = \"a\"; %s } );", cases[i].text);
+		ck_assert_msg(load(text) == 0, "%s", messages);
+		changed_count = 0;
+		changed_key[0] = '\0';
+		live = first->bridges[0];
+		ck_assert_int_eq(conf_bridge_compare(&live, &conf->bridges[0],
+				     note_change, NULL),
+		    cases[i].reload);
+		ck_assert_uint_eq(changed_count, i != 0);
+		ck_assert_str_eq(changed_key, cases[i].key);
+		conf_bridge_take(&live, &conf->bridges[0]);
+		/* What takes a restart is all that is left. */
+		ck_assert_int_eq(conf_bridge_compare(&live, &conf->bridges[0],
+				     note_change, NULL),
+		    cases[i].reload == CONF_RESTART ? CONF_RESTART
+						    : CONF_RELOAD);
+		ck_assert_uint_eq(live.max_inflight, 20);
+		ck_assert_uint_eq(live.ring.capacity, 262144);
+	}
+	conf_free(first);
+}
+END_TEST
+
+START_TEST(checks_what_a_bridge_says_when_it_connects)
+{
+	refused(ONE_BRIDGE "will = { topic = \"a/#\"; }; } );", 2,
+	    "without + and #");
+	refused(ONE_BRIDGE "will = { qos = 1; }; } );", 2, "the key topic");
+	refused(ONE_BRIDGE "will = { topic = \"a\"; delay = \"500ms\"; }; } );",
+	    2, "whole seconds");
+	refused(ONE_BRIDGE "protocol = \"3.1.1\";\n will = { topic = \"a\";\n"
+			   " delay = \"5s\"; }; } );",
+	    4, "cannot say that");
+	refused(ONE_BRIDGE "notifications = \"both\";\n"
+			   " will = { topic = \"a\"; }; } );",
+	    3, "only will");
+	refused(ONE_BRIDGE "notification_topic = \"a/+\"; } );", 2,
+	    "without + and #");
+	refused(ONE_BRIDGE "forward = ( { filter = \"x\"; qos = 2; } );\n"
+			   " clean_start = true; } );",
+	    3, "needs a session");
+	refused(ONE_BRIDGE "both = ( { filter = \"x\"; qos = 2; } );\n"
+			   " clean_start = true; } );",
+	    3, "needs a session");
+	refused(ONE_BRIDGE "max_packet_size = 100; } );", 2, "too small");
+}
+END_TEST
+
 #define RULES(text)                                                            \
 	"bridges = ( { name = \"a\"; url = \"mqtt://b\";\n" text " } );"
 
@@ -900,6 +992,8 @@ main(void)
 	tcase_add_test(tc, finds_two_bridges_of_one_name);
 	tcase_add_test(tc, checks_what_a_bridge_says);
 	tcase_add_test(tc, wants_a_session_for_qos_2);
+	tcase_add_test(tc, finds_what_a_reload_changes_of_a_bridge);
+	tcase_add_test(tc, checks_what_a_bridge_says_when_it_connects);
 	tcase_add_test(tc, puts_rules_for_both_directions_behind_the_others);
 	tcase_add_test(tc, refuses_keys_that_a_rule_of_that_direction_lacks);
 	tcase_add_test(tc, checks_templates_against_their_filter);

@@ -107,8 +107,9 @@ END_TEST
 START_TEST(bridges_are_compared_by_their_name)
 {
 	ck_assert_str_eq(
-	    changes(BASE CLOUD(""), BASE CLOUD("client_id = \"x\";")),
-	    "bridges.cloud.client_id ");
+	    changes(BASE CLOUD(""),
+		BASE CLOUD("max_inflight = 7; client_id = \"x\";")),
+	    "bridges.cloud.max_inflight ");
 	ck_assert_str_eq(changes(BASE CLOUD(""),
 			     BASE CLOUD("ring = { capacity = \"128KiB\"; };")),
 	    "bridges.cloud.ring.capacity ");

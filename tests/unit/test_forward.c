@@ -86,6 +86,9 @@ static struct conf_rule conf_rules[] = {
 	    .remote_prefix = none,
 	    .line = 3 },
 };
+#define FIRST "11111111111111111111111111111111"
+#define SECOND_WEIR "22222222222222222222222222222222"
+
 static char name[] = "cloud";
 static struct conf_bridge conf;
 static uint32_t flags; /* of the records that are put */
@@ -402,8 +405,89 @@ learn_three(void *arg)
 	mapping_fini(&rules);
 	ck_assert_int_eq(
 	    mapping_init(&rules, &rule, 1, MAPPING_FORWARD, &bad), 0);
-	forward_rules_changed(&forward);
+	forward_conf_changed(&forward, now_ns);
 }
+
+START_TEST(sends_no_faster_than_the_rate_allows)
+{
+	conf.rate.per_second = 10;
+	conf.rate.burst = 2;
+	forward_conf_changed(&forward, now_ns);
+	begin();
+	for (unsigned i = 1; i <= 4; i++)
+		put("one/a", i);
+	ck_assert_int_eq(work(), FORWARD_WAITS);
+	ck_assert_uint_eq(sent_count, 2);
+	ck_assert(!forward_is_movable(&forward, now_ns));
+	ck_assert_uint_eq(forward_wait_ns(&forward, now_ns), SECOND / 10);
+	now_ns += SECOND / 10;
+	ck_assert(forward_is_movable(&forward, now_ns));
+	work();
+	ck_assert_uint_eq(sent_count, 3);
+	/* Without a limit from now on. */
+	conf.rate = (struct conf_rate){ 0 };
+	forward_conf_changed(&forward, now_ns);
+	ck_assert(forward_is_movable(&forward, now_ns));
+	work();
+	ck_assert_uint_eq(sent_count, 4);
+}
+END_TEST
+
+START_TEST(pays_for_nothing_that_the_socket_did_not_take)
+{
+	conf.rate.per_second = 1;
+	conf.rate.burst = 1;
+	forward_conf_changed(&forward, now_ns);
+	begin();
+	put("one/a", 1);
+	send_result = -EAGAIN;
+	work();
+	send_result = 0;
+	forward_writable(&forward);
+	work();
+	ck_assert_uint_eq(sent_count, 1);
+}
+END_TEST
+
+START_TEST(stops_what_has_passed_too_many_weirs)
+{
+	uint8_t once[TRAIL_SIZE(32)], twice[2 * TRAIL_SIZE(32)];
+	struct slice trail;
+
+	conf.max_hops = 2;
+	begin();
+	trail = slice_of(once, trail_add(slice_of(NULL, 0), FIRST, once));
+	ck_assert(put_message("one/a", 1, RECORD_NEVER_EXPIRES, trail));
+	trail = slice_of(twice, trail_add(trail, SECOND_WEIR, twice));
+	ck_assert_uint_eq(trail_length(trail), 2);
+	ck_assert(put_message("one/a", 2, RECORD_NEVER_EXPIRES, trail));
+	work();
+	ck_assert_uint_eq(sent_count, 1);
+	ck_assert_uint_eq(sent[0].number, 1);
+	settle(0, REMOTE_TOOK);
+	work();
+	ck_assert_uint_eq(totals().dropped, 1);
+}
+END_TEST
+
+START_TEST(knows_what_waits)
+{
+	work();
+	ck_assert(!forward_has_waiting(&forward));
+	ck_assert_uint_eq(forward_unread_since_ns(&forward), 0);
+	put("one/a", 1);
+	ck_assert(forward_has_waiting(&forward));
+	ck_assert_uint_gt(forward_unread_bytes(&forward), 0);
+	ck_assert_uint_eq(forward_unread_since_ns(&forward), now_ns);
+	begin();
+	work();
+	ck_assert_uint_eq(forward_unread_bytes(&forward), 0);
+	ck_assert(forward_has_waiting(&forward));
+	settle(0, REMOTE_TOOK);
+	work();
+	ck_assert(!forward_has_waiting(&forward));
+}
+END_TEST
 
 START_TEST(looks_for_newer_rules_before_it_drops_what_matches_none)
 {
@@ -1049,6 +1133,10 @@ main(void)
 	tcase_add_test(tc, releases_a_record_only_when_the_remote_has_it);
 	tcase_add_test(
 	    tc, notes_when_a_traced_message_is_sent_and_acknowledged);
+	tcase_add_test(tc, sends_no_faster_than_the_rate_allows);
+	tcase_add_test(tc, pays_for_nothing_that_the_socket_did_not_take);
+	tcase_add_test(tc, stops_what_has_passed_too_many_weirs);
+	tcase_add_test(tc, knows_what_waits);
 	tcase_add_test(
 	    tc, looks_for_newer_rules_before_it_drops_what_matches_none);
 	tcase_add_test(tc, maps_topic_and_qos_and_adds_the_trail);

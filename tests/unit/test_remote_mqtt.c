@@ -677,6 +677,177 @@ START_TEST(keeps_an_old_subscription_where_the_session_goes_on)
 }
 END_TEST
 
+/* Up with this CONNACK, in MQTT 5.0. */
+static void
+come_up_with(const void *connack, size_t len)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	accept_connect(buffer);
+	answer(connack, len);
+	turn_until(&ups, ups + 1);
+}
+
+static int
+send_to(const char *topic, uint16_t id)
+{
+	struct remote_message message = {
+		.id = id,
+		.qos = 1,
+		.expiry_s = REMOTE_NEVER_EXPIRES,
+		.topic = slice_of_string(topic),
+	};
+
+	return remote_mqtt.send(remote, &message);
+}
+
+START_TEST(uses_as_many_topic_aliases_as_the_remote_takes)
+{
+	static const uint8_t one[] = { 0x20, 6, 0, 0, 3, 0x22, 0, 1 };
+
+	conf.topic_alias_maximum = 4;
+	make(CONF_PROTOCOL_5_0, false);
+	come_up_with(one, sizeof(one));
+	ck_assert_int_eq(send_to("a/b/c", 1), 0);
+	EXPECT(0x32, 13, 0, 5, 'a', '/', 'b', '/', 'c', 0, 1, 3, 0x23, 0, 1);
+	ck_assert_int_eq(send_to("a/b/c", 2), 0);
+	EXPECT(0x32, 8, 0, 0, 0, 2, 3, 0x23, 0, 1);
+	ck_assert_int_eq(send_to("d/e/f", 3), 0);
+	EXPECT(0x32, 13, 0, 5, 'd', '/', 'e', '/', 'f', 0, 3, 3, 0x23, 0, 1);
+	ck_assert_int_eq(send_to("a/b/c", 4), 0);
+	EXPECT(0x32, 13, 0, 5, 'a', '/', 'b', '/', 'c', 0, 4, 3, 0x23, 0, 1);
+	hang_up();
+	expect_down(REMOTE_LOST);
+	/* Aliases end with the connection; this remote takes none. */
+	come_up(true);
+	ck_assert_int_eq(send_to("a/b/c", 5), 0);
+	EXPECT(0x32, 10, 0, 5, 'a', '/', 'b', '/', 'c', 0, 5, 0);
+}
+END_TEST
+
+START_TEST(understands_the_aliases_of_the_remote)
+{
+	uint8_t buffer[MAX_PACKET];
+	size_t len;
+
+	conf.topic_alias_maximum = 2;
+	make(CONF_PROTOCOL_5_0, false);
+	len = accept_connect(buffer);
+	ck_assert_ptr_nonnull(memmem(buffer, len, "\x22\0\2", 3));
+	ANSWER(0x20, 3, 0, 0, 0);
+	turn_until(&ups, 1);
+	ANSWER(0x30, 8, 0, 1, 'a', 3, 0x23, 0, 2, 'x');
+	ANSWER(0x30, 7, 0, 0, 3, 0x23, 0, 2, 'y');
+	turn_until(&received_count, 2);
+	ck_assert_str_eq(received_topic, "a");
+	ck_assert_uint_eq(received.properties.len, 0);
+	ANSWER(0x30, 7, 0, 0, 3, 0x23, 0, 1, 'y'); /* it stands for nothing */
+	expect_down(REMOTE_LOST);
+	ck_assert_ptr_nonnull(strstr(why, "bad PUBLISH"));
+}
+END_TEST
+
+START_TEST(refuses_an_alias_above_its_maximum)
+{
+	conf.topic_alias_maximum = 2;
+	make(CONF_PROTOCOL_5_0, false);
+	come_up(false);
+	ANSWER(0x30, 8, 0, 1, 'a', 3, 0x23, 0, 3, 'x');
+	expect_down(REMOTE_LOST);
+	EXPECT(0xe0, 1, 0x94);
+}
+END_TEST
+
+START_TEST(sends_no_more_than_the_remote_takes)
+{
+	static const uint8_t small[] = { 0x20, 8, 0, 0, 5, 0x27, 0, 0, 0, 12 };
+
+	make(CONF_PROTOCOL_5_0, false);
+	come_up_with(small, sizeof(small));
+	ck_assert_int_eq(send_to("123456", 1), -EMSGSIZE);
+	ck_assert_int_eq(send_to("12345", 1), 0);
+}
+END_TEST
+
+START_TEST(leaves_a_will_with_all_it_is_told_to_say)
+{
+	static char topic[] = "w", payload[] = "gone", type[] = "t";
+	static char key[] = "k", value[] = "v";
+	static struct conf_user_property users[] = { { key, value } };
+	static const uint8_t expected[] = { 21, 0x02, 0, 0, 0, 7, 0x03, 0, 1,
+		't', 0x18, 0, 0, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v', 0, 1, 'w', 0,
+		4, 'g', 'o', 'n', 'e' };
+	uint8_t buffer[MAX_PACKET];
+	size_t len;
+
+	conf.user_properties = users;
+	conf.user_property_count = 1;
+	conf.clean_start = true;
+	conf.will = (struct conf_will){
+		.enabled = true,
+		.topic = topic,
+		.payload = payload,
+		.qos = 2,
+		.retain = true,
+		.delay_ns = 9 * SECOND,
+		.expiry_ns = 7 * SECOND,
+		.content_type = type,
+		.user_properties = users,
+		.user_property_count = 1,
+	};
+	make(CONF_PROTOCOL_5_0, false);
+	len = accept_connect(buffer);
+	/* User name, password, will retain, QoS 2, will, clean start. */
+	ck_assert_ptr_nonnull(memmem(buffer, len, "\0\4MQTT\5\xf6", 8));
+	ck_assert_ptr_nonnull(memmem(buffer, len, "\x26\0\1k\0\1v", 7));
+	ck_assert_ptr_nonnull(memmem(buffer, len, expected, sizeof(expected)));
+}
+END_TEST
+
+START_TEST(tells_the_remote_that_it_is_there_and_when_it_goes)
+{
+	static char topic[] = "n";
+	uint8_t buffer[MAX_PACKET];
+	size_t len;
+
+	conf.notifications = CONF_NOTIFICATIONS_REMOTE;
+	conf.notification_topic = topic;
+	make(CONF_PROTOCOL_3_1_1, true);
+	len = accept_connect(buffer);
+	ck_assert_ptr_nonnull(memmem(buffer, len,
+	    "\0\1n\0\1"
+	    "0",
+	    6));
+	ck_assert_uint_eq(buffer[9], 0xec); /* will retain, QoS 1, will */
+	ANSWER(0x20, 2, 0, 0);
+	turn_until(&ups, 1);
+	remote_mqtt.receive(remote);
+	EXPECT(0x33, 6, 0, 1, 'n', 0xff, 0xff, '1');
+	turn_a_little();
+	ck_assert_int_eq(read(peer, buffer, 1), -1);
+	ANSWER(0x40, 2, 0xff, 0xff);
+	/* Then the subscriptions, under the same identifier. */
+	EXPECT(0x82, 10, 0xff, 0xff, 0, 5, 'c', 'm', 'd', '/', '#', 1);
+	remote_mqtt.close(remote);
+	EXPECT(0x31, 4, 0, 1, 'n', '0');
+	EXPECT(0xe0, 0);
+}
+END_TEST
+
+START_TEST(says_what_the_remote_gives_for_a_reason)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	make(CONF_PROTOCOL_5_0, false);
+	accept_connect(buffer);
+	ANSWER(0x20, 15, 0, 0x9d, 12, 0x1f, 0, 3, 'g', '\n', 'o', 0x1c, 0, 3,
+	    'a', '"', 'b');
+	expect_down(REMOTE_LOST);
+	ck_assert_ptr_nonnull(strstr(why, "(g?o)"));
+	ck_assert_ptr_nonnull(strstr(why, "not followed, it names: a\"b"));
+}
+END_TEST
+
 START_TEST(acknowledges_only_when_told_to)
 {
 	uint8_t buffer[4];
@@ -939,6 +1110,13 @@ main(void)
 	tcase_add_test(tc, subscribes_without_getting_its_own_back);
 	tcase_add_test(tc, follows_rules_that_change_while_it_is_connected);
 	tcase_add_test(tc, keeps_an_old_subscription_where_the_session_goes_on);
+	tcase_add_test(tc, uses_as_many_topic_aliases_as_the_remote_takes);
+	tcase_add_test(tc, understands_the_aliases_of_the_remote);
+	tcase_add_test(tc, refuses_an_alias_above_its_maximum);
+	tcase_add_test(tc, sends_no_more_than_the_remote_takes);
+	tcase_add_test(tc, leaves_a_will_with_all_it_is_told_to_say);
+	tcase_add_test(tc, tells_the_remote_that_it_is_there_and_when_it_goes);
+	tcase_add_test(tc, says_what_the_remote_gives_for_a_reason);
 	tcase_add_test(tc, acknowledges_only_when_told_to);
 	tcase_add_test(tc, goes_through_qos_2_of_a_received_message);
 	tcase_add_loop_test(
