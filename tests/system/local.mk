@@ -20,6 +20,7 @@ EXTRA_DIST += \
 	%D%/test_growth.py \
 	%D%/test_held_publisher.py \
 	%D%/test_http_abuse.py \
+	%D%/test_hostile_remote.py \
 	%D%/test_http_api.py \
 	%D%/test_http_auth.py \
 	%D%/test_http_limits.py \
