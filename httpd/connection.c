@@ -79,6 +79,7 @@ connection_free_request(struct connections *all, struct request *request)
 	free(request->body);
 	free(request->rendered);
 	pool_put(&all->requests, request);
+	pool_use_put(&all->requests_use);
 }
 
 void
@@ -137,6 +138,17 @@ connections_free(struct connections *all)
 	pool_fini(&all->requests);
 	pool_fini(&all->pool);
 	free(all);
+}
+
+void
+connections_use(const struct connections *all, struct pool_use *out_connections,
+    struct pool_use *out_requests)
+{
+	*out_connections = (struct pool_use){ .in_use = all->count,
+		.high_water = all->high_water,
+		.max = all->config.max_connections + CONNECTION_OVERFLOW };
+	*out_requests = all->requests_use;
+	out_requests->max = all->requests.max;
 }
 
 uint32_t
@@ -241,7 +253,13 @@ connections_accept(struct connections *all, int fd, const char *peer)
 	if (is_over)
 		stats_increment(all->counters, COUNT_connections_refused);
 	if ((is_over && all->overflow == CONNECTION_OVERFLOW) ||
-	    all->is_draining || (c = pool_take(&all->pool)) == NULL) {
+	    all->is_draining) {
+		close(fd);
+		return;
+	}
+	c = pool_take(&all->pool);
+	if (c == NULL) {
+		stats_increment(all->counters, COUNT_out_of_memory);
 		close(fd);
 		return;
 	}
@@ -269,11 +287,14 @@ connections_accept(struct connections *all, int fd, const char *peer)
 		c->next->previous = c;
 	all->first = c;
 	all->count++;
+	if (all->count > all->high_water)
+		all->high_water = all->count;
 	all->overflow += is_over;
 	stats_set(all->counters, COUNT_connections, all->count);
 	stats_increment(all->counters, COUNT_connections_accepted);
 	if (is_over)
-		connection_refuse(c);
+		connection_refuse(
+		    c, "too many connections: http.max_connections is reached");
 }
 
 static void

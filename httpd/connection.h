@@ -43,6 +43,7 @@
 #define CONNECTION_OVERFLOW 64u
 
 struct connections;
+struct pool_use;
 struct tls;
 struct stats_block;
 
@@ -97,6 +98,10 @@ void connections_reap(struct connections *connections);
  * are still open.
  */
 uint32_t connections_drain(struct connections *connections);
+
+/* Of connections, and of requests that are read or wait to be answered. */
+void connections_use(const struct connections *connections,
+    struct pool_use *out_connections, struct pool_use *out_requests);
 
 uint32_t connections_count(const struct connections *connections);
 

@@ -69,6 +69,15 @@ start_head_clock(struct connection *c)
 	    loop_now_ns(c->all->loop) + c->all->config.header_timeout_ns;
 }
 
+/* Running out is not the client's fault. */
+static int
+no_memory(struct connection *c)
+{
+	stats_increment(c->all->counters, COUNT_out_of_memory);
+	c->is_short = true;
+	return -1;
+}
+
 static int
 on_message_begin(struct http_parser *parser)
 {
@@ -77,7 +86,8 @@ on_message_begin(struct http_parser *parser)
 
 	request = pool_take(&c->all->requests);
 	if (request == NULL)
-		return -1;
+		return no_memory(c);
+	pool_use_take(&c->all->requests_use);
 	start_head_clock(c);
 	request_init(request);
 	request->connection = c;
@@ -99,7 +109,11 @@ connection_reject(struct connection *c, unsigned status, const char *text)
 
 	stats_increment(c->all->counters, COUNT_bad_requests);
 	if (c->current == NULL && on_message_begin(&c->parser) != 0) {
-		connection_kill(c);
+		/* Others wait for their answers: it is none of theirs. */
+		if (c->first != NULL)
+			connection_kill(c);
+		else
+			connection_refuse(c, "weir-httpd has no memory left");
 		return;
 	}
 	c->is_deaf = true;
@@ -331,7 +345,7 @@ on_body(struct http_parser *parser, const char *at, size_t length)
 		answer_too_large(c, request);
 		return -1;
 	default:
-		return -1;
+		return no_memory(c);
 	}
 }
 
@@ -393,6 +407,10 @@ handle_fault(struct connection *c)
 	}
 	if (request != NULL)
 		status = request_fault(request, &text);
+	if (c->is_short) {
+		status = 503;
+		text = "weir-httpd has no memory left";
+	}
 	connection_reject(c, status == 0 ? 400 : status, text);
 }
 

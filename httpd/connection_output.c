@@ -207,16 +207,14 @@ request_answer_error(struct request *request, unsigned status, unsigned code,
 }
 
 void
-connection_refuse(struct connection *c)
+connection_refuse(struct connection *c, const char *why)
 {
 	char head[RESPONSE_HEAD_MAX], body[256];
 	struct response response = { .status = 503, .retry_after_s = 1 };
 	size_t length;
 
-	response.body = slice_of(body,
-	    response_error_body(503,
-		"too many connections: http.max_connections is reached", body,
-		sizeof(body)));
+	response.body =
+	    slice_of(body, response_error_body(503, why, body, sizeof(body)));
 	length = response_head(
 	    &response, true, date_now(c->all), head, sizeof(head));
 	counters_response(c->all->counters, 503);

@@ -20,6 +20,7 @@
 #include "common/base/pool.h"
 #include "common/net/listener.h"
 #include "httpd/connection.h"
+#include "httpd/pool_use.h"
 
 /* No deadline runs. */
 #define CONNECTION_NO_DEADLINE UINT64_MAX
@@ -51,6 +52,7 @@ struct connection {
 	bool is_ended;   /* the last answer is on its way */
 	bool is_dead;
 	bool is_overflow;
+	bool is_short;     /* there was no memory for what it sends */
 	bool in_handshake; /* of TLS */
 	uint64_t client;   /* see request_client() */
 	char peer[LISTENER_ADDRESS_SIZE];
@@ -65,7 +67,9 @@ struct connections {
 	void *context;
 	struct stats_block *counters;
 	struct pool requests;
-	struct pool pool; /* of connections */
+	struct pool_use requests_use;
+	uint32_t high_water; /* of `count` */
+	struct pool pool;    /* of connections */
 	struct connection *first;
 	struct connection *dead;
 	uint32_t count;
@@ -111,7 +115,7 @@ void connection_continue(struct connection *c, struct request *request);
 /* Nothing more is read; the last answer is on its way. */
 void connection_end(struct connection *c, bool has_more_input);
 
-/* One too many: answer 503 to whatever it would have asked. */
-void connection_refuse(struct connection *c);
+/* One too many: answer 503 to whatever it would have asked, saying why. */
+void connection_refuse(struct connection *c, const char *why);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -24,6 +25,9 @@
 
 /* Within SERVICE_DRAIN_NS, with time for the last answers. */
 #define GIVE_UP_NS (SERVICE_DRAIN_NS - CLOCK_SECOND_NS)
+
+/* Rings, bells, sockets, files: what is open beside connections. */
+#define OTHER_DESCRIPTORS 200u
 
 #define BEAT_NS (500 * CLOCK_MS_NS)
 
@@ -131,6 +135,31 @@ tick(void *arg)
 	httpd_set_gauges(httpd);
 }
 
+/* `in_use` is the first of three rows. */
+static void
+set_use(struct httpd *httpd, enum counter in_use, const struct pool_use *use)
+{
+	stats_set(httpd->counters, in_use, use->in_use);
+	stats_set(httpd->counters, in_use + 1, use->high_water);
+	stats_set(httpd->counters, in_use + 2, use->max);
+}
+
+static void
+set_pools(struct httpd *httpd)
+{
+	struct pool_use connections, requests, messages, publications;
+
+	connections_use(httpd->connections, &connections, &requests);
+	messages = pending_use(httpd->pending);
+	publications = publisher_use(httpd->publisher);
+	set_use(httpd, COUNT_pool_connections, &connections);
+	set_use(httpd, COUNT_pool_requests, &requests);
+	set_use(httpd, COUNT_pool_publications, &publications);
+	set_use(httpd, COUNT_pool_pending, &messages);
+	stats_set(httpd->counters, COUNT_pool_output_chunks,
+	    stream_hub_chunks(httpd->hub));
+}
+
 void
 httpd_set_gauges(struct httpd *httpd)
 {
@@ -141,6 +170,7 @@ httpd_set_gauges(struct httpd *httpd)
 		tls_days_left(httpd->tls, &days);
 	stats_set(counters, COUNT_tls_certificate_days,
 	    days > 0 ? (uint64_t)days : 0);
+	set_pools(httpd);
 	stats_set(
 	    counters, COUNT_waiting_messages, pending_held(httpd->pending));
 	stats_set(counters, COUNT_committed_messages,
@@ -328,6 +358,24 @@ make_connections(struct httpd *httpd)
 	return httpd->connections != NULL;
 }
 
+/* The service has raised the limit as far as it may. */
+static void
+check_descriptors(const struct conf_http *http)
+{
+	uint64_t needed = (uint64_t)http->max_connections +
+	    CONNECTION_OVERFLOW + OTHER_DESCRIPTORS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
+		return;
+	log_warning("descriptors_short",
+	    "allowed=%llu needed=%llu what=\"http.max_connections is %u; "
+	    "connections beyond the descriptors are closed: raise LimitNOFILE= "
+	    "or ulimit -Hn, or lower it\"",
+	    (unsigned long long)limit.rlim_cur, (unsigned long long)needed,
+	    http->max_connections);
+}
+
 static void
 on_accept(void *arg, int fd, const char *peer)
 {
@@ -375,6 +423,7 @@ httpd_init(struct httpd *httpd, struct service *service)
 	if (https_open(&httpd->conf->http, &httpd->tls) != 0)
 		return EXIT_CONFIG;
 	connections_set_tls(httpd->connections, httpd->tls);
+	check_descriptors(&httpd->conf->http);
 	code = listen_on(httpd);
 	if (code != EXIT_OK)
 		return code;

@@ -62,6 +62,7 @@ libhttpd_a_SOURCES = \
 	%D%/pending_list.c \
 	%D%/pending_private.h \
 	%D%/pending_query.c \
+	%D%/pool_use.h \
 	%D%/publication.c \
 	%D%/publication.h \
 	%D%/publication_limit.c \

@@ -24,6 +24,7 @@ pending_new(const struct pending_config *config, const struct pending_ops *ops,
 		return NULL;
 	}
 	pending->config = *config;
+	pending->use.max = config->max_pending;
 	pending->ops = ops;
 	pending->context = context;
 	for (uint32_t i = 0; i < config->max_pending; i++)
@@ -55,7 +56,7 @@ entry_take(struct pending *pending)
 	if (number == NONE)
 		return NONE;
 	pending->free_first = pending->entry[number].next;
-	pending->used++;
+	pool_use_take(&pending->use);
 	return number;
 }
 
@@ -71,7 +72,7 @@ entry_put(struct pending *pending, uint32_t number)
 		.state = FREE,
 	};
 	pending->free_first = number;
-	pending->used--;
+	pool_use_put(&pending->use);
 }
 
 /* Generation above 20 bits of entry number: an id is not soon used again. */
@@ -141,7 +142,8 @@ hold_fault(const struct pending *pending, uint32_t lane, const void *owner,
 	uint64_t bytes;
 
 	if (pending->free_first == NONE ||
-	    pending->held[lane].count >= config->max_pending - pending->used)
+	    pending->held[lane].count >=
+		config->max_pending - pending->use.in_use)
 		return PENDING_NO_PLACE;
 	if (pending->lane_requests[lane] >= config->max_stalled &&
 	    !pending_held_is_last(pending, lane, owner))

@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "common/msg/record.h"
+#include "httpd/pool_use.h"
 
 #define PENDING_LANES 32u
 #define PENDING_MAX (1u << 20) /* most entries: 20 bits of the correlation */
@@ -143,6 +144,9 @@ uint64_t pending_next_deadline(const struct pending *pending);
 
 /* The filters changed: find each held message's lane anew, in order. */
 void pending_reroute(struct pending *pending);
+
+/* Messages held and committed, of max_pending. */
+struct pool_use pending_use(const struct pending *pending);
 
 uint32_t pending_held(const struct pending *pending);
 uint32_t pending_outstanding(const struct pending *pending);

@@ -50,7 +50,7 @@ struct pending {
 	void *context;
 	struct entry *entry;
 	uint32_t free_first; /* chained by `next` */
-	uint32_t used;
+	struct pool_use use; /* of entries */
 	uint64_t epoch;
 	bool is_attached;
 	uint32_t receipts;

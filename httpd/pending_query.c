@@ -6,6 +6,12 @@
 
 #include "httpd/pending_private.h"
 
+struct pool_use
+pending_use(const struct pending *pending)
+{
+	return pending->use;
+}
+
 uint32_t
 pending_held(const struct pending *pending)
 {

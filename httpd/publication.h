@@ -59,9 +59,9 @@ struct publisher {
 	struct publish_entry entry; /* of the request that is being read */
 	struct publish_error error;
 	struct pool publications;
-	uint32_t under_way;
-	uint64_t life;   /* a random number of this publisher's */
-	uint64_t serial; /* of the message that comes next */
+	struct pool_use use; /* of publications */
+	uint64_t life;       /* a random number of this publisher's */
+	uint64_t serial;     /* of the message that comes next */
 };
 
 static inline void

@@ -63,7 +63,16 @@ publisher_client(const void *owner)
 uint32_t
 publisher_under_way(const struct publisher *publisher)
 {
-	return publisher->under_way;
+	return publisher->use.in_use;
+}
+
+struct pool_use
+publisher_use(const struct publisher *publisher)
+{
+	struct pool_use use = publisher->use;
+
+	use.max = publisher->publications.max;
+	return use;
 }
 
 static void
@@ -74,7 +83,7 @@ publication_free(struct publisher *publisher, struct publication *publication)
 	free(publication->results);
 	free(publication->labels);
 	pool_put(&publisher->publications, publication);
-	publisher->under_way--;
+	pool_use_put(&publisher->use);
 }
 
 /* All outcomes are in. */
@@ -353,7 +362,7 @@ publication_new(struct publisher *publisher, struct request *request,
 	publication->first_serial = publisher->serial;
 	publication->is_open = true;
 	publication->labels_size = body_length;
-	publisher->under_way++;
+	pool_use_take(&publisher->use);
 	return publication;
 }
 

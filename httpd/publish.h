@@ -17,6 +17,7 @@
 
 #include "common/base/slice.h"
 #include "httpd/pending.h"
+#include "httpd/pool_use.h"
 #include "httpd/publish_json.h"
 
 struct lanes;
@@ -70,6 +71,7 @@ const char *publisher_client(const void *owner);
 
 /* Publications that are not answered. */
 uint32_t publisher_under_way(const struct publisher *publisher);
+struct pool_use publisher_use(const struct publisher *publisher);
 
 /* The broker's refusal, an MQTT reason code >= 0x80, in HTTP's words. */
 struct publish_status publish_status_of_reason(uint8_t code);

@@ -11,6 +11,8 @@ nothing behind it may be taken for one.  After each the next client is served.
 import base64
 import concurrent.futures
 import json
+import os
+import resource
 import socket
 import time
 
@@ -400,6 +402,41 @@ def many(abuse):
         abuse.next_client()
 
 
+def processor_s(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def descriptors(tap, suite):
+    httpd = suite.pid("weir-httpd")
+    with tap.case("without descriptors it closes connections, and does not spin"):
+        limits = resource.prlimit(httpd, resource.RLIMIT_NOFILE)
+        resource.prlimit(httpd, resource.RLIMIT_NOFILE, (64, limits[1]))
+        crowd = [
+            socket.create_connection(("127.0.0.1", suite.http_port), PATIENCE_S)
+            for _ in range(200)
+        ]
+        used = processor_s(httpd)
+        time.sleep(0.5)
+        used = processor_s(httpd) - used
+        weir.expect(used < 0.3, "%.2f s of 0.5 s" % used)
+        for sock in crowd:
+            sock.close()
+        resource.prlimit(httpd, resource.RLIMIT_NOFILE, limits)
+        weir.wait_for("it serves again", lambda: suite.publish("t/a", "x") == 200)
+    with tap.case("it says at its start when max_connections needs more of them"):
+        limit = "ulimit -n 100 && exec %s -c %s"
+        argv = ["sh", "-c", limit % (weir.program("weir-httpd"), suite.config)]
+        log = os.path.join(suite.box.dir, "short-log")
+        with open(log, "ab") as out:
+            child = suite.box.spawn(argv, out)
+        child.wait(PATIENCE_S)  # the address is in use
+        with open(log) as file:
+            text = file.read()
+        weir.expect("event=descriptors_short allowed=100 needed=" in text, text)
+
+
 def main():
     tap = weir.Tap()
     timeouts = ("header_timeout", "body_timeout", "idle_timeout")
@@ -413,6 +450,7 @@ def main():
         for part in (lengths, chunks, heads, bodies, credentials, slow, many):
             part(abuse)
             abuse.run()
+        descriptors(tap, suite)
         with tap.case("nothing that was behind them was taken for a request"):
             weir.expect(sub.is_silent(0.5), "it was published")
         with tap.case("it has survived all of it, and never said 5xx for it"):

@@ -1,8 +1,8 @@
 # tests/torture/ - processes killed at every step, hostile peers, races.  Not
 # part of `make check`: ./run-tests runs a bounded form of it.
 
-torture_parts = steps random programs journal faults hostile_httpd \
-	hostile_bridge tsan planted planted_store
+torture_parts = steps random programs journal faults faults_httpd \
+	hostile_httpd hostile_bridge tsan planted planted_store
 
 EXTRA_DIST += \
 	%D%/README.md \
@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	%D%/steps.h \
 	%D%/steady.py \
 	%D%/torture_faults.py \
+	%D%/torture_faults_httpd.py \
 	%D%/torture_hostile.py \
 	%D%/torture_journal.py \
 	%D%/torture_programs.py \

@@ -72,6 +72,14 @@ part_faults() {
 			$(full_or_smoke '' 4)
 }
 
+part_faults_httpd() {
+	# shellcheck disable=SC2046
+	build faults &&
+		WEIR_BUILD=${WEIR_BUILD:-${TORTURE_BUILD:-$PWD}} \
+			tests/torture/torture_faults_httpd.py "$dir/fail_nth.so" \
+			$(full_or_smoke '' 30)
+}
+
 # attack ROLE: on the programs in WEIR_BUILD, or on those built for it.
 attack() {
 	build hostile || return

@@ -186,6 +186,9 @@ START_TEST(answers_only_on_the_receipt)
 	ck_assert_uint_eq(world.last_index, 5);
 	ck_assert(!receipt(&world, world.put[0]));
 	ck_assert_uint_eq(world.settled, 1);
+	ck_assert_uint_eq(pending_use(world.pending).in_use, 0);
+	ck_assert_uint_eq(pending_use(world.pending).high_water, 1);
+	ck_assert_uint_eq(pending_use(world.pending).max, 16);
 	pending_free(world.pending);
 }
 END_TEST
