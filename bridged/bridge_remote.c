@@ -28,12 +28,14 @@ bridge_connect(struct bridge *bridge)
 		return;
 	}
 	loop_timer_stop(&bridge->retry);
-	if (bridge->is_other_remote) {
+	if (bridge->is_other_remote ||
+	    session_key(&bridge->session) != bridge->session.remote_key) {
 		session_detached(&bridge->session);
 		session_attached(&bridge->session, link_ring(bridge->link));
 		bridge->is_other_remote = false;
 	}
 	bridge_enter(bridge, BRIDGE_CONNECTING);
+	report_remote(&bridge->report, bridge->kind->where(bridge->remote));
 	bridge->kind->open(bridge->remote, bridge->self);
 }
 
@@ -56,7 +58,8 @@ on_up(void *arg, const struct remote_limits *limits)
 	bridge_enter(bridge, BRIDGE_UP);
 	log_info("bridge_connected",
 	    "bridge=%s url=%s session_present=%d window=%zu weir=%s",
-	    bridge->conf->name, log_quote(bridge->conf->url),
+	    bridge->conf->name,
+	    log_quote(bridge->kind->where(bridge->remote)->url),
 	    limits->session_present, limits->window,
 	    limits->weir_id[0] == '\0' ? "no" : log_quote(limits->weir_id));
 	bridge->active_ns = loop_now_ns(bridge->loop);
@@ -126,8 +129,9 @@ on_down(void *arg, enum remote_trouble trouble, const char *why)
 
 	stats_increment(bridge->counters, BRIDGED_disconnects);
 	log_at(trouble == REMOTE_DENIED ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
-	    "bridge_disconnected", "bridge=%s url=%s reason=%s",
-	    bridge->conf->name, log_quote(bridge->conf->url), log_quote(why));
+	    "bridge_disconnected", "bridge=%s url=%s remote=%s reason=%s",
+	    bridge->conf->name, log_quote(bridge->conf->url),
+	    log_quote(bridge->report.remote), log_quote(why));
 	report_error(&bridge->report, why, loop_now_ns(bridge->loop));
 	bridge_forget_remote(bridge);
 	if (bridge->state == BRIDGE_DRAINING)

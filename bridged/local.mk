@@ -5,7 +5,7 @@ noinst_LIBRARIES += libbridged.a
 
 BRIDGED_LIBS = libbridged.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
 	libstats.a libring.a libshm.a libbase.a \
-	$(CONFIG_LIBS) $(EVENT_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS)
+	$(CONFIG_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS)
 
 libbridged_a_SOURCES = \
 	%D%/aliases.c \
@@ -23,6 +23,8 @@ libbridged_a_SOURCES = \
 	%D%/claims.h \
 	%D%/counters.def \
 	%D%/counters.h \
+	%D%/dial.c \
+	%D%/dial.h \
 	%D%/forward.c \
 	%D%/forward.h \
 	%D%/forward_unread.c \

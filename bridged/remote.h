@@ -161,6 +161,9 @@ struct remote_kind {
 
 	/* Say good-bye and close; no callback follows. */
 	void (*close)(struct remote *remote);
+
+	/* The address that is connected or tried, else the next one. */
+	const struct conf_remote *(*where)(const struct remote *remote);
 };
 
 extern const struct remote_kind remote_mqtt;

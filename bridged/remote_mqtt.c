@@ -34,8 +34,7 @@ enter(struct remote *remote, enum remote_state state)
 static void
 disconnect(struct remote *remote)
 {
-	connector_cancel(remote->connector);
-	remote->connector = NULL;
+	dial_close(&remote->dial);
 	stream_close(&remote->stream);
 	loop_timer_stop(&remote->deadline);
 	loop_timer_stop(&remote->tick);
@@ -53,6 +52,7 @@ static void __attribute__((format(printf, 3, 0))) fail(struct remote *remote,
 		return;
 	vsnprintf(remote->why, sizeof(remote->why), format, arguments);
 	remote->trouble = trouble;
+	dial_lost(&remote->dial, remote->state == REMOTE_UP);
 	disconnect(remote);
 	enter(remote, REMOTE_FAILED);
 	loop_timer_start(&remote->report, 0);
@@ -160,8 +160,8 @@ on_deadline(void *arg)
 {
 	struct remote *remote = arg;
 
-	remote_mqtt_fail(
-	    remote, REMOTE_LOST, "no CONNACK within connect_timeout");
+	remote_mqtt_fail(remote, REMOTE_LOST, "no %s within connect_timeout",
+	    stream_is_ready(&remote->stream) ? "CONNACK" : "TLS handshake");
 }
 
 void
@@ -188,7 +188,12 @@ static void
 on_closed(struct stream *stream, int reason)
 {
 	struct remote *remote = stream->owner;
+	const char *fault = stream_fault(stream);
 
+	if (fault[0] != '\0') {
+		remote_mqtt_fail(remote, REMOTE_LOST, "%s", fault);
+		return;
+	}
 	/* Brokers that do not know the bridge bit may just hang up. */
 	if (remote->state == REMOTE_HANDSHAKE &&
 	    remote->spec.conf->announce_bridge)
@@ -221,9 +226,9 @@ static void
 on_connected(void *arg, int fd, const char *what)
 {
 	struct remote *remote = arg;
+	char error[TLS_ERROR_SIZE];
 	int err;
 
-	remote->connector = NULL;
 	if (fd < 0) {
 		remote_mqtt_fail(remote, REMOTE_LOST, "%s", what);
 		return;
@@ -234,6 +239,10 @@ on_connected(void *arg, int fd, const char *what)
 		remote_mqtt_fail(remote, REMOTE_LOST, "%s", strerror(-err));
 		return;
 	}
+	if (dial_layers(&remote->dial, &remote->stream, error) != 0) {
+		remote_mqtt_fail(remote, REMOTE_DENIED, "TLS: %s", error);
+		return;
+	}
 	stream_set_limits(&remote->stream,
 	    (uint32_t)(remote->spec.max_packet + 2 * REMOTE_MQTT_PENDING_HIGH),
 	    (uint32_t)remote->spec.max_packet + STREAM_READ_SIZE);
@@ -241,6 +250,27 @@ on_connected(void *arg, int fd, const char *what)
 	remote->heard_ns = loop_now_ns(remote->spec.loop);
 
 	remote_mqtt_connect(remote);
+}
+
+/* The first address is back while another one is connected. */
+static void
+on_better(void *arg)
+{
+	struct remote *remote = arg;
+
+	remote_mqtt_fault(remote, MQTT_NORMAL_DISCONNECTION,
+	    "going back to the first of urls, which can be reached again");
+}
+
+static const struct dial_callbacks dial_callbacks = {
+	.done = on_connected,
+	.better = on_better,
+};
+
+static const struct conf_remote *
+mqtt_where(const struct remote *remote)
+{
+	return dial_remote(&remote->dial);
 }
 
 static void
@@ -259,9 +289,7 @@ mqtt_open(struct remote *remote, const char *self)
 	remote->is_receiving = false;
 	enter(remote, REMOTE_CONNECTING);
 	loop_timer_start(&remote->deadline, conf->connect_timeout_ns);
-	remote->connector = connector_start(remote->spec.loop, conf->host,
-	    conf->port, conf->connect_timeout_ns, on_connected, remote);
-	if (remote->connector == NULL)
+	if (dial_open(&remote->dial) != 0)
 		remote_mqtt_fail(remote, REMOTE_LOST, "out of memory");
 }
 
@@ -269,6 +297,7 @@ void
 remote_mqtt_start(struct remote *remote)
 {
 	loop_timer_stop(&remote->deadline);
+	dial_up(&remote->dial);
 	enter(remote, REMOTE_UP);
 	if (remote->keepalive_ns != 0)
 		loop_timer_start(&remote->tick, remote->keepalive_ns / 8);
@@ -308,6 +337,12 @@ mqtt_new(const struct remote_spec *spec)
 		return NULL;
 	remote->scratch = malloc(spec->max_packet);
 	remote->spec = *spec;
+	if (spec->conf->tls.insecure)
+		log_warning("bridge_insecure",
+		    "bridge=%s note=\"tls.insecure: the remote proves "
+		    "nothing; whoever is in between can read and change "
+		    "everything\"",
+		    spec->conf->name);
 	if (remote->scratch == NULL ||
 	    aliases_out_init(&remote->aliases_out, aliases) != 0 ||
 	    aliases_in_init(&remote->aliases_in, aliases) != 0) {
@@ -317,6 +352,8 @@ mqtt_new(const struct remote_spec *spec)
 		return NULL;
 	}
 	remote->bridge_bit = spec->conf->announce_bridge;
+	dial_init(
+	    &remote->dial, spec->conf, spec->loop, &dial_callbacks, remote);
 	loop_timer_init(&remote->deadline, spec->loop, on_deadline, remote);
 	loop_timer_init(&remote->tick, spec->loop, on_tick, remote);
 	loop_timer_init(&remote->held, spec->loop, on_held_long, remote);
@@ -351,4 +388,5 @@ const struct remote_kind remote_mqtt = {
 	.acknowledge = remote_mqtt_acknowledge,
 	.remind = remote_mqtt_remind,
 	.close = mqtt_close,
+	.where = mqtt_where,
 };

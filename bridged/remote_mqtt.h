@@ -20,11 +20,11 @@
 #define WEIR_BRIDGED_REMOTE_MQTT_H
 
 #include "bridged/aliases.h"
+#include "bridged/dial.h"
 #include "bridged/remote.h"
 #include "bridged/subscriptions.h"
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
-#include "common/net/connector.h"
 
 /* Of SUBSCRIBE, UNSUBSCRIBE and the notification; messages never have it
  * (inflight.h). */
@@ -60,7 +60,7 @@ struct remote {
 	struct remote_spec spec;
 	enum remote_state state;
 	enum mqtt_version version;
-	struct connector *connector;
+	struct dial dial;
 	struct stream stream;
 	struct loop_timer deadline; /* of the handshake */
 	struct loop_timer tick;     /* keep alive */

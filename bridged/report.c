@@ -9,10 +9,19 @@ void
 report_init(struct report *report, const struct conf_bridge *conf)
 {
 	*report = (struct report){
-		.conf = conf,
 		.state = "starting",
 		.is_news = true,
 	};
+	report_remote(report, conf->remotes);
+}
+
+void
+report_remote(struct report *report, const struct conf_remote *remote)
+{
+	snprintf(report->remote, sizeof(report->remote),
+	    strchr(remote->host, ':') == NULL ? "%s:%u" : "[%s]:%u",
+	    remote->host, (unsigned)remote->port);
+	report->is_news = true;
 }
 
 void
@@ -73,7 +82,6 @@ add_time(struct board_text *text, const char *key, uint64_t at_ns)
 void
 report_post(struct report *report, struct board *board)
 {
-	const struct conf_bridge *conf = report->conf;
 	struct board_text text;
 
 	if (board == NULL || (!report->is_news && report->board == board))
@@ -82,9 +90,7 @@ report_post(struct report *report, struct board *board)
 	report->board = board;
 
 	board_text_init(&text);
-	board_text_line(&text,
-	    strchr(conf->host, ':') == NULL ? "remote %s:%u" : "remote [%s]:%u",
-	    conf->host, (unsigned)conf->port);
+	board_text_line(&text, "remote %s", report->remote);
 	board_text_line(&text, "state %s", report->state);
 	add_time(&text, "since", report->since_ns);
 	add_time(&text, "down", report->down_ns);

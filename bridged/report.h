@@ -28,11 +28,12 @@
 #include "common/base/board.h"
 #include "common/conf/conf.h"
 
-#define REPORT_WHY_SIZE 200
+#define REPORT_WHY_SIZE 256
+#define REPORT_REMOTE_SIZE 280
 
 struct report {
-	const struct conf_bridge *conf;
-	const char *state; /* constant */
+	char remote[REPORT_REMOTE_SIZE]; /* HOST:PORT that is tried */
+	const char *state;               /* constant */
 	uint64_t since_ns;
 	uint64_t down_ns;  /* 0: connected */
 	uint64_t retry_ns; /* 0: none is due */
@@ -45,6 +46,8 @@ struct report {
 };
 
 void report_init(struct report *report, const struct conf_bridge *conf);
+
+void report_remote(struct report *report, const struct conf_remote *remote);
 
 /* `state` is a constant text; ends a wait for a retry. */
 void report_state(struct report *report, const char *state, uint64_t now_ns);

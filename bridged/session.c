@@ -62,10 +62,17 @@ log_found(
 	}
 }
 
+uint64_t
+session_key(const struct session *session)
+{
+	const struct conf_remote *there = session->kind->where(session->remote);
+
+	return notes_remote(there->host, there->port, session->conf->client_id);
+}
+
 void
 session_attached(struct session *session, struct ring_link *link)
 {
-	const struct conf_bridge *conf = session->conf;
 	uint64_t committed[RING_LANES] = { 0 };
 	struct ring_producer *producer;
 	const char *fault = NULL;
@@ -76,9 +83,9 @@ session_attached(struct session *session, struct ring_link *link)
 		if (producer != NULL)
 			committed[lane] = ring_producer_sequence(producer);
 	}
+	session->remote_key = session_key(session);
 	found = notes_open(&session->notes, ring_link_notes(link),
-	    notes_remote(conf->host, conf->port, conf->client_id), committed,
-	    &fault);
+	    session->remote_key, committed, &fault);
 	log_found(session, found, fault);
 }
 

@@ -33,6 +33,7 @@ struct session {
 	struct remote *remote;
 	struct ingest *ingest;
 	struct notes notes;
+	uint64_t remote_key; /* whose notes these are; see session_key() */
 	struct loop_timer patience; /* with a remote that does not answer */
 };
 
@@ -41,6 +42,13 @@ void session_init(struct session *session, const struct conf_bridge *conf,
     const struct remote_kind *kind, struct remote *remote,
     struct ingest *ingest, struct loop *loop);
 void session_fini(struct session *session);
+
+/*
+ * What names the remote whose turn it is, and us there.  When it is another
+ * one than remote_key, detach and attach before connecting: notes are about
+ * one remote.
+ */
+uint64_t session_key(const struct session *session);
 
 /* With all lanes of the link open.  Before forward and ingest attach. */
 void session_attached(struct session *session, struct ring_link *link);

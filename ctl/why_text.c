@@ -389,11 +389,13 @@ why_print_fine(const struct ring_view *view, uint64_t now_ns, FILE *out)
 		    " messages unacknowledged",
 		    address(&remote), view->in_flight, view->window);
 	else
-		fprintf(out, ", remote %s is not connected for %s",
+		fprintf(out, ", remote %s is not connected for %s%s%s%s",
 		    address(&remote),
 		    span(
 			remote.down_ns == 0 ? 0 : since(remote.down_ns, now_ns),
-			used));
+			used),
+		    remote.error[0] == '\0' ? "" : " (", remote.error,
+		    remote.error[0] == '\0' ? "" : ")");
 }
 
 /* ---- advice ---------------------------------------------------------------

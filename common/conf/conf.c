@@ -454,7 +454,7 @@ conf_clear(enum conf_section section, void *target)
 			conf_clear_strings(field_of(key, target));
 	}
 	if (section == CONF_SECTION_BRIDGE)
-		free(((struct conf_bridge *)target)->host);
+		conf_clear_remotes(target);
 	else if (section == CONF_SECTION_ACCOUNT)
 		free(((struct conf_account *)target)->hash);
 }

@@ -134,9 +134,15 @@ struct conf_tls {
 	char *key;
 	char *key_password_file;
 	char *ca_file;
+	char *ca_path;             /* client, as all that follow */
 	bool client_cert_optional; /* server */
 	enum conf_tls_version min_version;
 	char *ciphers;
+	char *server_name;
+	char *alpn;
+	char *psk_identity;
+	char *psk_file;
+	bool insecure;
 	unsigned line;
 };
 
@@ -274,14 +280,35 @@ struct conf_will {
 	size_t user_property_count;
 };
 
+/* One address of a bridge's remote, taken from its url. */
+struct conf_remote {
+	char *url;
+	char *host; /* IPv6 without brackets */
+	char *path; /* of WebSocket, "/mqtt"; else NULL */
+	uint16_t port;
+	bool is_tls;
+	bool is_websocket;
+};
+
 struct conf_bridge {
 	char *name;
-	char *type; /* "mqtt" */
-	char *url;
-	char *host;          /* of the url; IPv6 without brackets */
-	uint16_t port;       /* of the url, or 1883 */
-	char *username;      /* NULL when not given */
-	char *password;      /* NULL when not given */
+	char *type;                  /* "mqtt" */
+	char *url;                   /* the first one */
+	char *host;                  /* of the url; IPv6 without brackets */
+	uint16_t port;               /* of the url, or the scheme's */
+	struct conf_strings urls;    /* as written */
+	struct conf_remote *remotes; /* all there are; at least one */
+	size_t remote_count;
+	bool urls_order;           /* true: round robin */
+	uint64_t primary_retry_ns; /* 0: never */
+	struct conf_tls tls;       /* of mqtts and wss */
+	char *bind_address;        /* NULL: any */
+	uint64_t tcp_keepalive_ns; /* 0: none */
+	uint64_t tcp_keepalive_interval_ns;
+	uint32_t tcp_keepalive_count;
+	uint64_t tcp_user_timeout_ns; /* 0: the system's */
+	char *username;               /* NULL when not given */
+	char *password;               /* NULL when not given */
 	char *password_file; /* NULL when not given; see conf_read_secret() */
 	char *client_id;
 	enum conf_protocol protocol;
@@ -391,8 +418,8 @@ uint64_t conf_commit_window(const struct conf *conf);
 
 /*
  * Each key that differs and is taken at the next start of a program only, by
- * its path: "workers", "http.bind", "bridges.cloud.backlog".  Bridges that came or
- * went are not among them.  Returns how many there are.
+ * its path: "workers", "http.bind", "bridges.cloud.backlog".  Bridges that came
+ * or went are not among them.  Returns how many there are.
  */
 typedef void (*conf_each_change)(void *context, const char *key);
 unsigned conf_restart_changes(const struct conf *running,

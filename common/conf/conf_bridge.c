@@ -12,8 +12,6 @@
 #include "common/base/utf8.h"
 #include "common/conf/conf_table.h"
 
-#define MQTT_PORT 1883
-
 /*
  * '#' stands alone in the last level, '+' alone in any [MQTT-4.7.1-2]
  * [MQTT-4.7.1-3].  Returns what is wrong, or NULL.
@@ -140,52 +138,6 @@ conf_check_name(
 		conf_mistake(reader, conf_at_key(at, "name"),
 		    "name is \"%s\"; allowed: small letters, digits, - and _",
 		    name);
-}
-
-/* mqtt://host[:port][/] */
-static void
-check_url(struct conf_reader *reader, config_setting_t *at,
-    struct conf_bridge *bridge)
-{
-	static const char scheme[] = "mqtt://";
-	struct host_port address;
-	char text[PARSE_HOST_SIZE + 8];
-	const char *colon;
-	int len;
-
-	if (bridge->url == NULL)
-		return;
-	if (strncmp(bridge->url, "mqtts://", strlen("mqtts://")) == 0) {
-		conf_mistake(reader, conf_at_key(at, "url"),
-		    "url: mqtts is not in this version; allowed: "
-		    "mqtt://host[:port]");
-		return;
-	}
-	if (strncmp(bridge->url, scheme, strlen(scheme)) != 0)
-		goto bad;
-	len = snprintf(
-	    text, sizeof(text) - 8, "%s", bridge->url + strlen(scheme));
-	if (len >= (int)sizeof(text) - 8)
-		goto bad;
-	if (len > 0 && text[len - 1] == '/')
-		text[--len] = '\0';
-	/* A colon inside the brackets of an IPv6 address is no port's. */
-	colon = strrchr(text, ':');
-	if (colon == NULL || strchr(colon, ']') != NULL)
-		snprintf(
-		    text + len, sizeof(text) - (size_t)len, ":%d", MQTT_PORT);
-	if (parse_host_port(text, &address) != 0 || address.host[0] == '\0' ||
-	    address.port == 0)
-		goto bad;
-	bridge->port = address.port;
-	bridge->host = strdup(address.host);
-	reader->no_memory |= bridge->host == NULL;
-	return;
-
-bad:
-	conf_mistake(reader, conf_at_key(at, "url"),
-	    "url is \"%s\"; it must be mqtt://host or mqtt://host:port",
-	    bridge->url);
 }
 
 static void
@@ -336,7 +288,7 @@ conf_check_bridge(struct conf_reader *reader, config_setting_t *at,
 	if (at != NULL)
 		bridge->line = config_setting_source_line(at);
 	conf_check_name(reader, at, bridge->name);
-	check_url(reader, at, bridge);
+	conf_check_remotes(reader, at, bridge);
 	check_bridge_times(reader, at, bridge);
 	check_directions(reader, at, bridge);
 	add_both(reader, bridge);

@@ -267,6 +267,7 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		conf_check_rate_filter(reader, setting, target);
 		break;
 	case CONF_SECTION_TLS_SERVER:
+	case CONF_SECTION_TLS_CLIENT:
 		conf_check_tls(reader, section, setting, target);
 		break;
 	case CONF_SECTION_RING_HTTP:

@@ -176,10 +176,11 @@ bridge_bytes(const struct conf *conf)
 
 	for (size_t i = 0; i < conf->bridge_count; i++)
 		total = plus(total,
-		    plus(times(conf->bridges[i].max_inflight + 2,
-			     conf->max_packet_size + MESSAGE_OBJECT_BYTES),
-			times(conf->bridges[i].topic_alias_maximum,
-			    ALIAS_BYTES)));
+		    plus(TLS_BYTES,
+			plus(times(conf->bridges[i].max_inflight + 2,
+				 conf->max_packet_size + MESSAGE_OBJECT_BYTES),
+			    times(conf->bridges[i].topic_alias_maximum,
+				ALIAS_BYTES))));
 	return total;
 }
 

@@ -18,6 +18,7 @@
 #define STRUCT_TLS_SERVER struct conf_tls
 #define STRUCT_FAILED_LOGINS struct conf_failures
 #define STRUCT_JWT struct conf_jwt
+#define STRUCT_TLS_CLIENT struct conf_tls
 #define STRUCT_RATE struct conf_rate
 #define STRUCT_RATE_FILTER struct conf_rate_filter
 #define STRUCT_RING_HTTP struct conf_ring
@@ -104,6 +105,7 @@ static const struct section {
 	[CONF_SECTION_FAILED_LOGINS] = { "http.failed_logins",
 	    sizeof(struct conf_failures) },
 	[CONF_SECTION_JWT] = { "http.jwt", sizeof(struct conf_jwt) },
+	[CONF_SECTION_TLS_CLIENT] = { "tls", sizeof(struct conf_tls) },
 	[CONF_SECTION_RATE] = { "a rate", sizeof(struct conf_rate) },
 	[CONF_SECTION_RATE_FILTER] = { "http.rate_per_filter",
 	    sizeof(struct conf_rate_filter) },

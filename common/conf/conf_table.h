@@ -40,6 +40,7 @@ enum conf_section {
 	CONF_SECTION_TLS_SERVER,
 	CONF_SECTION_FAILED_LOGINS,
 	CONF_SECTION_JWT,
+	CONF_SECTION_TLS_CLIENT,
 	CONF_SECTION_RATE,
 	CONF_SECTION_RATE_FILTER,
 	CONF_SECTION_RING_HTTP,
@@ -145,6 +146,11 @@ void conf_check(struct conf_reader *reader, enum conf_section section,
 
 void conf_check_tls(struct conf_reader *reader, enum conf_section section,
     config_setting_t *at, struct conf_tls *tls);
+
+/* url and urls of a bridge, read into its remotes. */
+void conf_check_remotes(struct conf_reader *reader, config_setting_t *at,
+    struct conf_bridge *bridge);
+void conf_clear_remotes(struct conf_bridge *bridge);
 
 /* The member, or the group itself where the file has no such member. */
 config_setting_t *conf_at_key(config_setting_t *group, const char *name);

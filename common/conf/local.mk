@@ -18,6 +18,7 @@ libconf_a_SOURCES = \
 	%D%/conf_memory.c \
 	%D%/conf_memory_limit.c \
 	%D%/conf_rate.c \
+	%D%/conf_remote.c \
 	%D%/conf_secret.c \
 	%D%/conf_show.c \
 	%D%/conf_table.c \

@@ -24,12 +24,15 @@ struct connector {
 	struct loop_fd watch;
 	int fd;
 	int err;        /* of the last address */
+	bool is_bind;   /* it was bind_address that failed */
 	bool resolving; /* the callback is still to come */
 	bool cancelled; /* while resolving: freed by the callback */
 	connector_fn *done;
 	void *arg;
+	struct connector_spec spec; /* host and bind_address are below */
 	char host[256];
 	char port[8];
+	char bind_address[64];
 };
 
 static void try_next(struct connector *c);
@@ -125,17 +128,63 @@ on_writable(void *arg, int fd, unsigned ready)
 	try_next(c);
 }
 
+/* Our own end.  Returns 0 or -errno. */
+static int
+bind_to(const struct connector *c, int family)
+{
+	struct evutil_addrinfo hints = { .ai_flags = EVUTIL_AI_NUMERICHOST,
+		.ai_family = family,
+		.ai_socktype = SOCK_STREAM };
+	struct evutil_addrinfo *own = NULL;
+	int err = 0;
+
+	if (c->bind_address[0] == '\0')
+		return 0;
+	if (evutil_getaddrinfo(c->bind_address, "0", &hints, &own) != 0)
+		return -EAFNOSUPPORT;
+	if (bind(c->fd, own->ai_addr, (socklen_t)own->ai_addrlen) == -1)
+		err = -errno;
+	evutil_freeaddrinfo(own);
+	return err;
+}
+
+/* What a system does not know is left as it is. */
+static void
+set_options(const struct connector *c)
+{
+	const struct connector_spec *spec = &c->spec;
+	const int on = 1;
+
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (spec->user_timeout_ms != 0)
+		setsockopt(c->fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+		    &spec->user_timeout_ms, sizeof(spec->user_timeout_ms));
+	if (spec->keepalive_idle_s == 0)
+		return;
+	setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPIDLE, &spec->keepalive_idle_s,
+	    sizeof(spec->keepalive_idle_s));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPINTVL,
+	    &spec->keepalive_interval_s, sizeof(spec->keepalive_interval_s));
+	setsockopt(c->fd, IPPROTO_TCP, TCP_KEEPCNT, &spec->keepalive_count,
+	    sizeof(spec->keepalive_count));
+}
+
 /* Returns 0 when the connection is under way. */
 static int
 try_address(struct connector *c, const struct evutil_addrinfo *address)
 {
-	const int on = 1;
+	int err;
 
 	c->fd = socket(
 	    address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd == -1)
 		return -errno;
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	set_options(c);
+	err = bind_to(c, address->ai_family);
+	c->is_bind = err != 0;
+	if (err != 0)
+		return err;
 	if (connect(c->fd, address->ai_addr, (socklen_t)address->ai_addrlen) ==
 		-1 &&
 	    errno != EINPROGRESS)
@@ -148,6 +197,7 @@ static void
 try_next(struct connector *c)
 {
 	struct evutil_addrinfo *address;
+	char reason[160];
 
 	while (c->next != NULL) {
 		address = c->next;
@@ -157,7 +207,12 @@ try_next(struct connector *c)
 			return;
 		close_fd(c);
 	}
-	fail(c, c->err, "connecting to", strerror(-c->err));
+	if (c->is_bind)
+		snprintf(reason, sizeof(reason), "from bind_address %s: %s",
+		    c->bind_address, strerror(-c->err));
+	else
+		snprintf(reason, sizeof(reason), "%s", strerror(-c->err));
+	fail(c, c->err, "connecting to", reason);
 }
 
 static void
@@ -166,6 +221,8 @@ on_soon(void *arg)
 	struct connector *c = arg;
 
 	/* The resolver may have answered at once, with an error. */
+	if (c->addresses != NULL && c->spec.resolved != NULL)
+		c->spec.resolved(c->arg);
 	if (c->addresses == NULL)
 		fail(c, c->err, "resolving", "no such host");
 	else
@@ -246,6 +303,19 @@ struct connector *
 connector_start(struct loop *loop, const char *host, uint16_t port,
     uint64_t timeout_ns, connector_fn *done, void *arg)
 {
+	const struct connector_spec spec = {
+		.host = host,
+		.port = port,
+		.timeout_ns = timeout_ns,
+	};
+
+	return connector_open(loop, &spec, done, arg);
+}
+
+struct connector *
+connector_open(struct loop *loop, const struct connector_spec *spec,
+    connector_fn *done, void *arg)
+{
 	struct connector *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
@@ -254,11 +324,15 @@ connector_start(struct loop *loop, const char *host, uint16_t port,
 	c->fd = -1;
 	c->done = done;
 	c->arg = arg;
-	snprintf(c->host, sizeof(c->host), "%s", host);
-	snprintf(c->port, sizeof(c->port), "%u", port);
+	c->spec = *spec;
+	snprintf(c->host, sizeof(c->host), "%s", spec->host);
+	snprintf(c->port, sizeof(c->port), "%u", spec->port);
+	if (spec->bind_address != NULL)
+		snprintf(c->bind_address, sizeof(c->bind_address), "%s",
+		    spec->bind_address);
 	loop_timer_init(&c->deadline, loop, on_deadline, c);
 	loop_timer_init(&c->soon, loop, on_soon_or_cancelled, c);
-	loop_timer_start(&c->deadline, timeout_ns);
+	loop_timer_start(&c->deadline, spec->timeout_ns);
 	resolve(c);
 	return c;
 }

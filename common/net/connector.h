@@ -28,6 +28,22 @@ struct connector;
  */
 typedef void connector_fn(void *arg, int fd, const char *what);
 
+struct connector_spec {
+	const char *host; /* a name, or an address without brackets */
+	uint16_t port;
+	uint64_t timeout_ns;
+	const char *bind_address;  /* our end, an address; NULL: any */
+	uint32_t keepalive_idle_s; /* TCP keepalive; 0: none */
+	uint32_t keepalive_interval_s;
+	uint32_t keepalive_count;
+	uint32_t user_timeout_ms;    /* TCP_USER_TIMEOUT; 0: the system's */
+	void (*resolved)(void *arg); /* before the first connect(), or NULL */
+};
+
+/* As connector_start(); what `spec` points to is copied. */
+struct connector *connector_open(struct loop *loop,
+    const struct connector_spec *spec, connector_fn *done, void *arg);
+
 /* Returns NULL without memory; all other failures are reported by `done`. */
 struct connector *connector_start(struct loop *loop, const char *host,
     uint16_t port, uint64_t timeout_ns, connector_fn *done, void *arg);

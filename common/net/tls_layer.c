@@ -102,7 +102,7 @@ fault(struct tls_layer *l)
 		advice = find_advice(certificate_advice, (int)verdict);
 		ERR_clear_error();
 		return stream_layer_fail(&l->layer, -EPROTO,
-		    "TLS: the certificate is not accepted: %s%s%s",
+		    "TLS certificate: %s%s%s",
 		    X509_verify_cert_error_string(verdict),
 		    advice == NULL ? "" : "; ", advice == NULL ? "" : advice);
 	}
@@ -138,11 +138,18 @@ judge(struct tls_layer *l, int result)
 		if (l->layer.is_ready)
 			return 0;
 		return stream_layer_fail(&l->layer, -ECONNRESET,
-		    "TLS: closed by the other end in the handshake");
+		    "TLS: closed by the other end in the handshake; does "
+		    "this port speak TLS?");
 	case SSL_ERROR_SYSCALL:
-		l->layer.is_broken = true;
 		ERR_clear_error();
-		return err == 0 ? -ECONNRESET : -err;
+		err = err == 0 ? ECONNRESET : err;
+		if (!l->layer.is_ready)
+			return stream_layer_fail(&l->layer, -err,
+			    "TLS: %s in the handshake; does this port speak "
+			    "TLS?",
+			    strerror(err));
+		l->layer.is_broken = true;
+		return -err;
 	default:
 		return fault(l);
 	}

@@ -11,13 +11,27 @@ settings_of(const struct conf_tls *conf)
 {
 	return (struct tls_settings){
 		.ca_file = conf->ca_file,
+		.ca_path = conf->ca_path,
 		.cert = conf->cert,
 		.key = conf->key,
 		.key_password_file = conf->key_password_file,
 		.ciphers = conf->ciphers,
+		.alpn = conf->alpn,
+		.psk_identity = conf->psk_identity,
+		.psk_file = conf->psk_file,
+		.insecure = conf->insecure,
 		.min_version = (enum tls_version)conf->min_version,
 		.client_cert_optional = conf->client_cert_optional,
 	};
+}
+
+int
+secure_client(const struct conf_tls *conf, struct tls **out_tls, char *error,
+    size_t error_size)
+{
+	const struct tls_settings settings = settings_of(conf);
+
+	return tls_new_client(&settings, out_tls, error, error_size);
 }
 
 int

@@ -17,7 +17,9 @@
 #include "common/conf/conf.h"
 #include "common/net/tls.h"
 
-/* As tls_new_server(); `conf` is enabled. */
+/* As tls_new_client() and tls_new_server(); a server's `conf` is enabled. */
+int secure_client(const struct conf_tls *conf, struct tls **out_tls,
+    char *error, size_t error_size);
 int secure_server(const struct conf_tls *conf, struct tls **out_tls,
     char *error, size_t error_size);
 

@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	%D%/test_bridge.py \
 	%D%/test_bridge_protocol.py \
 	%D%/test_bridge_rules.py \
+	%D%/test_bridge_transports.py \
 	%D%/test_broker_killed.py \
 	%D%/test_deliveries.py \
 	%D%/test_disk_full.py \

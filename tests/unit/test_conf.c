@@ -305,6 +305,57 @@ START_TEST(checks_what_https_needs)
 }
 END_TEST
 
+START_TEST(reads_where_a_remote_is)
+{
+	const struct conf_bridge *bridge;
+
+	ck_assert_msg(load("bridges = ( { name = \"a\";\n"
+			   "urls = [ \"mqtts://h\", \"mqtt://[::1]:9/\" ];\n"
+			   "urls_order = \"round_robin\";\n"
+			   "tls = { cert = \"c\"; key = \"k\"; }; } );") == 0,
+	    "%s", messages);
+	bridge = &conf->bridges[0];
+	ck_assert_uint_eq(bridge->remote_count, 2);
+	ck_assert_str_eq(bridge->url, "mqtts://h");
+	ck_assert(bridge->remotes[0].is_tls);
+	ck_assert_uint_eq(bridge->remotes[0].port, 8883);
+	ck_assert(!bridge->remotes[1].is_tls);
+	ck_assert_str_eq(bridge->remotes[1].host, "::1");
+	ck_assert_uint_eq(bridge->remotes[1].port, 9);
+	ck_assert(bridge->urls_order);
+	ck_assert(bridge->tls.enabled);
+	ck_assert_uint_eq(bridge->primary_retry_ns, 60000000000);
+}
+END_TEST
+
+START_TEST(refuses_remotes_that_make_no_sense)
+{
+#define ONE(more) "bridges = ( { name = \"a\";\n" more " } );"
+	refused(ONE(""), 1, "needs the key url, or urls");
+	refused(ONE("urls = [ ];"), 1, "needs the key url, or urls");
+	refused(ONE("url = \"mqtt://h\"; urls = [ \"mqtt://i\" ];"), 2,
+	    "both given");
+	refused(ONE("urls = [ \"mqtt://h\", \"http://i\" ];"), 2,
+	    "urls is \"http://i\"; it must be mqtt://");
+	refused(ONE("url = \"mqtt://h/path\";"), 2, "it must be mqtt://");
+	refused(ONE("url = \"mqtts://h:0\";"), 2, "it must be mqtt://");
+	refused(ONE("url = \"mqtt://h\"; tls = { alpn = \"mqtt\"; };"), 2,
+	    "nothing would be encrypted");
+	refused(ONE("url = \"mqtts://h\"; tls = { cert = \"c\"; };"), 2,
+	    "cert and key belong together");
+	refused(ONE("url = \"mqtts://h\"; tls = { psk_file = \"c\"; };"), 2,
+	    "psk_identity and psk_file belong together");
+	refused(ONE("url = \"mqtts://h\"; tls = { insecure = true; "
+		    "ca_file = \"c\"; };"),
+	    2, "keep one");
+	refused(ONE("url = \"mqtt://h\"; bind_address = \"eth0\";"), 2,
+	    "IPv4 or IPv6");
+	refused(ONE("url = \"mqtt://h\"; tcp_keepalive = \"1500ms\";"), 2,
+	    "whole seconds");
+#undef ONE
+}
+END_TEST
+
 START_TEST(suggests_the_nearest_key)
 {
 	refused("\nmax_conections = 5;", 2, "did you mean max_connections?");
@@ -343,8 +394,6 @@ START_TEST(says_what_is_not_in_this_version)
 	refused("durability = \"paper\";", 1, "allowed: disk, process, none");
 	refused("listeners = ( { bind = \"[::1]:1\";\n tls = { }; } );", 2,
 	    "TLS is not in this version");
-	refused("bridges = ( { name = \"a\";\nurl = \"mqtts://b\"; } );", 2,
-	    "mqtts is not in this version");
 }
 END_TEST
 
@@ -975,6 +1024,8 @@ main(void)
 	tcase_add_test(tc, derives_the_packet_size_from_the_smallest_ring);
 	tcase_add_test(tc, opens_loopback_alone_to_anonymous_clients);
 	tcase_add_test(tc, checks_what_https_needs);
+	tcase_add_test(tc, reads_where_a_remote_is);
+	tcase_add_test(tc, refuses_remotes_that_make_no_sense);
 	tcase_add_test(tc, suggests_the_nearest_key);
 	tcase_add_test(tc, names_the_type_that_is_wanted);
 	tcase_add_test(tc, names_the_range);

@@ -39,6 +39,7 @@ static struct conf_rule conf_rule = { .filter = filter,
 	.no_local = true,
 	.retain_as_published = true,
 	.retain_handling = CONF_RETAIN_HANDLING_NEW };
+static struct conf_remote there = { .host = host };
 static struct conf_bridge conf;
 
 static struct loop *loop;
@@ -160,7 +161,7 @@ listen_anywhere(void)
 	ck_assert_int_eq(listen(listening, 8), 0);
 	ck_assert_int_eq(
 	    getsockname(listening, (struct sockaddr *)&address, &len), 0);
-	conf.port = ntohs(address.sin_port);
+	there.port = ntohs(address.sin_port);
 }
 
 static void
@@ -195,7 +196,8 @@ setup(void)
 	is_ours = true;
 	conf = (struct conf_bridge){
 		.name = name,
-		.host = host,
+		.remotes = &there,
+		.remote_count = 1,
 		.client_id = client_id,
 		.username = user,
 		.password = password,

@@ -8,13 +8,14 @@
 
 static char host[] = "10.0.0.9";
 static char host6[] = "fe80::1";
+static struct conf_remote there;
 static struct conf_bridge conf;
 
 static void
 setup(void)
 {
-	conf.host = host;
-	conf.port = 1884;
+	there = (struct conf_remote){ .host = host, .port = 1884 };
+	conf.remotes = &there;
 }
 
 static const char *
@@ -47,7 +48,7 @@ START_TEST(brackets_an_address_of_ipv6)
 	struct board board = { 0 };
 	struct report report;
 
-	conf.host = host6;
+	there.host = host6;
 	report_init(&report, &conf);
 	report_post(&report, &board);
 	ck_assert_str_eq(

@@ -449,6 +449,8 @@ START_TEST(hanging_up_in_the_handshake_is_told_in_words)
 	loop_turn(loop, false);
 	loop_turn(loop, false);
 	ck_assert_int_ne(client.closed, 1);
+	ck_assert_ptr_nonnull(
+	    strstr(client.fault, "in the handshake; does this port speak TLS"));
 }
 END_TEST
 

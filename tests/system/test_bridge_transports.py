@@ -1,0 +1,312 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+
+"""Bridges over TLS, to several addresses, and what they say when they fail."""
+
+import os
+import shutil
+import tempfile
+
+import certificates
+import weir
+
+NAMES = "DNS:localhost,IP:127.0.0.1"
+
+
+class TlsMosquitto(weir.Mosquitto):
+    """A mosquitto with a second listener that speaks TLS."""
+
+    def __init__(self, *lines):
+        self.tls_port = weir.free_port()
+        super().__init__(
+            extra="listener %d 127.0.0.1\n" % self.tls_port + "".join(lines)
+        )
+
+
+def files(ca, name="server"):
+    return "cafile %s\ncertfile %s\nkeyfile %s\n" % (
+        ca.path("ca.pem"),
+        ca.path(name + ".pem"),
+        ca.path(name + ".key"),
+    )
+
+
+def bridge(**more):
+    return dict(
+        {
+            "name": "cloud",
+            "forward": [{"filter": "up/#", "qos": 1}],
+            "receive": [{"filter": "down/#", "qos": 1}],
+            "retry_min": "100ms",
+            "retry_max": "300ms",
+            "connect_timeout": "5s",
+        },
+        **more
+    )
+
+
+def why(suite):
+    return suite.ctl("why", "cloud", check=False)
+
+
+def carries(suite, remote, count=20):
+    """Messages go both ways."""
+    far = weir.Mqtt(remote.port, "far")
+    far.subscribe("up/#", 1)
+    near = suite.mqtt("near")
+    near.subscribe("down/#", 1)
+    weir.wait_for("the bridge is connected", lambda: suite.lines("bridge_connected"))
+    for number in range(count):
+        status = suite.publish("up/n", str(number))
+        weir.expect(status == 200, "status %d" % status)
+    got = [far.receive().payload for _ in range(count)]
+    weir.expect(got == [str(n).encode() for n in range(count)], got)
+
+    def comes_back():
+        far.publish("down/x", b"back", 1)
+        near.sock.settimeout(1)
+        try:
+            return near.receive().payload == b"back"
+        except (OSError, EOFError):
+            return False
+
+    weir.wait_for("a message from the remote", comes_back)
+    far.close()
+    near.close()
+
+
+def fails(suite, words):
+    """The bridge cannot connect, and says so by these words."""
+
+    def is_said():
+        return any(words in line for line in suite.lines("bridge_disconnected"))
+
+    weir.wait_for("the log says: " + words, is_said)
+    weir.expect(not suite.lines("bridge_connected"), "it is connected")
+    weir.wait_for("weirctl why says it", lambda: words in why(suite))
+
+
+def proofs(tap, ca):
+    with TlsMosquitto(files(ca)) as remote:
+        url = "mqtts://localhost:%d" % remote.tls_port
+        trust = {"ca_file": ca.path("ca.pem")}
+        with tap.case("messages go both ways over TLS"):
+            with weir.Weir(bridges=[bridge(url=url, tls=trust)]) as suite:
+                carries(suite, remote)
+
+        with tap.case("the same in MQTT 3.1.1, with TLS 1.3 alone and an address"):
+            more = dict(trust, min_version="1.3", server_name="localhost")
+            there = "mqtts://127.0.0.1:%d" % remote.tls_port
+            with weir.Weir(
+                bridges=[bridge(url=there, tls=more, protocol="3.1.1")]
+            ) as suite:
+                carries(suite, remote)
+
+        with tap.case("an unknown authority is refused, and why says what to set"):
+            with weir.Weir(bridges=[bridge(url=url)]) as suite:
+                fails(suite, "set ca_file to the certificate of its authority")
+
+        with tap.case("another name is refused"):
+            with weir.Weir(
+                bridges=[bridge(url=url, tls=dict(trust, server_name="example.org"))]
+            ) as suite:
+                fails(suite, "set server_name")
+
+        with tap.case("insecure takes it all the same, and is spoken of"):
+            with weir.Weir(
+                bridges=[bridge(url=url, tls={"insecure": True})]
+            ) as suite:
+                carries(suite, remote)
+                weir.expect(suite.lines("bridge_insecure"), "no warning")
+
+        with tap.case("a file that is not there is named"):
+            with weir.Weir(
+                bridges=[bridge(url=url, tls={"ca_file": "/nowhere.pem"})]
+            ) as suite:
+                fails(suite, "/nowhere.pem: No such file")
+
+        with tap.case("TLS towards a port without it is told"):
+            plain = "mqtts://localhost:%d" % remote.port
+            with weir.Weir(bridges=[bridge(url=plain, tls=trust)]) as suite:
+                fails(suite, "does this port speak TLS?")
+
+
+def client_proofs(tap, ca, folder):
+    ca.make("bridge", "DNS:bridge")
+    with TlsMosquitto(files(ca), "require_certificate true\n") as remote:
+        url = "mqtts://localhost:%d" % remote.tls_port
+        trust = {"ca_file": ca.path("ca.pem")}
+        with tap.case("our own certificate is shown when it is asked for"):
+            own = dict(trust, cert=ca.path("bridge.pem"), key=ca.path("bridge.key"))
+            with weir.Weir(bridges=[bridge(url=url, tls=own)]) as suite:
+                carries(suite, remote)
+
+        with tap.case("without one, why says to set cert and key"):
+            with weir.Weir(bridges=[bridge(url=url, tls=trust)]) as suite:
+                fails(suite, "set cert and key")
+
+    keys = os.path.join(folder, "keys")
+    with open(keys, "w") as f:
+        f.write("pump:00112233445566778899aabbccddeeff\n")
+    os.chmod(keys, 0o644)
+    for name, text in (("good", "00112233445566778899aabbccddeeff"), ("bad", "00" * 16)):
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(text + "\n")
+        os.chmod(os.path.join(folder, name), 0o600)
+    with TlsMosquitto("psk_hint weir\npsk_file %s\n" % keys) as remote:
+        url = "mqtts://localhost:%d" % remote.tls_port
+
+        def psk(name):
+            return {"psk_identity": "pump", "psk_file": os.path.join(folder, name)}
+
+        with tap.case("a pre-shared key takes the place of certificates"):
+            with weir.Weir(bridges=[bridge(url=url, tls=psk("good"))]) as suite:
+                carries(suite, remote)
+
+        with tap.case("a wrong one does not"):
+            with weir.Weir(bridges=[bridge(url=url, tls=psk("bad"))]) as suite:
+                fails(suite, "TLS")
+
+
+def lost_and_found(tap, ca):
+    with tap.case("nothing is lost while a remote with TLS is killed and comes back"):
+        with TlsMosquitto(files(ca), "persistence false\n") as remote:
+            url = "mqtts://localhost:%d" % remote.tls_port
+            with weir.Weir(
+                bridges=[bridge(url=url, tls={"ca_file": ca.path("ca.pem")})]
+            ) as suite:
+                carries(suite, remote)
+                remote.kill()
+                for number in range(50):
+                    weir.expect(suite.publish("up/n", "k%d" % number) == 200, "200")
+                before = len(suite.lines("bridge_connected"))
+                # It forgets its sessions: hold the bridge off until one is there.
+                bridged = suite.pid("weir-bridged")
+                weir.kill(bridged, weir.signal.SIGSTOP)
+                remote.start()
+                far = weir.Mqtt(remote.port, "far")
+                far.subscribe("up/#", 1)
+                weir.kill(bridged, weir.signal.SIGCONT)
+                weir.wait_for(
+                    "the bridge is back",
+                    lambda: len(suite.lines("bridge_connected")) > before,
+                )
+                got = []
+                while "k49" not in got:
+                    got.append(far.receive().payload.decode())
+                want = ["k%d" % n for n in range(50)]
+                weir.expect([g for g in got if g in want] == want, got)
+                far.close()
+
+
+def several(tap):
+    dead = weir.free_port()
+    with weir.Mosquitto() as one, weir.Mosquitto() as two:
+        urls = ["mqtt://127.0.0.1:%d" % port for port in (dead, two.port)]
+        with tap.case("an address that is dead is left for the next"):
+            with weir.Weir(bridges=[bridge(urls=urls)]) as suite:
+                carries(suite, two)
+                line = suite.lines("bridge_connected")[0]
+                weir.expect(urls[1] in line, line)
+
+        with tap.case("failover: one dies, the other takes over, and back again"):
+            urls = ["mqtt://127.0.0.1:%d" % remote.port for remote in (one, two)]
+            with weir.Weir(
+                bridges=[bridge(urls=urls, primary_retry="200ms")]
+            ) as suite:
+
+                def connected(count, url):
+                    def is_so():
+                        lines = suite.lines("bridge_connected")
+                        return len(lines) >= count and url in lines[-1]
+
+                    weir.wait_for("connection to " + url, is_so)
+
+                connected(1, urls[0])
+                one.kill()
+                connected(2, urls[1])
+                far = weir.Mqtt(two.port, "far")
+                far.subscribe("up/#", 1)
+                weir.expect(suite.publish("up/a", "over") == 200, "status")
+                weir.expect(far.receive().payload == b"over", "payload")
+                far.close()
+                one.start()
+                connected(3, urls[0])
+                far = weir.Mqtt(one.port, "far")
+                far.subscribe("up/#", 1)
+                weir.expect(suite.publish("up/a", "back") == 200, "status")
+                weir.expect(far.receive().payload == b"back", "payload")
+                far.close()
+
+        with tap.case("round robin goes to the next with each connection"):
+            with weir.Weir(
+                bridges=[bridge(urls=urls, urls_order="round_robin")]
+            ) as suite:
+                weir.wait_for("the first", lambda: suite.lines("bridge_connected"))
+                one.kill()
+                weir.wait_for(
+                    "the second", lambda: len(suite.lines("bridge_connected")) == 2
+                )
+                one.start()
+                two.kill()
+                weir.wait_for(
+                    "the first again",
+                    lambda: len(suite.lines("bridge_connected")) == 3,
+                )
+                lines = suite.lines("bridge_connected")
+                ports = [urls[0], urls[1], urls[0]]
+                weir.expect(
+                    all(url in line for url, line in zip(ports, lines)), lines
+                )
+                two.start()
+
+
+def own_end(tap):
+    with weir.Mosquitto() as remote:
+        with tap.case("bind_address is where connections come from"):
+            with weir.Weir(
+                bridges=[
+                    bridge(
+                        url="mqtt://127.0.0.1:%d" % remote.port,
+                        bind_address="127.0.0.77",
+                        tcp_user_timeout="20s",
+                    )
+                ]
+            ) as suite:
+                carries(suite, remote)
+                with open(remote.log, errors="replace") as f:
+                    weir.expect("127.0.0.77" in f.read(), "another address")
+
+        with tap.case("one that is not ours is named"):
+            with weir.Weir(
+                bridges=[
+                    bridge(
+                        url="mqtt://127.0.0.1:%d" % remote.port,
+                        bind_address="192.0.2.1",
+                    )
+                ]
+            ) as suite:
+                fails(suite, "bind_address 192.0.2.1")
+
+
+def main():
+    tap = weir.Tap()
+    folder = tempfile.mkdtemp(prefix="weir-t-")
+    try:
+        ca = certificates.Authority(folder)
+        ca.make("server", NAMES)
+        proofs(tap, ca)
+        client_proofs(tap, ca, folder)
+        lost_and_found(tap, ca)
+        several(tap)
+        own_end(tap)
+    except weir.Skip as reason:
+        with tap.case("bridges over TLS"):
+            raise weir.Skip(reason)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()
