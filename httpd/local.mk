@@ -68,6 +68,8 @@ libhttpd_a_SOURCES = \
 	%D%/publication_limit.c \
 	%D%/publish.c \
 	%D%/publish.h \
+	%D%/publish_fast.c \
+	%D%/publish_fast.h \
 	%D%/publish_json.c \
 	%D%/publish_json.h \
 	%D%/refusal.c \

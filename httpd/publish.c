@@ -16,6 +16,7 @@
 #include "httpd/lanes.h"
 #include "httpd/limits.h"
 #include "httpd/publication.h"
+#include "httpd/publish_fast.h"
 
 /* Most publications at a time is bounded by the requests that exist. */
 #define PUBLICATIONS_MAX (1u << 24)
@@ -366,8 +367,35 @@ publication_new(struct publisher *publisher, struct request *request,
 	return publication;
 }
 
-void
-publisher_run(struct publisher *publisher, struct request *request,
+/* All messages have been sent, or err says why not; some may be settled. */
+static void
+finish_sending(
+    struct publisher *publisher, struct publication *publication, int err)
+{
+	struct request *request = publication->request;
+
+	publication->is_open = false;
+	publisher->serial += publication->total;
+	if (err == -ENOMEM) {
+		publication->is_cut = true;
+		publication->first_failure = (struct publish_status){ 503, 503,
+			1, "weir-httpd has no memory left" };
+	}
+
+	if (publication->total == 0) {
+		request->owner = NULL;
+		publication_free(publisher, publication);
+		if (err == -EBADMSG)
+			answer_invalid(publisher, request);
+		else
+			answer_no_memory(request);
+	} else if (publication->settled == publication->total) {
+		conclude(publisher, publication);
+	}
+}
+
+static void
+run_document(struct publisher *publisher, struct request *request,
     struct slice body, enum publish_shape shape)
 {
 	struct publish_document document;
@@ -392,22 +420,27 @@ publisher_run(struct publisher *publisher, struct request *request,
 	request->owner = publication;
 	err = send_document(publisher, publication, &document);
 	publish_json_close(&document);
-	publication->is_open = false;
-	publisher->serial += publication->total;
-	if (err == -ENOMEM) {
-		publication->is_cut = true;
-		publication->first_failure = (struct publish_status){ 503, 503,
-			1, "weir-httpd has no memory left" };
-	}
+	finish_sending(publisher, publication, err);
+}
 
-	if (publication->total == 0) {
-		request->owner = NULL;
-		publication_free(publisher, publication);
-		if (err == -EBADMSG)
-			answer_invalid(publisher, request);
-		else
-			answer_no_memory(request);
-	} else if (publication->settled == publication->total) {
-		conclude(publisher, publication);
+void
+publisher_run(struct publisher *publisher, struct request *request,
+    struct slice body, enum publish_shape shape)
+{
+	struct publication *publication;
+	int err;
+
+	if (publish_shape_is_array(shape) ||
+	    !publish_fast_read(body, &publisher->entry)) {
+		run_document(publisher, request, body, shape);
+		return;
 	}
+	publication = publication_new(publisher, request, body.len, shape);
+	if (publication == NULL) {
+		answer_no_memory(request);
+		return;
+	}
+	request->owner = publication;
+	err = send_entry(publisher, publication);
+	finish_sending(publisher, publication, err);
 }

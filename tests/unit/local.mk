@@ -84,6 +84,7 @@ unit_tests = \
 	test_pool \
 	test_properties \
 	test_property_words \
+	test_publish_fast \
 	test_publish_json \
 	test_record \
 	test_recover \
@@ -470,6 +471,10 @@ test_properties_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 test_property_words_SOURCES  = %D%/test_property_words.c ctl/property_words.c
 test_property_words_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_property_words_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+
+test_publish_fast_SOURCES  = %D%/test_publish_fast.c
+test_publish_fast_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_publish_fast_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
 test_publish_json_SOURCES  = %D%/test_publish_json.c
 test_publish_json_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)

@@ -27,6 +27,7 @@ struct world {
 	char *large;                     /* body() answers this */
 	struct request *waiting[MAX_REQUESTS];
 	unsigned heads, bodies, gone, held;
+	uint64_t peer_number; /* of the last request */
 	char body[65536];
 	size_t body_length;
 	char reply[65536];
@@ -50,6 +51,7 @@ on_head(void *context, struct request *request)
 	struct world *world = context;
 
 	world->heads++;
+	world->peer_number = request_client(request);
 	if (world->verdict == CONNECTION_WAIT)
 		world->waiting[world->held++] = request;
 	if (world->verdict == CONNECTION_DONE)
@@ -298,6 +300,43 @@ START_TEST(refuses_lengths_that_can_be_read_two_ways)
 				    "Transfer-Encoding: gzip, chunked\r\n\r\n"
 				    "0\r\n\r\n"),
 	    501);
+}
+END_TEST
+
+/* The number of a client who has this address. */
+static uint64_t
+client_at(const char *peer)
+{
+	static const char ask[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct world world;
+	int pair[2];
+
+	setup(&world);
+	ck_assert_int_eq(
+	    socketpair(
+		AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+	    0);
+	connections_accept(world.connections, pair[0], peer);
+	ck_assert_int_eq(
+	    send(pair[1], ask, strlen(ask), MSG_NOSIGNAL), strlen(ask));
+	run(&world);
+	close(pair[1]);
+	teardown(&world);
+	return world.peer_number;
+}
+
+START_TEST(knows_clients_by_their_address_or_network)
+{
+	ck_assert_uint_eq(
+	    client_at("192.0.2.1:5000"), client_at("192.0.2.1:6000"));
+	ck_assert_uint_ne(
+	    client_at("192.0.2.1:5000"), client_at("192.0.2.2:5000"));
+	ck_assert_uint_eq(
+	    client_at("192.0.2.1:5000"), client_at("[::ffff:192.0.2.1]:1"));
+	ck_assert_uint_eq(client_at("[2001:db8:0:1::1]:1"),
+	    client_at("[2001:db8:0:1:ffff::2]:2"));
+	ck_assert_uint_ne(
+	    client_at("[2001:db8:0:1::1]:1"), client_at("[2001:db8:0:2::1]:1"));
 }
 END_TEST
 
@@ -794,6 +833,7 @@ main(void)
 	tcase_add_test(
 	    tc, stops_reading_at_the_pipeline_bound_and_goes_on_later);
 	tcase_add_test(tc, refuses_lengths_that_can_be_read_two_ways);
+	tcase_add_test(tc, knows_clients_by_their_address_or_network);
 	tcase_add_test(tc, refuses_headers_that_others_may_read_differently);
 	tcase_add_test(tc, judges_heads_without_trusting_the_parser);
 	tcase_add_test(tc, json_is_asked_for_of_pages_of_other_origins);
