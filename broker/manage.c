@@ -172,7 +172,7 @@ refuse_unknown(struct manage_ask *ask)
 		    (size_t)snprintf(known + length, sizeof(known) - length,
 			"%s%s", i == 0 ? "" : ", ", rows[i].name);
 	manage_refuse(
-	    ask, 404, "\"ask\" names nothing that is known: %s", known);
+	    ask, 501, "\"ask\" names nothing that is known: %s", known);
 }
 
 /* Has it the right?  Else it was refused. */

@@ -12,6 +12,7 @@
 #include "common/base/parse.h"
 #include "httpd/asks.h"
 #include "httpd/connection.h"
+#include "httpd/counters.h"
 #include "httpd/endpoints.h"
 #include "httpd/httpd.h"
 #include "httpd/parameters.h"
@@ -347,6 +348,24 @@ on_answer(void *owner, unsigned status, struct slice text)
 	waiting_free(waiting);
 }
 
+static bool
+is_busy(const struct httpd *httpd)
+{
+	return connections_unsent_bytes(httpd->connections) > API_UNSENT_MAX;
+}
+
+static void
+refuse_to_ask(struct httpd *httpd, struct request *request, bool busy)
+{
+	if (!busy) {
+		answer_no_memory(request);
+		return;
+	}
+	stats_increment(httpd->counters, COUNT_answers_busy);
+	request_answer_error(request, 503, 503, 1, NULL,
+	    "too many answers wait for clients to read them");
+}
+
 void
 api_ask_as(
     struct httpd *httpd, struct request *request, const struct api_plan *plan)
@@ -361,12 +380,12 @@ api_ask_as(
 
 	if (plan->question != NULL)
 		text = json_dumps(plan->question, JSON_COMPACT);
-	if (waiting == NULL || text == NULL) {
+	if (waiting == NULL || text == NULL || is_busy(httpd)) {
+		refuse_to_ask(httpd, request, text != NULL && waiting != NULL);
 		free(waiting);
 		free(text);
 		json_decref(plan->question);
 		json_decref(plan->context);
-		answer_no_memory(request);
 		return;
 	}
 	*waiting = (struct waiting){ .call = { .httpd = httpd,

@@ -35,6 +35,12 @@ struct request;
 /* The one node there is, where other brokers have several. */
 #define API_NODE "weir"
 
+/*
+ * While answers that their clients have not read take more than this, nothing
+ * more is asked: 503.  One answer may be as long as it is.
+ */
+#define API_UNSENT_MAX (UINT64_C(16) << 20)
+
 /* Codes of old clients that are not among PUBLISH_CODE_*. */
 #define API_CODE_NO_SUCH_CLIENT 112u
 

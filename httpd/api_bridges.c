@@ -90,15 +90,32 @@ answer_created(struct api_call *call)
 	api_answer(call->request, 201, json_pack("{s:i}", "code", 0));
 }
 
-/* Whether there is one is known: it is not to be changed by who makes one. */
+static bool
+has_bridge(const json_t *bridges, const char *name)
+{
+	const json_t *bridge;
+	size_t i;
+
+	json_array_foreach(bridges, i, bridge)
+	{
+		if (strcmp(name,
+			json_string_value(json_object_get(bridge, "name"))) ==
+		    0)
+			return true;
+	}
+	return false;
+}
+
+/* What there is must not be changed by who thinks that it is new. */
 static void
 create(struct api_call *call)
 {
-	if (call->status == 200)
+	const char *name =
+	    json_string_value(json_object_get(call->context, "name"));
+
+	if (has_bridge(json_object_get(call->answer, "bridges"), name))
 		request_answer_error(call->request, 409, 409, 0, NULL,
 		    "there is a bridge of this name; PUT changes it");
-	else if (call->status != 404)
-		api_answer_failure(call);
 	else
 		api_ask(call->httpd, call->request, json_incref(call->context),
 		    answer_created);
@@ -109,14 +126,11 @@ api_bridge_create_run(
     struct httpd *httpd, struct request *request, struct slice body)
 {
 	json_t *put = order(request, "bridge_put", "bridge", body);
-	struct api_plan plan = {
-		.context = put, .done = create, .takes_failures = true
-	};
+	struct api_plan plan = { .context = put, .done = create };
 
 	if (put == NULL)
 		return;
-	plan.question = json_pack("{s:s, s:O}", "ask", "bridges", "name",
-	    json_object_get(put, "name"));
+	plan.question = json_pack("{s:s}", "ask", "bridge_numbers");
 	api_ask_as(httpd, request, &plan);
 }
 

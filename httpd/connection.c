@@ -75,6 +75,7 @@ connections_new(const struct connections_config *config, struct loop *loop,
 void
 connection_free_request(struct connections *all, struct request *request)
 {
+	all->unsent_bytes -= request->rendered_length;
 	request_fini(request);
 	free(request->body);
 	free(request->rendered);
@@ -149,6 +150,12 @@ connections_use(const struct connections *all, struct pool_use *out_connections,
 		.max = all->config.max_connections + CONNECTION_OVERFLOW };
 	*out_requests = all->requests_use;
 	out_requests->max = all->requests.max;
+}
+
+uint64_t
+connections_unsent_bytes(const struct connections *all)
+{
+	return all->unsent_bytes;
 }
 
 uint32_t

@@ -105,6 +105,9 @@ void connections_use(const struct connections *connections,
 
 uint32_t connections_count(const struct connections *connections);
 
+/* Bytes of answers that wait for their turn or for a client that reads. */
+uint64_t connections_unsent_bytes(const struct connections *connections);
+
 /* After CONNECTION_WAIT: read the body. */
 void request_proceed(struct request *request);
 

@@ -154,6 +154,7 @@ render(struct connection *c, struct request *request,
 		if (request->rendered == NULL)
 			return -ENOMEM;
 		request->rendered_length = length + body_length;
+		c->all->unsent_bytes += request->rendered_length;
 	}
 
 	memcpy(out != NULL ? out : (uint8_t *)request->rendered, head, length);

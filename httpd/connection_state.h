@@ -70,6 +70,7 @@ struct connections {
 	struct pool_use requests_use;
 	uint32_t high_water; /* of `count` */
 	struct pool pool;    /* of connections */
+	uint64_t unsent_bytes; /* of requests' rendered answers */
 	struct connection *first;
 	struct connection *dead;
 	uint32_t count;

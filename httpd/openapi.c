@@ -131,6 +131,8 @@ responses_of(const struct endpoint *row)
 		add_errors(responses, "400 413 415");
 	if (row->right == ENDPOINT_PUBLISH)
 		add_errors(responses, "429 504");
+	else if (row->right != ENDPOINT_NONE)
+		add_errors(responses, "413 501 504");
 	if (row->query[0] != '\0' || strchr(row->path, '{') != NULL)
 		add_errors(responses, "400");
 	if (strchr(row->path, '{') != NULL)

@@ -207,14 +207,16 @@ def configuration(tap, suite):
         weir.expect(whole["http"]["bind"].endswith(str(suite.http_port)), whole["http"])
         weir.expect(whole["http"]["stall_timeout"] == "2s", whole["http"])
         weir.expect(whole["max_connections"] == 10000, "a default")
-        (account,) = whole["accounts"]
+        account = whole["accounts"][0]
         weir.expect(account["name"] == "admin", account)
         weir.expect(account["password"] == "***", account)
         weir.expect(account["scopes"] == ["publish", "read", "manage"], account)
+        weir.expect(whole["accounts"][2]["scopes"] == ["read"], whole["accounts"])
         (bridge,) = whole["bridges"]
         weir.expect(bridge["name"] == "cloud" and bridge["password"] == "***", bridge)
         text = json.dumps(whole)
-        weir.expect("public" not in text and "hush" not in text, "a secret")
+        for secret in ('"public"', "hush"):
+            weir.expect(secret not in text, secret)
 
     with tap.case("sections are shown alone; an unknown one is 404"):
         whole = get(suite, "/api/v4/configuration")["data"]
@@ -250,9 +252,73 @@ def bridges(tap, suite):
         refused(suite, "POST", path, 400, "enable", {"enable": 1}, code=108)
         refused(suite, "POST", path, 400, "object", [], code=109)
 
+    with tap.case("a bridge is stopped by order, and goes on by order"):
+        path = "/api/v4/bridges/switch/cloud"
+        for enable, state in ((False, "disabled"), (True, "attached")):
+            status, answer, _ = ask(suite, "POST", path, {"enable": enable})
+            weir.expect(status == 200 and answer["code"] == 0, (status, answer))
+            weir.wait_for(
+                "it is " + state,
+                lambda: get(suite, "/api/v4/bridges/cloud")["data"][0]["state"]
+                == state,
+            )
+        path = "/api/v4/bridges/switch/no"
+        refused(suite, "PUT", path, 404, "", {"enable": True})
+
     with tap.case("a bridge that is there is not made again"):
         path = "/api/v4/bridges/cloud"
         refused(suite, "POST", path, 409, "PUT", {"url": "mqtt://127.0.0.1:1"})
+
+
+def body_for(route, scope):
+    """A body that is right, so that only the scope lacks."""
+    message = {"topic": "t", "payload": "x"}
+    if scope == "publish":
+        many = route["name"] in ("publish_batch", "publish_bulk_v5")
+        return [message] if many else message
+    if route["method"] in ("PUT", "POST"):
+        return {"enable": True, "url": "mqtt://127.0.0.1:1"}
+    return None
+
+
+def scopes(tap, suite):
+    with tap.case("each route needs its scope, which the broker proves"):
+        seen = set()
+        for route in get(suite, "/api/v4")["data"]:
+            scope = route["scope"]
+            if not scope or route["path"] == "/metrics":
+                continue
+            path = re.sub(r"{(\w+)}", "1", route["path"])
+            for have in {"publish", "read", "manage"} - {scope}:
+                where = "%s %s as %s" % (route["method"], path, have)
+                status, answer, _ = ask(
+                    suite,
+                    route["method"],
+                    path,
+                    body_for(route, scope),
+                    auth=have + ":public",
+                )
+                if status == 501:
+                    continue  # this broker knows no such order
+                if status == 207:
+                    results = answer["data"] if isinstance(answer, dict) else answer
+                    status, answer = results[0]["code"], results[0]
+                weir.expect(status == 403, "%s: %d %r" % (where, status, answer))
+                if scope != "publish":
+                    weir.expect('"%s"' % scope in answer["message"], (where, answer))
+            seen.add(scope)
+        weir.expect(seen == {"publish", "read", "manage"}, seen)
+
+    with tap.case("an account may do what its scopes say, and no more"):
+        as_read, as_manage = "read:public", "manage:public"
+        weir.expect(ask(suite, "GET", "/api/v4/clients", auth=as_read)[0] == 200, "r")
+        weir.expect(
+            ask(suite, "POST", "/api/v4/reload", auth=as_manage)[0] == 200, "m"
+        )
+        message = {"topic": "t", "payload": "x"}
+        as_publish = "publish:public"
+        status = ask(suite, "POST", "/api/v5/publish", message, auth=as_publish)[0]
+        weir.expect(status == 202, status)
 
 
 def pages_of_others(tap, suite):
@@ -282,10 +348,15 @@ def main():
         "password": "hush",
         "forward": ({"filter": "b/#", "qos": 1},),
     }
+    accounts = [{"name": "admin", "password": "public"}] + [
+        {"name": scope, "password": "public", "scopes": (scope,)}
+        for scope in ("publish", "read", "manage")
+    ]
     with tap.case("the suite starts, and ends in order"):
-        with weir.Weir(bridges=(bridge,)) as suite:
+        with weir.Weir(bridges=(bridge,), accounts=accounts) as suite:
             for group in (
-                nodes, clients, subscriptions, configuration, bridges, pages_of_others,
+                nodes, clients, subscriptions, configuration, bridges, scopes,
+                pages_of_others,
             ):
                 group(tap, suite)
     tap.done()

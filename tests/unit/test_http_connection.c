@@ -760,6 +760,9 @@ START_TEST(an_answer_longer_than_the_output_may_be_arrives_whole)
 		ck_assert(read_large(&world));
 		run(&world);
 		ck_assert(world.is_closed == (i == 1));
+		if (i == 0)
+			ck_assert_uint_eq(
+			    connections_unsent_bytes(world.connections), 0);
 	}
 	ck_assert_uint_eq(world.bodies, 2);
 	free(world.large);
@@ -779,12 +782,14 @@ START_TEST(who_does_not_read_a_long_answer_is_closed)
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(loop_turn(world.loop, false), 0);
 	ck_assert_uint_eq(connections_count(world.connections), 1);
+	ck_assert_uint_gt(connections_unsent_bytes(world.connections), LARGE);
 	connections_tick(
 	    world.connections, loop_now_ns(world.loop) + 59 * CLOCK_SECOND_NS);
 	ck_assert_uint_eq(connections_count(world.connections), 1);
 	connections_tick(
 	    world.connections, loop_now_ns(world.loop) + 61 * CLOCK_SECOND_NS);
 	ck_assert_uint_eq(connections_count(world.connections), 0);
+	ck_assert_uint_eq(connections_unsent_bytes(world.connections), 0);
 	ck_assert_uint_eq(world.gone, 0);
 	free(world.large);
 	teardown(&world);
