@@ -70,31 +70,35 @@ was_let_pass(const struct links_incoming *in)
 	return false;
 }
 
+/* It may not publish this: why. */
+static enum mqtt_reason
+refuse_identity(struct links_incoming *in)
+{
+	const struct auth *auth = in->links->broker->auth;
+	const uint64_t identity = in->record.identity;
+
+	if (!auth_identity_is_valid(auth, identity))
+		return MQTT_BAD_USER_NAME_OR_PASSWORD;
+	in->receivers = auth_identity_may(auth, identity, AUTH_PUBLISH)
+	    ? RECORD_DETAIL_TOPIC
+	    : RECORD_DETAIL_SCOPE;
+	return MQTT_NOT_AUTHORIZED;
+}
+
 static enum mqtt_reason
 check_identity(struct links_incoming *in)
 {
 	const struct broker *broker = in->links->broker;
-	uint64_t identity = in->record.identity;
-	enum mqtt_reason reason = MQTT_SUCCESS;
+	const uint64_t identity = in->record.identity;
 
 	/* A bridge is what the configuration says; it has no account. */
 	if (in->endpoint->role == RING_ROLE_BRIDGE)
 		return MQTT_SUCCESS;
-	if (identity == AUTH_ANONYMOUS && !broker->conf->allow_anonymous)
-		reason = MQTT_NOT_AUTHORIZED;
-	else if (!auth_identity_is_valid(broker->auth, identity))
-		reason = MQTT_BAD_USER_NAME_OR_PASSWORD;
-	else if (!auth_identity_may_publish(
-		     broker->auth, identity, in->message.topic))
-		reason = MQTT_NOT_AUTHORIZED;
-	if (reason == MQTT_SUCCESS || was_let_pass(in))
+	if ((identity != AUTH_ANONYMOUS || broker->conf->allow_anonymous) &&
+	    auth_identity_may_publish(
+		broker->auth, identity, in->message.topic))
 		return MQTT_SUCCESS;
-	if (reason == MQTT_NOT_AUTHORIZED)
-		in->receivers =
-		    auth_identity_may(broker->auth, identity, AUTH_PUBLISH)
-		    ? RECORD_DETAIL_TOPIC
-		    : RECORD_DETAIL_SCOPE;
-	return reason;
+	return was_let_pass(in) ? MQTT_SUCCESS : refuse_identity(in);
 }
 
 enum mqtt_reason

@@ -55,8 +55,8 @@
 /* A queued message costs this beside its bytes. */
 #define MESSAGE_OBJECT_BYTES 512
 
-/* httpd/limits.c: two tables of a fixed size. */
-#define RATE_BYTES MIB
+/* httpd/limits.c and identity.c: three tables of a fixed size, and a cache. */
+#define RATE_BYTES (2 * MIB)
 
 static uint64_t
 plus(uint64_t a, uint64_t b)

@@ -8,13 +8,15 @@
 
 cd "${top_srcdir:-.}" || exit 99
 
-all="fuzz_mqtt fuzz_http fuzz_ring fuzz_store_record"
+all="fuzz_mqtt fuzz_http fuzz_jwt fuzz_ring fuzz_store_record"
 
 # What a target needs beside its own file.
 sources_of() {
 	case $1 in
 	fuzz_mqtt) echo common/mqtt/*.c common/msg/*.c common/base/*.c ;;
 	fuzz_ring) echo common/ring/*.c common/shm/*.c common/base/*.c ;;
+	fuzz_jwt) echo broker/auth_jwt.c broker/auth_jwt_key.c \
+	    common/conf/conf*.c common/msg/record.c common/base/*.c ;;
 	fuzz_store_record) echo broker/store/store_message.c \
 	    broker/store/store_record.c common/base/*.c ;;
 	fuzz_http) echo httpd/connection*.c httpd/counters.c \
@@ -28,6 +30,7 @@ sources_of() {
 packages_of() {
 	case $1 in
 	fuzz_http) echo jansson libevent openssl ;;
+	fuzz_jwt) echo jansson libconfig libsodium openssl ;;
 	esac
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -673,6 +674,72 @@ START_TEST(a_token_stands_for_its_account)
 }
 END_TEST
 
+START_TEST(a_token_that_names_nobody_has_the_account_of_its_rule)
+{
+	struct auth_request request;
+
+	token_rule.account = admin;
+	with_tokens();
+	request = judge("{\"sub\":\"ci\"," LATER "}");
+	ck_assert_str_eq(auth_identity_name(auth, request.identity), "admin");
+	auth_free(auth);
+
+	/* A key stands for no token, whoever names it. */
+	token_rule.account = ci;
+	with_tokens();
+	request = judge("{" LATER "}");
+	ck_assert_int_eq(request.detail, RECORD_TOKEN_ACCOUNT);
+	ck_assert_uint_eq(request.identity, 0);
+	token_rule.account = NULL;
+}
+END_TEST
+
+/* ---- while others look -----------------------------------------------------
+ */
+
+static _Atomic bool is_over;
+
+/* The account is there in one configuration, and in the next it is not. */
+static void *
+look(void *arg)
+{
+	const uint64_t identity = *(const uint64_t *)arg;
+	struct slice topic = slice_of_string("a");
+	const char *name;
+	uint64_t looks = 0;
+
+	rcu_thread_start();
+	while (!is_over) {
+		name = auth_identity_name(auth, identity);
+		ck_assert_str_eq(name, "ci");
+		ck_assert(auth_is_same_owner(auth, identity, identity));
+		(void)auth_identity_may_publish(auth, identity, topic);
+		(void)auth_identity_may(auth, identity, AUTH_READ);
+		looks++;
+	}
+	rcu_thread_end();
+	ck_assert_uint_gt(looks, 0);
+	return NULL;
+}
+
+START_TEST(a_reload_disturbs_nobody_who_looks)
+{
+	uint64_t identity;
+	pthread_t thread;
+
+	with_a_key();
+	identity = identity_of("ci", ci_secret, AUTH_OF_HTTP);
+	ck_assert_int_eq(pthread_create(&thread, NULL, look, &identity), 0);
+	for (int i = 0; i < 200; i++) {
+		conf.http.key_count = i % 2;
+		ck_assert_int_eq(reload(), i % 2 == 0);
+	}
+	is_over = true;
+	pthread_join(thread, NULL);
+	ck_assert(auth_identity_is_valid(auth, identity));
+}
+END_TEST
+
 START_TEST(a_narrow_token_is_another_handle_of_the_same_account)
 {
 	struct slice topic = slice_of_string("a");
@@ -799,6 +866,9 @@ main(void)
 	tcase_add_test(tc, a_reload_that_is_refused_changes_nothing);
 	tcase_add_test(tc, what_was_remembered_is_void_with_its_account);
 	tcase_add_test(tc, a_token_stands_for_its_account);
+	tcase_add_test(
+	    tc, a_token_that_names_nobody_has_the_account_of_its_rule);
+	tcase_add_test(tc, a_reload_disturbs_nobody_who_looks);
 	tcase_add_test(
 	    tc, a_narrow_token_is_another_handle_of_the_same_account);
 	tcase_add_test(tc, without_accounts_http_gets_a_random_one_that_stays);
