@@ -144,13 +144,17 @@ libbroker_a_SOURCES = \
 	%D%/manage.c \
 	%D%/manage.h \
 	%D%/manage_asks.def \
+	%D%/manage_bridges.c \
 	%D%/manage_clients.c \
+	%D%/manage_conf.c \
+	%D%/manage_conf.h \
 	%D%/manage_file.c \
 	%D%/manage_file.h \
 	%D%/manage_list.c \
 	%D%/manage_list.h \
 	%D%/manage_orders.c \
 	%D%/manage_numbers.c \
+	%D%/manage_orders.h \
 	%D%/manage_status.c \
 	%D%/manage_subscriptions.c \
 	%D%/manage_topics.c \

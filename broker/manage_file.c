@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/links_private.h"
@@ -20,22 +21,29 @@ struct manage_file {
 	manage_file_done done;
 	void *context;
 	int err;
+	mode_t mode;
 	char *text; /* NULL: to be removed */
 	char path[];
 };
+
+static void
+folder_of(const char *path, char folder[PATH_MAX])
+{
+	char *slash;
+
+	snprintf(folder, PATH_MAX, "%s", path);
+	slash = strrchr(folder, '/');
+	if (slash != NULL)
+		*slash = '\0';
+}
 
 static int
 sync_folder(const char *path)
 {
 	char folder[PATH_MAX];
-	char *slash;
 	int err = 0, fd;
 
-	snprintf(folder, sizeof(folder), "%s", path);
-	slash = strrchr(folder, '/');
-	if (slash == NULL)
-		return -EINVAL;
-	*slash = '\0';
+	folder_of(path, folder);
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
 		return -errno;
@@ -43,6 +51,20 @@ sync_folder(const char *path)
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+/* Also its own name, if it is new. */
+static int
+make_folder(const char *path)
+{
+	char folder[PATH_MAX];
+
+	folder_of(path, folder);
+	if (mkdir(folder, 0750) == -1)
+		return errno == EEXIST ? 0 : -errno;
+	if (chmod(folder, 0750) == -1)
+		return -errno;
+	return sync_folder(folder);
 }
 
 static int
@@ -64,7 +86,7 @@ fill(int fd, const char *text)
 }
 
 static int
-replace(const char *path, const char *text)
+replace(const char *path, const char *text, mode_t mode)
 {
 	char fresh[PATH_MAX];
 	int err, fd;
@@ -72,11 +94,14 @@ replace(const char *path, const char *text)
 	if ((size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >=
 	    sizeof(fresh))
 		return -ENAMETOOLONG;
+	err = make_folder(path);
+	if (err != 0)
+		return err;
 	fd = open(
 	    fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return -errno;
-	err = fill(fd, text);
+	err = fchmod(fd, mode) == -1 ? -errno : fill(fd, text);
 	close(fd);
 	if (err == 0 && rename(fresh, path) == -1)
 		err = -errno;
@@ -92,7 +117,7 @@ run(void *arg)
 	struct mailbox *reply = file->links->broker->links_mailbox;
 
 	if (file->text != NULL)
-		file->err = replace(file->path, file->text);
+		file->err = replace(file->path, file->text, file->mode);
 	else if (unlink(file->path) == -1)
 		file->err = -errno;
 	if (file->err == 0)
@@ -116,7 +141,7 @@ open_done(struct mail *mail, void *owner)
 
 int
 manage_file_write(struct links *links, const char *path, const char *text,
-    manage_file_done done, void *context)
+    mode_t mode, manage_file_done done, void *context)
 {
 	struct manage_file *file;
 	int err;
@@ -133,6 +158,7 @@ manage_file_write(struct links *links, const char *path, const char *text,
 	}
 	file->mail.open = open_done;
 	file->links = links;
+	file->mode = mode;
 	file->done = done;
 	file->context = context;
 	err = thread_start(&file->thread, run, file);

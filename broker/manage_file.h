@@ -14,6 +14,7 @@
 #define WEIR_BROKER_MANAGE_FILE_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 struct links;
 
@@ -21,11 +22,12 @@ struct links;
 typedef void (*manage_file_done)(void *context, int err);
 
 /*
- * Write `text` (copied) to `path`, whose folder is there; NULL: remove it.
+ * Write `text` (copied) to `path`, with that mode; NULL: remove it.  Its folder
+ * is made (0750) if need be.
  * Returns 0, then `done` comes; -EBUSY: another one is under way; -ENOMEM.
  */
 int manage_file_write(struct links *links, const char *path, const char *text,
-    manage_file_done done, void *context);
+    mode_t mode, manage_file_done done, void *context);
 
 /* At the end: wait until what is under way is; its mail is then there. */
 void manage_file_finish(struct links *links);

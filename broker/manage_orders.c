@@ -13,15 +13,14 @@
 #include "broker/links_words.h"
 #include "broker/manage.h"
 #include "broker/manage_file.h"
+#include "broker/manage_orders.h"
 #include "common/base/log.h"
 #include "common/ring/ring_control.h"
 
+#define MESSAGE_SIZE 2048u
+
 /* ---- later --------------------------------------------------------------- */
 
-/*
- * A question comes in the midst of a round over endpoints and lanes; what
- * changes these waits until the round is over.
- */
 struct order {
 	struct mail mail; /* first */
 	struct manage_ask *ask;
@@ -40,8 +39,9 @@ open_order(struct mail *mail, void *owner)
 	free(order);
 }
 
-static void
-defer(struct manage_ask *ask, const json_t *question, manage_function run)
+void
+manage_defer(
+    struct manage_ask *ask, const json_t *question, manage_function run)
 {
 	struct order *order = calloc(1, sizeof(*order));
 
@@ -85,9 +85,27 @@ lines_of(char *text)
 	return array;
 }
 
-static void
-answer_mistakes(struct manage_ask *ask, char *mistakes, int err)
+/* In one line, for who looks at "message" only. */
+static json_t *
+sentence_of(const json_t *lines)
 {
+	char text[MESSAGE_SIZE];
+	size_t at;
+
+	at = (size_t)snprintf(text, sizeof(text),
+	    "the old configuration stays in use, for in the new one:");
+	for (size_t i = 0; i < json_array_size(lines) && at < sizeof(text); i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s %s",
+		    i == 0 ? "" : ";",
+		    json_string_value(json_array_get(lines, i)));
+	return json_string(text);
+}
+
+void
+manage_refuse_mistakes(struct manage_ask *ask, char *mistakes, int err)
+{
+	json_t *lines;
+
 	if (mistakes == NULL || err != -EINVAL) {
 		manage_refuse(ask, 500,
 		    "the configuration cannot be read: %s; the old one stays "
@@ -95,45 +113,49 @@ answer_mistakes(struct manage_ask *ask, char *mistakes, int err)
 		    strerror(-err));
 		return;
 	}
+	lines = lines_of(mistakes);
 	manage_answer(ask,
-	    json_pack("{s:i, s:s, s:o}", "status", 422, "message",
-		"the configuration has mistakes, the old one stays in use",
-		"mistakes", lines_of(mistakes)));
+	    json_pack("{s:i, s:o?, s:o}", "status", 422, "message",
+		sentence_of(lines), "mistakes", lines));
 }
 
-static void
-run_reload(struct manage_ask *ask, const json_t *question)
+void
+manage_reload_and_answer(struct manage_ask *ask, json_t *answer)
 {
 	struct broker *broker = ask->links->broker;
 	char *notes = NULL, *mistakes = NULL;
 	size_t length;
-	int err;
+	int err = -ENOMEM;
 
-	(void)question;
 	broker->reload_notes = open_memstream(&notes, &length);
-	if (broker->reload_notes == NULL) {
-		manage_answer(ask, NULL);
-		return;
+	if (broker->reload_notes != NULL) {
+		err = broker_reload_file(broker, &mistakes);
+		fclose(broker->reload_notes);
+		broker->reload_notes = NULL;
 	}
-	err = broker_reload_file(broker, &mistakes);
-	fclose(broker->reload_notes);
-	broker->reload_notes = NULL;
 	if (err == 0) {
 		tell_programs(ask->links);
-		manage_answer(ask,
-		    json_pack("{s:b, s:o}", "reloaded", 1, "restart",
-			lines_of(notes)));
+		json_object_set_new(answer, "restart", lines_of(notes));
+		manage_answer(ask, answer);
 	} else {
-		answer_mistakes(ask, mistakes, err);
+		json_decref(answer);
+		manage_refuse_mistakes(ask, mistakes, err);
 	}
 	free(mistakes);
 	free(notes);
 }
 
+static void
+run_reload(struct manage_ask *ask, const json_t *question)
+{
+	(void)question;
+	manage_reload_and_answer(ask, json_pack("{s:b}", "reloaded", 1));
+}
+
 void
 manage_reload(struct manage_ask *ask, const json_t *question)
 {
-	defer(ask, question, run_reload);
+	manage_defer(ask, question, run_reload);
 }
 
 /* ---- bridges are disabled and enabled ------------------------------------ */
@@ -234,7 +256,7 @@ begin_switching(struct manage_ask *ask, const struct links_endpoint *endpoint)
 	}
 	if (text != NULL)
 		err = manage_file_write(
-		    ask->links, path, text, on_switched, switching);
+		    ask->links, path, text, 0600, on_switched, switching);
 	free(text);
 	if (err == 0)
 		return;

@@ -112,16 +112,19 @@ static int
 show(const struct manage_verb *verb, const struct manage_settings *settings,
     const json_t *answer)
 {
+	static const char no_such[] =
+	    "the broker knows no such question: is it older?";
 	const json_t *message = json_object_get(answer, "message");
+	const json_t *mistakes = json_object_get(answer, "mistakes");
 
 	if (json_integer_value(json_object_get(answer, "status")) != 200) {
 		if (settings->json)
 			print_json(answer);
 		fprintf(stderr, "%s: %s\n", verb->options->program,
-		    json_is_string(message)
-			? json_string_value(message)
-			: "the broker knows no such question: is it older?");
-		print_mistakes(json_object_get(answer, "mistakes"));
+		    mistakes != NULL              ? "nothing was changed:"
+			: json_is_string(message) ? json_string_value(message)
+						  : no_such);
+		print_mistakes(mistakes);
 		return EXIT_FAILED;
 	}
 	if (settings->json)

@@ -20,9 +20,6 @@
 #include "common/base/parse.h"
 #include "common/conf/conf_table.h"
 
-static void read_section(struct conf_reader *reader, enum conf_section section,
-    config_setting_t *group, void *target);
-
 void
 conf_mistake(struct conf_reader *reader, const config_setting_t *at,
     const char *format, ...)
@@ -319,7 +316,8 @@ read_list(struct conf_reader *reader, const struct conf_key *key,
 			    type_words(CONF_TYPE_LIST), i + 1);
 			element = NULL;
 		}
-		read_section(reader, key->inner, element, elements + i * size);
+		conf_read_section(
+		    reader, key->inner, element, elements + i * size);
 	}
 }
 
@@ -361,7 +359,7 @@ read_key(struct conf_reader *reader, const struct conf_key *key,
 		break;
 	case CONF_TYPE_GROUP:
 		if (config_setting_is_group(at))
-			read_section(
+			conf_read_section(
 			    reader, key->inner, at, field_of(key, target));
 		else
 			wrong_type(reader, key, at);
@@ -391,7 +389,7 @@ fill_in(struct conf_reader *reader, enum conf_section section,
 			member = config_setting_get_member(group, key->name);
 		if (key->type == CONF_TYPE_GROUP &&
 		    (member == NULL || !config_setting_is_group(member)))
-			read_section(
+			conf_read_section(
 			    reader, key->inner, NULL, field_of(key, target));
 		else if (conf_key_is_required(key) && group != NULL &&
 		    member == NULL)
@@ -402,8 +400,8 @@ fill_in(struct conf_reader *reader, enum conf_section section,
 	}
 }
 
-static void
-read_section(struct conf_reader *reader, enum conf_section section,
+void
+conf_read_section(struct conf_reader *reader, enum conf_section section,
     config_setting_t *group, void *target)
 {
 	const struct conf_key *key;
@@ -419,6 +417,8 @@ read_section(struct conf_reader *reader, enum conf_section section,
 		else
 			read_key(reader, key, member, target);
 	}
+	if (section == CONF_SECTION_GLOBAL && !reader->no_memory)
+		conf_read_folder(reader, target);
 	if (!reader->no_memory)
 		conf_check(reader, section, group, target);
 }
@@ -518,7 +518,7 @@ read_conf(struct conf_reader *reader, struct conf *conf)
 	config_init(&parsed);
 	err = parse_file(reader, &parsed);
 	if (err == 0)
-		read_section(reader, CONF_SECTION_GLOBAL,
+		conf_read_section(reader, CONF_SECTION_GLOBAL,
 		    config_root_setting(&parsed), conf);
 	config_destroy(&parsed);
 	if (err == 0 && reader->no_memory)
@@ -528,24 +528,45 @@ read_conf(struct conf_reader *reader, struct conf *conf)
 	return err;
 }
 
-int
-conf_load(const char *path, struct conf **out_conf, FILE *errors)
+static int
+load(struct conf_reader *reader, struct conf **out_conf)
 {
-	struct conf_reader reader = { .path = path, .errors = errors };
 	struct conf *conf = calloc(1, sizeof(*conf));
 	int err = -ENOMEM;
 
 	if (conf != NULL)
-		err = read_conf(&reader, conf);
-	free(reader.folder);
+		err = read_conf(reader, conf);
+	free(reader->folder);
 	if (err == -ENOMEM)
-		fprintf(errors, "%s: out of memory\n", path);
+		fprintf(reader->errors, "%s: out of memory\n", reader->path);
 	if (err != 0) {
 		conf_free(conf);
 		return err;
 	}
 	*out_conf = conf;
 	return 0;
+}
+
+int
+conf_load(const char *path, struct conf **out_conf, FILE *errors)
+{
+	struct conf_reader reader = { .path = path, .errors = errors };
+
+	return load(&reader, out_conf);
+}
+
+int
+conf_try_bridge(const char *path, const char *name, const char *text,
+    struct conf **out_conf, FILE *errors)
+{
+	struct conf_reader reader = {
+		.path = path,
+		.errors = errors,
+		.try_name = name,
+		.try_text = text,
+	};
+
+	return load(&reader, out_conf);
 }
 
 void

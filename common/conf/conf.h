@@ -29,6 +29,9 @@
 
 #define CONF_MAX_BRIDGES 63
 #define CONF_MAX_BRIDGE_NAME 32
+
+/* In state_dir: NAME.conf, a bridge's keys, for each made by an order. */
+#define CONF_BRIDGES_FOLDER "bridges.d"
 #define CONF_MAX_RATE_FILTERS 64
 #define CONF_NEVER UINT64_MAX /* a duration that does not end */
 
@@ -345,7 +348,8 @@ struct conf_bridge {
 	struct conf_ring ring;
 	uint64_t backlog; /* bytes; resolved: 0 without a journal */
 	enum conf_overflow overflow;
-	unsigned line;
+	bool is_added; /* it is in CONF_BRIDGES_FOLDER */
+	unsigned line; /* of its own file */
 };
 
 struct conf {
@@ -388,12 +392,24 @@ struct conf {
 
 /*
  * Read and check `path`; all mistakes are written to `errors`, one a line.
- * Opens no other file than `path` and what it includes, so every program may
- * call it whatever user it runs as.
+ * Opens no other file than `path`, what it includes, and the bridges in
+ * CONF_BRIDGES_FOLDER if it may, so every program may call it whatever user it
+ * runs as.
  * Returns 0; -EINVAL when there is a mistake; -errno when `path` cannot be
  * read; -ENOMEM.
  */
 int conf_load(const char *path, struct conf **out_conf, FILE *errors);
+
+/*
+ * As conf_load(), if CONF_BRIDGES_FOLDER had this text for the bridge `name`,
+ * or (NULL) nothing.
+ */
+int conf_try_bridge(const char *path, const char *name, const char *text,
+    struct conf **out_conf, FILE *errors);
+
+/* The file of such a bridge.  0 or -ENAMETOOLONG. */
+int conf_bridge_path(
+    const char *state_dir, const char *name, char *out, size_t size);
 
 /* Accepts NULL. */
 void conf_free(struct conf *conf);

@@ -131,7 +131,16 @@ struct conf_reader {
 	FILE *errors;
 	unsigned mistakes;
 	bool no_memory;
+	const char *try_name; /* this bridge as if its file had this text */
+	const char *try_text; /* NULL: as if there were none */
 };
+
+/* Read a group (NULL: it is not there) into the section's struct. */
+void conf_read_section(struct conf_reader *reader, enum conf_section section,
+    config_setting_t *group, void *target);
+
+/* The bridges of CONF_BRIDGES_FOLDER, to those that are there. */
+void conf_read_folder(struct conf_reader *reader, struct conf *conf);
 
 /* Report `FILE:LINE: ...` at the setting, or `FILE: ...` for NULL. */
 void conf_mistake(struct conf_reader *reader, const config_setting_t *at,

@@ -11,6 +11,7 @@ libconf_a_SOURCES = \
 	%D%/conf_auth.c \
 	%D%/conf_change.c \
 	%D%/conf_check.c \
+	%D%/conf_folder.c \
 	%D%/conf_journal.c \
 	%D%/conf_keys.def \
 	%D%/conf_lists.c \

@@ -267,11 +267,79 @@ def check_reload(remote):
             encoding="utf-8")
         weir.expect(done.returncode == FAILED, "exit %d" % done.returncode)
         for word in ("max_packet_size", "colour", w.config + ":",
-                     "old one stays"):
+                     "nothing was changed"):
             weir.expect(word in done.stderr, "%s: %s" % (word, done.stderr))
         weir.expect(w.publish("t", "x") == 200, "the old one is not in use")
         seen.stop()
         rewrite(w)
+
+
+def http_json(w, method, path, body=None):
+    status, _, text = w.http(method, path, None if body is None
+                             else json.dumps(body))
+    return status, json.loads(text)
+
+
+def check_made_bridges(remote):
+    """Bridges that are made by the API are there after a restart."""
+    own = {"name": "own", "url": "mqtt://127.0.0.1:%d" % remote.port,
+           "forward": [{"filter": "own/#"}]}
+    made = {"url": own["url"], "forward": [{"filter": "made/#", "qos": 1}],
+            "client_id": 'quo"ted\\ ü', "retry_min": "50ms",
+            "announce_bridge": True, "max_inflight": 7, "password": None,
+            "ring": {"capacity": "64KiB"}}
+    path = "/api/v4/bridges/"
+    with weir.Weir(bridges=[own]) as w:
+        status, answer = http_json(w, "PUT", path + "made", made)
+        weir.expect(status == 200 and answer["created"], "%r" % answer)
+        status, answer = http_json(w, "PUT", path + "own", made)
+        weir.expect(status == 409 and w.config + ":" in answer["message"],
+                    "%d %r" % (status, answer))
+        status, answer = http_json(w, "DELETE", path + "own")
+        weir.expect(status == 409, "%d %r" % (status, answer))
+        for wrong, word in ((dict(made, colour="red"), "colour"),
+                            (dict(made, url="http://x"), "url"),
+                            (dict(made, name="other"), "name"),
+                            ({"url": own["url"], "a=1;b": 2}, "key"),
+                            (dict(made, forward=[None]), "null")):
+            status, answer = http_json(w, "PUT", path + "made", wrong)
+            weir.expect(status in (400, 422) and word in answer["message"],
+                        "%r: %d %r" % (wrong, status, answer))
+        for name in ("..%2fx", "a%22b", "%2e%2e", "x" * 33):
+            status, answer = http_json(w, "PUT", path + name, made)
+            weir.expect(status in (400, 404, 422), "%s: %d" % (name, status))
+        folder = os.path.join(w.settings["state_dir"], "bridges.d")
+        weir.expect(os.listdir(folder) == ["made.conf"], os.listdir(folder))
+        weir.expect(os.stat(os.path.join(folder, "made.conf")).st_mode & 0o777
+                    == 0o640, "mode")
+        seen = weir.Collector(remote.port, "made/#")
+        weir.expect(w.shut_down() == 0, "the end")
+        w.start()
+        w.wait_ready()
+        weir.wait_for("the made one is connected", lambda: any(
+            b["name"] == "made" and b["connected"] for b in try_bridges(w)))
+        weir.expect(w.publish("made/1", "x") == 200, "publish")
+        seen.wait_count(1)
+        made["forward"].append({"filter": "more/#"})
+        status, answer = http_json(w, "PUT", path + "made", made)
+        weir.expect(status == 200 and not answer["created"], "%r" % answer)
+        weir.expect(answer["restart"] == [], "%r" % answer)
+        more = weir.Collector(remote.port, "more/#")
+        weir.wait_for("its new rule holds", lambda: (
+            w.publish("more/1", "x") == 200 and more.payloads()))
+        status, answer = http_json(w, "DELETE", path + "made")
+        weir.expect(status in (200, 204), "%d %r" % (status, answer))
+        weir.expect(os.listdir(folder) == [], os.listdir(folder))
+        status, answer = http_json(w, "DELETE", path + "nowhere")
+        weir.expect(status == 404, "%d %r" % (status, answer))
+        # A file that somebody spoilt is named, and stops a start.
+        with open(os.path.join(folder, "bad.conf"), "w") as f:
+            f.write('name = "bad";\nurl = "mqtt://127.0.0.1:1";\nhue = 1;\n')
+        status, _, said = call(w, "reload")
+        weir.expect(status != 0 and "bad.conf:3" in said, said)
+        os.unlink(os.path.join(folder, "bad.conf"))
+        seen.stop()
+        more.stop()
 
 
 def check_refusals(w):
@@ -307,6 +375,9 @@ def main():
     with tap.case("a reload tells what it took, and what it cannot"):
         with weir.Mosquitto() as remote:
             check_reload(remote)
+    with tap.case("bridges are made, changed and removed by HTTP"):
+        with weir.Mosquitto() as remote:
+            check_made_bridges(remote)
     with tap.case("without a broker weirctl says so"):
         status, _, said = call(w, "clients")
         weir.expect(status in (UNAVAILABLE, 78), "exit %d: %s" % (status, said))

@@ -74,6 +74,7 @@ unit_tests = \
 	test_log \
 	test_loop \
 	test_mailbox \
+	test_manage_conf \
 	test_mapping \
 	test_memfd \
 	test_message \
@@ -431,6 +432,10 @@ test_loop_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
 test_mailbox_SOURCES  = %D%/test_mailbox.c
 test_mailbox_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_mailbox_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_manage_conf_SOURCES  = %D%/test_manage_conf.c
+test_manage_conf_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_manage_conf_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_mapping_SOURCES  = %D%/test_mapping.c
 test_mapping_CPPFLAGS = $(UNIT_CPPFLAGS)
