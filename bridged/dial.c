@@ -4,10 +4,15 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/net/websocket.h"
 #include "common/service/secure.h"
+
+/* Frames are not kept, so this is no memory: a packet's largest and more. */
+#define MAX_FRAME (UINT64_C(1) << 30)
 
 static void on_again(void *arg);
 
@@ -81,17 +86,15 @@ dial_open(struct dial *dial)
 	return dial->connector == NULL ? -ENOMEM : 0;
 }
 
-int
-dial_layers(struct dial *dial, struct stream *stream, char *error)
+static int
+lay_tls(struct dial *dial, const struct conf_remote *remote,
+    struct stream *stream, char *error)
 {
-	const struct conf_remote *remote = dial_remote(dial);
 	const struct conf_tls *conf = &dial->conf->tls;
 	struct stream_layer *layer;
 	struct tls *tls;
 	int err;
 
-	if (!remote->is_tls)
-		return 0;
 	err = secure_client(conf, &tls, error, TLS_ERROR_SIZE);
 	if (err != 0)
 		return err;
@@ -104,6 +107,38 @@ dial_layers(struct dial *dial, struct stream *stream, char *error)
 	}
 	stream_push_layer(stream, layer);
 	return 0;
+}
+
+static int
+lay_websocket(
+    const struct conf_remote *remote, struct stream *stream, char *error)
+{
+	struct stream_layer *layer;
+	char host[300];
+
+	snprintf(host, sizeof(host),
+	    strchr(remote->host, ':') == NULL ? "%s:%u" : "[%s]:%u",
+	    remote->host, (unsigned)remote->port);
+	layer = websocket_client(host, remote->path, MAX_FRAME);
+	if (layer == NULL) {
+		snprintf(error, TLS_ERROR_SIZE, "out of memory");
+		return -ENOMEM;
+	}
+	stream_push_layer(stream, layer);
+	return 0;
+}
+
+int
+dial_layers(struct dial *dial, struct stream *stream, char *error)
+{
+	const struct conf_remote *remote = dial_remote(dial);
+	int err = 0;
+
+	if (remote->is_tls)
+		err = lay_tls(dial, remote, stream, error);
+	if (err == 0 && remote->is_websocket)
+		err = lay_websocket(remote, stream, error);
+	return err;
 }
 
 static void

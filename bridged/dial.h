@@ -55,7 +55,8 @@ void dial_init(struct dial *dial, const struct conf_bridge *conf,
 int dial_open(struct dial *dial);
 
 /*
- * Lay TLS over a stream that has just begun, as the address in use wants it.
+ * Lay TLS and WebSocket over a stream that has just begun, as the address in
+ * use wants it.
  * Returns 0, or -errno with a sentence in `error`, TLS_ERROR_SIZE bytes.
  */
 int dial_layers(struct dial *dial, struct stream *stream, char *error);

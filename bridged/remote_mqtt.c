@@ -161,7 +161,10 @@ on_deadline(void *arg)
 	struct remote *remote = arg;
 
 	remote_mqtt_fail(remote, REMOTE_LOST, "no %s within connect_timeout",
-	    stream_is_ready(&remote->stream) ? "CONNACK" : "TLS handshake");
+	    stream_is_ready(&remote->stream) ? "CONNACK"
+		: dial_remote(&remote->dial)->is_websocket
+		? "answer to the WebSocket request"
+		: "TLS handshake");
 }
 
 void

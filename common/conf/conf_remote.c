@@ -103,9 +103,6 @@ take_url(struct conf_reader *reader, config_setting_t *at, const char *key,
 		return;
 	}
 	bridge->remote_count++;
-	if (remote->is_websocket)
-		conf_mistake(reader, conf_at_key(at, key),
-		    "%s: WebSocket is not in this version", key);
 }
 
 static void

@@ -21,4 +21,7 @@ libnet_a_SOURCES = \
 	%D%/tls.h \
 	%D%/tls_context.c \
 	%D%/tls_layer.c \
-	%D%/tls_private.h
+	%D%/tls_private.h \
+	%D%/websocket.c \
+	%D%/websocket.h \
+	%D%/websocket_client.c

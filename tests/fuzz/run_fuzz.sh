@@ -8,7 +8,7 @@
 
 cd "${top_srcdir:-.}" || exit 99
 
-all="fuzz_mqtt fuzz_http fuzz_jwt fuzz_ring fuzz_store_record"
+all="fuzz_mqtt fuzz_http fuzz_jwt fuzz_ring fuzz_store_record fuzz_websocket"
 
 # What a target needs beside its own file.
 sources_of() {
@@ -19,6 +19,7 @@ sources_of() {
 	    common/conf/conf*.c common/msg/record.c common/base/*.c ;;
 	fuzz_store_record) echo broker/store/store_message.c \
 	    broker/store/store_record.c common/base/*.c ;;
+	fuzz_websocket) echo common/net/websocket.c ;;
 	fuzz_http) echo httpd/connection*.c httpd/counters.c \
 	    httpd/publish_json.c httpd/request.c httpd/response.c \
 	    common/msg/*.c common/net/*.c common/stats/*.c common/shm/*.c \

@@ -52,4 +52,5 @@ EXTRA_DIST += \
 	%D%/systemd_kills_in_box.py \
 	%D%/test_two_suites.py \
 	%D%/test_why_top.py \
+	%D%/websocket_proxy.py \
 	%D%/weir.py

@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 
-"""Bridges over TLS, to several addresses, and what they say when they fail."""
+"""Bridges over TLS and WebSocket, to several addresses, and what they say when they fail."""
 
 import os
 import shutil
+import ssl
 import tempfile
 
 import certificates
 import weir
+import websocket_proxy
 
 NAMES = "DNS:localhost,IP:127.0.0.1"
 
@@ -168,6 +170,55 @@ def client_proofs(tap, ca, folder):
                 fails(suite, "TLS")
 
 
+def web(tap, ca):
+    with weir.Mosquitto() as remote:
+        with websocket_proxy.WebSocketProxy(remote.port) as proxy:
+            url = "ws://127.0.0.1:%d" % proxy.port
+            with tap.case("messages go both ways over WebSocket"):
+                with weir.Weir(bridges=[bridge(url=url)]) as suite:
+                    carries(suite, remote, 200)
+                    big = "x" * 200000
+                    far = weir.Mqtt(remote.port, "far")
+                    far.subscribe("up/#", 1)
+                    weir.expect(suite.publish("up/big", big) == 200, "status")
+                    weir.expect(far.receive().payload == big.encode(), "payload")
+                    far.close()
+                weir.expect(not proxy.faults, proxy.faults)
+                weir.expect(proxy.pongs > 0, "no pong")
+
+            with tap.case("a path that is not there is told with its status"):
+                with weir.Weir(bridges=[bridge(url=url + "/other")]) as suite:
+                    fails(suite, "404 Not Found")
+
+        with tap.case("a frame that is none is told, and harms the bridge alone"):
+            with websocket_proxy.WebSocketProxy(
+                remote.port, rude=b"\x81\x02hi"
+            ) as proxy:
+                with weir.Weir(
+                    bridges=[bridge(url="ws://127.0.0.1:%d" % proxy.port)]
+                ) as suite:
+                    fails(suite, "WebSocket: a text frame")
+                    weir.expect(suite.publish("else", "x") == 200, "status")
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(ca.path("server.pem"), ca.path("server.key"))
+        with tap.case("the same over TLS, with a path"):
+            with websocket_proxy.WebSocketProxy(
+                remote.port, context, "/a/b?c=d"
+            ) as proxy:
+                there = "wss://localhost:%d/a/b?c=d" % proxy.port
+                trust = {"ca_file": ca.path("ca.pem")}
+                with weir.Weir(bridges=[bridge(url=there, tls=trust)]) as suite:
+                    carries(suite, remote, 200)
+                weir.expect(not proxy.faults, proxy.faults)
+
+        with tap.case("a port that speaks something else is told"):
+            with weir.Weir(
+                bridges=[bridge(url="ws://127.0.0.1:%d" % remote.port)]
+            ) as suite:
+                fails(suite, "WebSocket")
+
+
 def lost_and_found(tap, ca):
     with tap.case("nothing is lost while a remote with TLS is killed and comes back"):
         with TlsMosquitto(files(ca), "persistence false\n") as remote:
@@ -297,6 +348,7 @@ def main():
         ca.make("server", NAMES)
         proofs(tap, ca)
         client_proofs(tap, ca, folder)
+        web(tap, ca)
         lost_and_found(tap, ca)
         several(tap)
         own_end(tap)

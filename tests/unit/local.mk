@@ -143,6 +143,7 @@ unit_tests = \
 	test_utf8 \
 	test_waker \
 	test_why \
+	test_websocket \
 	test_wire \
 	test_worker_commit
 check_PROGRAMS += $(unit_tests)
@@ -733,6 +734,11 @@ test_why_LDADD    = libring.a libshm.a libbase.a $(SMARTCOLS_LIBS) \
 test_worker_commit_SOURCES  = %D%/test_worker_commit.c
 test_worker_commit_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_worker_commit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_websocket_SOURCES  = %D%/test_websocket.c
+test_websocket_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_websocket_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS) \
+	$(OPENSSL_LIBS)
 
 test_wire_SOURCES  = %D%/test_wire.c
 test_wire_CPPFLAGS = $(UNIT_CPPFLAGS)

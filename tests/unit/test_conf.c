@@ -323,8 +323,17 @@ START_TEST(reads_where_a_remote_is)
 	ck_assert_str_eq(bridge->remotes[1].host, "::1");
 	ck_assert_uint_eq(bridge->remotes[1].port, 9);
 	ck_assert(bridge->urls_order);
-	ck_assert(bridge->tls.enabled);
 	ck_assert_uint_eq(bridge->primary_retry_ns, 60000000000);
+	ck_assert_int_eq(load("bridges = ( { name = \"a\"; url = "
+			      "\"ws://h/x?y\"; }, { name = \"b\"; url = "
+			      "\"wss://[::1]:9\"; } );"),
+	    0);
+	ck_assert_str_eq(conf->bridges[0].remotes[0].path, "/x?y");
+	ck_assert_uint_eq(conf->bridges[0].port, 80);
+	ck_assert(conf->bridges[1].remotes[0].is_tls);
+	ck_assert_str_eq(conf->bridges[1].remotes[0].path, "/mqtt");
+	ck_assert_str_eq(conf->bridges[1].host, "::1");
+	ck_assert(bridge->tls.enabled);
 }
 END_TEST
 
@@ -339,6 +348,7 @@ START_TEST(refuses_remotes_that_make_no_sense)
 	    "urls is \"http://i\"; it must be mqtt://");
 	refused(ONE("url = \"mqtt://h/path\";"), 2, "it must be mqtt://");
 	refused(ONE("url = \"mqtts://h:0\";"), 2, "it must be mqtt://");
+	refused(ONE("url = \"ws://h/a b\";"), 2, "it must be mqtt://");
 	refused(ONE("url = \"mqtt://h\"; tls = { alpn = \"mqtt\"; };"), 2,
 	    "nothing would be encrypted");
 	refused(ONE("url = \"mqtts://h\"; tls = { cert = \"c\"; };"), 2,
