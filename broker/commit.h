@@ -46,6 +46,7 @@
 struct commit;
 struct commit_item;
 struct commit_port;
+struct pool_trimmer;
 
 /* A message's way to one session or bridge. */
 struct commit_delivery {
@@ -128,6 +129,9 @@ void commit_stop(struct commit *commit, bool checkpoint);
 void commit_free(struct commit *commit);
 
 struct commit_port *commit_port(struct commit *commit, unsigned member);
+
+/* Have the port's memory given back after bursts; its member's thread. */
+void commit_port_trim(struct commit_port *port, struct pool_trimmer *trimmer);
 
 /* Ask the keeper for a checkpoint now (weirctl store compact).  Any thread. */
 void commit_ask_checkpoint(struct commit *commit);

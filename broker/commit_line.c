@@ -47,6 +47,9 @@
 /* Between two looks at what the store counts. */
 #define STAT_NS (100 * CLOCK_MS_NS)
 
+/* How often memory is given back while there is some. */
+#define TRIM_NS CLOCK_SECOND_NS
+
 enum filled {
 	RUN_GOES_ON, /* there is nothing more, or nobody waits */
 	RUN_ENDS,
@@ -425,6 +428,19 @@ stops(struct commit *commit)
 	return atomic_load(&commit->stops[COMMIT_LINE]);
 }
 
+/* Give back what a burst took; when there is more to give, or 0. */
+static uint64_t
+trim(struct commit_line *line, uint64_t now_ns)
+{
+	if (!pool_may_trim(&line->news))
+		return 0;
+	if (now_ns >= line->trim_at_ns) {
+		pool_trim(&line->news);
+		line->trim_at_ns = now_ns + TRIM_NS;
+	}
+	return line->trim_at_ns;
+}
+
 static void
 rest(struct commit *commit)
 {
@@ -440,6 +456,7 @@ rest(struct commit *commit)
 	}
 	now_ns = clock_now_ns();
 	count_store(commit, now_ns);
+	due_ns = earlier(due_ns, trim(line, now_ns));
 	if (due_ns == 0)
 		waker_sleep(&commit->waker, WAKER_NEVER);
 	else if (due_ns > now_ns)

@@ -7,6 +7,7 @@
 #include "broker/commit_private.h"
 #include "broker/counters.h"
 #include "common/base/bug.h"
+#include "common/net/pool_trimmer.h"
 
 /*
  * So many items are handed on before the turn is over, so that the commit
@@ -38,6 +39,13 @@ commit_port_init(
 			COMMIT_DONES * sizeof(struct store_done),
 		    0, UINT32_MAX);
 	return err;
+}
+
+void
+commit_port_trim(struct commit_port *port, struct pool_trimmer *trimmer)
+{
+	pool_trimmer_add(trimmer, &port->items);
+	pool_trimmer_add(trimmer, &port->done_items);
 }
 
 void

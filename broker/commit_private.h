@@ -171,6 +171,7 @@ struct commit_line {
 	uint64_t write_due_ns; /* for what is appended and not urgent */
 	uint64_t sync_due_ns;  /* for what was committed without a sync */
 	uint64_t retry_at_ns;
+	uint64_t trim_at_ns;
 	uint64_t calm_at_ns;                     /* then the failure is over */
 	uint64_t failing_since_ns, failed_at_ns; /* the first time, the last */
 	uint64_t refused_before;                 /* when it began to fail */

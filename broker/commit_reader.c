@@ -12,9 +12,13 @@
 
 #include "broker/commit_private.h"
 #include "broker/wall_clock.h"
+#include "common/base/clock.h"
 
 /* Identifiers that an entry has room for in itself. */
 #define FEW_IDENTIFIERS 4u
+
+/* How often memory is given back while there is some. */
+#define TRIM_NS CLOCK_SECOND_NS
 
 struct commit_entry {
 	struct commit_entry *next;
@@ -241,22 +245,44 @@ serve_all(struct commit *commit, bool is_last)
 	}
 }
 
+/*
+ * Give back what a burst took.  Returns how long to sleep until there may be
+ * more of it.
+ */
+static uint64_t
+trim(struct commit_reader *reader, uint64_t *trimmed_ns)
+{
+	const uint64_t now_ns = clock_now_ns();
+
+	if (!message_pools_may_trim(reader->messages) &&
+	    !pool_may_trim(&reader->entries))
+		return WAKER_NEVER;
+	if (now_ns - *trimmed_ns < TRIM_NS)
+		return TRIM_NS;
+	*trimmed_ns = now_ns;
+	message_pools_trim(reader->messages);
+	pool_trim(&reader->entries);
+	return TRIM_NS;
+}
+
 void *
 commit_reader_run(void *arg)
 {
 	struct commit *commit = arg;
 	struct commit_reader *reader = &commit->reader;
+	uint64_t trimmed_ns = 0, nap_ns;
 
 	pthread_setname_np(pthread_self(), "reader");
 	message_pools_adopt(reader->messages);
 	pool_adopt(&reader->entries);
 	while (!stops(commit)) {
 		serve_all(commit, false);
+		nap_ns = trim(reader, &trimmed_ns);
 		waker_arm(&reader->waker, false);
 		if (atomic_load(&reader->inbox) != NULL || stops(commit))
 			waker_disarm(&reader->waker);
 		else
-			waker_sleep(&reader->waker, WAKER_NEVER);
+			waker_sleep(&reader->waker, nap_ns);
 	}
 	serve_all(commit, true);
 	return NULL;

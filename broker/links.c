@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/bridge_port_links.h"
+#include "broker/commit.h"
 #include "broker/disabled.h"
 #include "broker/links_asks.h"
 #include "broker/links_control.h"
@@ -16,9 +17,9 @@
 #include "broker/links_feed.h"
 #include "broker/links_ingress.h"
 #include "broker/links_memory.h"
+#include "broker/links_overdue.h"
 #include "broker/links_private.h"
 #include "broker/links_store.h"
-#include "broker/links_overdue.h"
 #include "broker/links_tend.h"
 #include "broker/links_terms.h"
 #include "broker/worker.h"
@@ -521,6 +522,10 @@ links_start(struct links *links)
 	loop_timer_init(&links->unmute, links->loop, unmute, links);
 	loop_timer_init(&links->tend, links->loop, links_tend, links);
 	links_overdue_start(links);
+	pool_trimmer_init(&links->trimmer, links->loop);
+	message_pools_trim_with(links->pools, &links->trimmer);
+	if (links->journal.port != NULL)
+		commit_port_trim(links->journal.port, &links->trimmer);
 	links->is_started = true;
 	loop_again(links->loop);
 	return 0;
@@ -535,6 +540,7 @@ stop(struct links *links)
 	loop_timer_stop(&links->unmute);
 	loop_timer_stop(&links->tend);
 	links_overdue_stop(links);
+	pool_trimmer_fini(&links->trimmer);
 	loop_remove_hook(links->loop, &links->hook);
 	loop_fd_stop(&links->mail_watch);
 	links->is_started = false;

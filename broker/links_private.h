@@ -46,6 +46,7 @@
 #include "broker/links.h"
 #include "broker/links_endpoint.h"
 #include "broker/links_journal.h"
+#include "common/net/pool_trimmer.h"
 #include "common/service/fdstore.h"
 
 struct links_control;
@@ -87,6 +88,7 @@ struct links {
 	struct loop_timer unmute;
 	struct loop_timer tend; /* rings that are larger than need be */
 	struct loop_timer overdue;
+	struct pool_trimmer trimmer;
 	uint64_t overdue_next_ns; /* UINT64_MAX: the timer does not run */
 	struct loop_fd mail_watch;
 	bool is_started;

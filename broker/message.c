@@ -7,6 +7,7 @@
 
 #include "common/base/bug.h"
 #include "common/base/pool.h"
+#include "common/net/pool_trimmer.h"
 
 /*
  * Messages up to 2 KiB with their header come from pools by powers of two.
@@ -16,7 +17,7 @@
 #define POOL_COUNT 5
 #define FROM_HEAP POOL_COUNT
 
-/* A pool never holds more than this; its slabs are not given back. */
+/* A pool never holds more than this. */
 #define POOL_BYTES (UINT32_C(256) << 20)
 
 struct message_pools {
@@ -49,6 +50,30 @@ message_pools_adopt(struct message_pools *pools)
 {
 	for (unsigned i = 0; i < POOL_COUNT; i++)
 		pool_adopt(&pools->pools[i]);
+}
+
+void
+message_pools_trim_with(
+    struct message_pools *pools, struct pool_trimmer *trimmer)
+{
+	for (unsigned i = 0; i < POOL_COUNT; i++)
+		pool_trimmer_add(trimmer, &pools->pools[i]);
+}
+
+void
+message_pools_trim(struct message_pools *pools)
+{
+	for (unsigned i = 0; i < POOL_COUNT; i++)
+		pool_trim(&pools->pools[i]);
+}
+
+bool
+message_pools_may_trim(const struct message_pools *pools)
+{
+	for (unsigned i = 0; i < POOL_COUNT; i++)
+		if (pool_may_trim(&pools->pools[i]))
+			return true;
+	return false;
 }
 
 void

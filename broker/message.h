@@ -54,12 +54,23 @@ struct message_parts {
 };
 
 struct message_pools;
+struct pool_trimmer;
 
 /* One for each thread that makes messages. */
 struct message_pools *message_pools_new(void);
 
 /* The calling thread is the one that makes messages from now on. */
 void message_pools_adopt(struct message_pools *pools);
+
+/* Have their memory given back after bursts, by that thread's trimmer. */
+void message_pools_trim_with(
+    struct message_pools *pools, struct pool_trimmer *trimmer);
+
+/*
+ * The same without a loop: once a second, while it is of use (pool.h).
+ */
+void message_pools_trim(struct message_pools *pools);
+bool message_pools_may_trim(const struct message_pools *pools);
 
 /* All messages must have been put. */
 void message_pools_free(struct message_pools *pools);

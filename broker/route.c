@@ -15,6 +15,7 @@
 #include "broker/worker.h"
 #include "common/base/bug.h"
 #include "common/base/pool.h"
+#include "common/net/pool_trimmer.h"
 
 /* Deliveries in one letter, and letters that may be under way. */
 #define LETTER_ITEMS 60
@@ -398,6 +399,12 @@ router_new(struct broker *broker, struct worker *worker)
 		return NULL;
 	}
 	return router;
+}
+
+void
+router_trim(struct router *router, struct pool_trimmer *trimmer)
+{
+	pool_trimmer_add(trimmer, &router->letters);
 }
 
 void

@@ -20,6 +20,7 @@
 
 struct broker;
 struct commit_item;
+struct pool_trimmer;
 struct router;
 struct session;
 struct worker;
@@ -29,6 +30,9 @@ struct worker;
  * thread (`worker` NULL), made and freed by that thread.  NULL: no memory.
  */
 struct router *router_new(struct broker *broker, struct worker *worker);
+
+/* Have its memory given back after bursts. */
+void router_trim(struct router *router, struct pool_trimmer *trimmer);
 
 /* The calling thread routes with it from now on. */
 void router_adopt(struct router *router);

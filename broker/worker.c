@@ -418,6 +418,17 @@ init_sessions(struct worker *worker)
 	return sessions_init(sessions) == 0;
 }
 
+/* The journal's are added when there is one. */
+static void
+trim_pools(struct worker *worker)
+{
+	pool_trimmer_init(&worker->trimmer, worker->loop);
+	message_pools_trim_with(worker->messages, &worker->trimmer);
+	router_trim(worker->router, &worker->trimmer);
+	stream_hub_trim(worker->hub, &worker->trimmer);
+	pool_trimmer_add(&worker->trimmer, &worker->sessions.outgoing);
+}
+
 static bool
 make_parts(struct worker *worker)
 {
@@ -452,6 +463,8 @@ make_parts(struct worker *worker)
 	loop_timer_init(
 	    &worker->drain_timer, worker->loop, on_drain_step, worker);
 	held_init(worker);
+	if (worker->hub != NULL)
+		trim_pools(worker);
 	return worker->hub != NULL &&
 	    loop_fd_start(&worker->mail_watch, worker->loop,
 		mailbox_fd(worker->mailbox), LOOP_READ, on_mail, worker) == 0;
@@ -493,6 +506,7 @@ worker_use_commit(struct worker *worker, struct commit_port *port)
 {
 	worker->commit = port;
 	worker->sessions.commit = port;
+	commit_port_trim(port, &worker->trimmer);
 }
 
 int
@@ -555,6 +569,7 @@ worker_free(struct worker *worker)
 		loop_timer_stop(&worker->notes_timer);
 		loop_timer_stop(&worker->drain_timer);
 		held_fini(worker);
+		pool_trimmer_fini(&worker->trimmer);
 		stream_hub_free(worker->hub);
 		if (worker->flushed_hook.run != NULL)
 			loop_remove_hook(worker->loop, &worker->flushed_hook);

@@ -32,6 +32,7 @@
 #include "broker/will.h"
 #include "common/net/listener.h"
 #include "common/net/loop.h"
+#include "common/net/pool_trimmer.h"
 #include "common/net/stream.h"
 
 struct client;
@@ -74,6 +75,7 @@ struct worker {
 	struct loop_timer retry_timer;
 	struct loop_timer notes_timer;
 	struct loop_timer drain_timer;
+	struct pool_trimmer trimmer;
 	uint64_t alarm_armed_ns;
 	uint64_t drain_until_ns;
 	uint8_t drain_step; /* enum drain_step */

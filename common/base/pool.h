@@ -11,8 +11,10 @@
  *	pool_put(&pool, message);
  *
  * One thread, the owner, takes.  Any thread may put: the owner's objects go
- * to its own list, those of others onto a lock-free stack which the owner
- * empties when its list is empty.  Slabs are kept until pool_fini().
+ * back to their slabs, those of others onto a lock-free stack which the owner
+ * empties when it finds no free object.  Slabs that a burst needed are given
+ * back to the system when the owner calls pool_trim() now and then; without
+ * that they are kept until pool_fini().
  *
  * The owner is the thread that called pool_init() or, later, pool_adopt().
  * In AddressSanitizer builds free objects are poisoned.
@@ -22,6 +24,7 @@
 #define WEIR_COMMON_BASE_POOL_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,13 +33,18 @@ struct pool_slab;
 
 /* Embed it by value; its fields are private to pool.c. */
 struct pool {
-	size_t object_size;        /* [const] rounded up to 16 */
-	uint32_t max;              /* [const] objects, ever */
-	uint32_t total;            /* [owner] objects in the slabs */
-	uint32_t in_use;           /* [owner] but for what `returned` holds */
-	uint64_t refused;          /* [owner] takes that found nothing */
-	struct pool_object *local; /* [owner] */
-	struct pool_slab *slabs;   /* [owner] */
+	size_t object_size;    /* [const] rounded up to 16 */
+	size_t slab_bytes;     /* [const] a power of two */
+	uint32_t slab_objects; /* [const] that fit a slab */
+	uint32_t initial;      /* [const] objects that are never given back */
+	uint32_t max;          /* [const] objects, ever */
+	uint32_t total;        /* [owner] objects that the slabs can hold */
+	uint32_t in_use;       /* [owner] but for what `returned` holds */
+	uint32_t high;         /* [owner] most in use since pool_trim() */
+	uint32_t idle_slabs;   /* [owner] without an object in use */
+	uint64_t refused;      /* [owner] takes that found nothing */
+	struct pool_slab *usable; /* [owner] with a free object */
+	struct pool_slab *full;   /* [owner] without */
 	_Atomic(const void *) owner;
 	/* Written by other threads: on a cache line of its own. */
 	_Alignas(64) _Atomic(struct pool_object *) returned;
@@ -63,6 +71,23 @@ void *pool_take(struct pool *pool);
 
 /* Give an object back; NULL is accepted.  Any thread. */
 void pool_put(struct pool *pool, void *object);
+
+/*
+ * Give back the slabs that nobody has needed since the last call; owner only,
+ * once a second or so.  What the busiest moment in between took stays.
+ * Returns the bytes given back.
+ */
+size_t pool_trim(struct pool *pool);
+
+/* Would it be of use to call pool_trim() in a while?  Owner only, cheap. */
+static inline bool
+pool_may_trim(const struct pool *pool)
+{
+	return (pool->idle_slabs != 0 ||
+		   atomic_load_explicit(
+		       &pool->returned, memory_order_relaxed) != NULL) &&
+	    pool->total >= pool->initial + pool->slab_objects;
+}
 
 /* Objects taken and not yet put; owner only. */
 uint32_t pool_in_use(struct pool *pool);

@@ -10,6 +10,8 @@ libnet_a_SOURCES = \
 	%D%/listener.h \
 	%D%/loop.c \
 	%D%/loop.h \
+	%D%/pool_trimmer.c \
+	%D%/pool_trimmer.h \
 	%D%/port_owner.c \
 	%D%/port_owner.h \
 	%D%/stream.c \

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/base/bug.h"
+#include "common/net/pool_trimmer.h"
 #include "common/net/stream_hub.h"
 
 /* How often a turn looks at what its own callbacks marked. */
@@ -51,6 +52,12 @@ stream_hub_new(struct loop *loop, uint32_t max_chunks)
 	hub->hook = (struct loop_hook){ .run = run_dirty, .arg = hub };
 	loop_add_hook(loop, &hub->hook);
 	return hub;
+}
+
+void
+stream_hub_trim(struct stream_hub *hub, struct pool_trimmer *trimmer)
+{
+	pool_trimmer_add(trimmer, &hub->chunks);
 }
 
 void

@@ -40,6 +40,7 @@
 #define STREAM_DEFAULT_INPUT_LIMIT (1u << 20)
 
 struct stream;
+struct pool_trimmer;
 struct stream_hub;
 struct stream_layer;
 struct stream_chunk;
@@ -115,6 +116,9 @@ struct stream {
  * needed).  Registers a hook with the loop.  NULL without memory.
  */
 struct stream_hub *stream_hub_new(struct loop *loop, uint32_t max_chunks);
+
+/* Have the hub's memory given back after bursts. */
+void stream_hub_trim(struct stream_hub *hub, struct pool_trimmer *trimmer);
 
 /* All streams must be closed.  Accepts NULL. */
 void stream_hub_free(struct stream_hub *hub);

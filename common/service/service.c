@@ -3,6 +3,7 @@
 #include "common/service/service.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,10 @@
 
 /* A refresh that finds the same file reads it no more often than this. */
 #define REFRESH_NS (100 * CLOCK_MS_NS)
+
+/* Bytes; see give_memory_back(). */
+#define LARGE_BUFFER (256 << 10)
+#define FREE_AT_END (1 << 20)
 
 struct settings {
 	const char *conf_path;
@@ -86,6 +91,18 @@ read_options(struct service *service, int *argc, char **argv)
 		    "unexpected operand \"%s\"", argv[spec->operands + 1]);
 	service->operands = argv + 1;
 	return OPTIONS_GO;
+}
+
+/*
+ * Large buffers are mappings of their own, and what is free at the end of a
+ * heap goes back: glibc's own limits move with use, and what a burst took
+ * would stay.
+ */
+static void
+give_memory_back(void)
+{
+	mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER);
+	mallopt(M_TRIM_THRESHOLD, FREE_AT_END);
 }
 
 /* As many descriptors as the system lets us have. */
@@ -311,6 +328,7 @@ start(struct service *service, int *argc, char **argv)
 	log_init(service->spec.program);
 	apply_log_level(service);
 	raise_descriptor_limit();
+	give_memory_back();
 	if (make_loop(service) != 0) {
 		log_error("start_failed", "reason=\"no event loop\"");
 		return EXIT_OSERR;

@@ -467,16 +467,42 @@ class Neighbours:
 # ------------------------------------------------------- memory
 
 
-def resident(suite):
-    """KiB of each process of the suite, but for the supervisor."""
+def of_each_process(suite, measure):
+    """What it says of each process of the suite, but for the supervisor."""
     found = {}
     for pid, words in weir.marked(suite.box.mark).items():
         name = os.path.basename(words[0])
         if name == "weir-bridged":
             name += " " + words[-1]
         if name.startswith("weir-"):
-            found[name] = weir.resident_kib(pid)
+            found[name] = measure(pid)
     return found
+
+
+def resident(suite):
+    """KiB, with the pages of rings."""
+    return of_each_process(suite, weir.resident_kib)
+
+
+def own_kib(pid):
+    """Resident, but for the pages of rings, which several processes share.
+
+    What a ring has at its first capacity was taken for it from the start;
+    that it has no more in the end is seen from its capacity.
+    """
+    kib = 0
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            for line in f:
+                if line.startswith(("RssAnon:", "RssFile:")):
+                    kib += int(line.split()[1])
+    except OSError:
+        pass
+    return kib
+
+
+def own(suite):
+    return of_each_process(suite, own_kib)
 
 
 class Memory(threading.Thread):

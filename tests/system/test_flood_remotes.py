@@ -67,6 +67,11 @@ def check_memory(tap, scene, name):
         name + ": memory is within what weirctl status computes",
         "%d KiB of %d" % (scene.memory.sum, scene.bound // 1024),
     )
+    tap.equal(
+        (scene.not_given_back(), scene.rings_grown()),
+        ({}, {}),
+        name + ": 5 s after the drain memory is within a fifth of the start",
+    )
 
 
 def try_remote(tap, name, most):

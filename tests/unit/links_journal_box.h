@@ -249,6 +249,13 @@ commit_read(struct commit_port *port, uint64_t cursor, uint64_t from,
 }
 
 void
+commit_port_trim(struct commit_port *port, struct pool_trimmer *trimmer)
+{
+	(void)port;
+	(void)trimmer;
+}
+
+void
 commit_flush(struct commit_port *port)
 {
 	(void)port;

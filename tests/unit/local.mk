@@ -83,6 +83,7 @@ unit_tests = \
 	test_pace \
 	test_packet \
 	test_pool \
+	test_pool_trimmer \
 	test_properties \
 	test_property_words \
 	test_publish_fast \
@@ -469,6 +470,10 @@ test_packet_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 test_pool_SOURCES  = %D%/test_pool.c
 test_pool_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_pool_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_pool_trimmer_SOURCES  = %D%/test_pool_trimmer.c
+test_pool_trimmer_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_pool_trimmer_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
 
 test_properties_SOURCES  = %D%/test_properties.c
 test_properties_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -93,6 +93,81 @@ START_TEST(lends_each_object_once_whoever_puts_it_back)
 }
 END_TEST
 
+/* A burst of 4000, of which one stays. */
+START_TEST(gives_back_what_a_burst_took)
+{
+	enum {
+		BURST = 4000
+	};
+	char *objects[BURST];
+	struct pool pool;
+
+	ck_assert_int_eq(pool_init(&pool, 1024, 4, BURST), 0);
+	for (int i = 0; i < BURST; i++) {
+		objects[i] = pool_take(&pool);
+		ck_assert_ptr_nonnull(objects[i]);
+		memset(objects[i], i, 1024);
+	}
+	ck_assert_uint_eq(pool_trim(&pool), 0);
+	for (int i = 0; i < BURST; i++)
+		if (i != 777)
+			pool_put(&pool, objects[i]);
+	/* So many were in use since the last call: they may be again. */
+	ck_assert_uint_eq(pool_trim(&pool), 0);
+	ck_assert_uint_ge(pool_trim(&pool), (BURST - 200) * 1024);
+	ck_assert_uint_eq(pool_trim(&pool), 0);
+	for (int i = 0; i < 1024; i++)
+		ck_assert_int_eq(objects[777][i], (char)777);
+	pool_put(&pool, objects[777]);
+	pool_trim(&pool);
+	pool_trim(&pool);
+
+	/* And grows again. */
+	for (int i = 0; i < BURST; i++) {
+		objects[i] = pool_take(&pool);
+		ck_assert_ptr_nonnull(objects[i]);
+	}
+	ck_assert_ptr_null(pool_take(&pool));
+	pool_fini(&pool);
+}
+END_TEST
+
+/* What another thread puts back is not forgotten. */
+START_TEST(gives_back_what_others_returned)
+{
+	struct return_job job = { .count = 1000 };
+	struct pool pool;
+	pthread_t thread;
+
+	ck_assert_int_eq(pool_init(&pool, 1024, 0, 1000), 0);
+	job.pool = &pool;
+	for (unsigned i = 0; i < job.count; i++)
+		job.objects[i] = pool_take(&pool);
+	pthread_create(&thread, NULL, return_all, &job);
+	pthread_join(thread, NULL);
+	pool_trim(&pool);
+	ck_assert_uint_ge(pool_trim(&pool), 1000 * 1024);
+	ck_assert_uint_eq(pool.total, 0);
+	pool_fini(&pool);
+}
+END_TEST
+
+START_TEST(takes_objects_larger_than_a_page)
+{
+	struct pool pool;
+	char *object;
+
+	ck_assert_int_eq(pool_init(&pool, 100000, 1, 20), 0);
+	for (int i = 0; i < 20; i++) {
+		object = pool_take(&pool);
+		ck_assert_ptr_nonnull(object);
+		memset(object, i, 100000);
+	}
+	ck_assert_ptr_null(pool_take(&pool));
+	pool_fini(&pool);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -102,6 +177,9 @@ main(void)
 	tcase_add_test(tc, refuses_sizes_that_make_no_sense);
 	tcase_add_test(tc, gives_no_more_than_its_maximum);
 	tcase_add_test(tc, lends_each_object_once_whoever_puts_it_back);
+	tcase_add_test(tc, gives_back_what_a_burst_took);
+	tcase_add_test(tc, gives_back_what_others_returned);
+	tcase_add_test(tc, takes_objects_larger_than_a_page);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
