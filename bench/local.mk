@@ -3,7 +3,7 @@
 EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log bench/fill-journal \
 	bench/line
 noinst_PROGRAMS += bench/ring bench/remote bench/flood-clients
-EXTRA_DIST += %D%/run %D%/http %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
+EXTRA_DIST += %D%/flood %D%/run %D%/http %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
 CLEANFILES += bench/load bench/load-http bench/bare-log bench/fill-journal \
 	bench/line
 

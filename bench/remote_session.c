@@ -271,6 +271,29 @@ on_subscribe(struct remote *remote, struct remote_connection *c,
 }
 
 static void
+on_unsubscribe(struct remote *remote, struct remote_connection *c,
+    const struct mqtt_frame *frame)
+{
+	struct mqtt_unsubscribe unsubscribe;
+	struct mqtt_suback unsuback = { 0 };
+	static const uint8_t codes[256];
+	size_t size;
+
+	if (mqtt_decode_unsubscribe(frame, c->version, &unsubscribe) !=
+		MQTT_SUCCESS ||
+	    unsubscribe.count > sizeof(codes)) {
+		break_off(remote, c, "a bad UNSUBSCRIBE");
+		return;
+	}
+	unsuback.packet_id = unsubscribe.packet_id;
+	if (c->version == MQTT_5)
+		unsuback.codes = slice_of(codes, unsubscribe.count);
+	size = mqtt_suback_size(MQTT_UNSUBACK, &unsuback, c->version);
+	mqtt_encode_suback(
+	    reserve(c, size), size, MQTT_UNSUBACK, &unsuback, c->version);
+}
+
+static void
 on_packet(struct remote *remote, struct remote_connection *c,
     const struct mqtt_frame *frame)
 {
@@ -290,6 +313,9 @@ on_packet(struct remote *remote, struct remote_connection *c,
 		break;
 	case MQTT_SUBSCRIBE:
 		on_subscribe(remote, c, frame);
+		break;
+	case MQTT_UNSUBSCRIBE:
+		on_unsubscribe(remote, c, frame);
 		break;
 	case MQTT_PINGREQ:
 		mqtt_encode_ping(reserve(c, 2), 2, MQTT_PINGRESP);
