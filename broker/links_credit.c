@@ -81,6 +81,8 @@ static uint64_t
 budget(struct links *links, const struct links_lane *lane)
 {
 	uint64_t least = ring_consumer_capacity(lane->consumer), margin, room;
+	uint64_t waited_for = lane->set &
+	    ~bridge_table_rejecting(links->broker->bridges, lane->set);
 	unsigned bridge;
 
 	if (links->is_draining)
@@ -88,7 +90,8 @@ budget(struct links *links, const struct links_lane *lane)
 	/* Sets that share a lane wait for each other anyway. */
 	if (lane->set == 0 || lane->geometry.name[0] == '*')
 		return least;
-	BRIDGE_TABLE_EACH(bridge, lane->set)
+	/* A bridge that rejects lets nothing wait: it is put in to be told. */
+	BRIDGE_TABLE_EACH(bridge, waited_for)
 	{
 		room = free_bytes(links, lane, bridge);
 		if (room < least)
