@@ -38,8 +38,7 @@ publish_status_of_reason(uint8_t code)
 			"says" };
 	case 0x97:
 		return (struct publish_status){ 429, 429, 1,
-			"a bridge that refuses instead of waiting has no "
-			"room for this message" };
+			"a bridge has no room for this message" };
 	case 0x83:
 		return (struct publish_status){ 503, 503, 1,
 			"the journal takes nothing now, its disk is full or "
@@ -95,7 +94,8 @@ status_of_answer(struct publisher *publisher, struct publication *publication,
 	publisher_count(publisher, COUNT_refused_messages);
 	publisher_count(publisher, COUNT_refused_broker_messages);
 	if (answer->code == 0x97)
-		publication_names_limit(publication, "overflow", outcome->lane);
+		return publication_overflow(
+		    publisher, publication, outcome->lane);
 	if (answer->code == 0x86 || answer->code == 0x8c)
 		publisher->ports.drop_identity(
 		    publisher->ports.context, publication->identity);

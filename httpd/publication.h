@@ -85,6 +85,10 @@ bool publication_is_lack(enum pending_result result);
 struct publish_status publication_lack(struct publisher *publisher,
     struct publication *publication, const struct pending_outcome *outcome);
 
+/* The broker refused it for want of room: by policy, or in stall_timeout. */
+struct publish_status publication_overflow(struct publisher *publisher,
+    struct publication *publication, uint32_t lane);
+
 /* If this is the first failure: by which limit, and of which lane. */
 void publication_names_limit(
     struct publication *publication, const char *limit, uint32_t lane);

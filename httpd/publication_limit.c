@@ -33,27 +33,45 @@ publication_is_lack(enum pending_result result)
 	return lacks[result].limit != NULL;
 }
 
-struct publish_status
-publication_lack(struct publisher *publisher, struct publication *publication,
-    const struct pending_outcome *outcome)
+/* By this limit; `text` may be NULL where no more is known. */
+static struct publish_status
+no_room(struct publisher *publisher, struct publication *publication,
+    uint32_t slot, const char *limit, const char *text)
 {
 	const struct publisher_ports *ports = &publisher->ports;
-	const struct lack *lack = &lacks[outcome->result];
-	struct lanes_slot *lane = lanes_get(ports->lanes, outcome->lane);
+	struct lanes_slot *lane = lanes_get(ports->lanes, slot);
 	char holder[128] = "weir-broker";
 
-	publisher_count(publisher, COUNT_refused_messages);
-	publisher_count(publisher, lack->counter);
 	if (lane != NULL) {
 		lane->refused++;
 		lanes_holder(lane, holder, sizeof(holder));
 	}
 	snprintf(publication->detail, sizeof(publication->detail),
-	    "%s: %s has no room", lack->text, holder);
-	publication_names_limit(publication, lack->limit, outcome->lane);
+	    "%s%s%s has no room for this message", text == NULL ? "" : text,
+	    text == NULL ? "" : ": ", holder);
+	publication_names_limit(publication, limit, slot);
 	return (struct publish_status){ 429, 429,
-		ports->retry_after_s(ports->context, outcome->lane),
+		ports->retry_after_s(ports->context, slot),
 		publication->detail };
+}
+
+struct publish_status
+publication_lack(struct publisher *publisher, struct publication *publication,
+    const struct pending_outcome *outcome)
+{
+	const struct lack *lack = &lacks[outcome->result];
+
+	publisher_count(publisher, COUNT_refused_messages);
+	publisher_count(publisher, lack->counter);
+	return no_room(
+	    publisher, publication, outcome->lane, lack->limit, lack->text);
+}
+
+struct publish_status
+publication_overflow(
+    struct publisher *publisher, struct publication *publication, uint32_t lane)
+{
+	return no_room(publisher, publication, lane, "overflow", NULL);
 }
 
 void

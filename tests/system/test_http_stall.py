@@ -27,6 +27,10 @@ def seconds_of(headers):
     return seconds
 
 
+def lines_of(suite, event, lane):
+    return [x for x in suite.lines(event) if 'lane="%s"' % lane in x]
+
+
 def crowd(suite, topic, count):
     with concurrent.futures.ThreadPoolExecutor(count) as pool:
         return list(pool.map(lambda _: post(suite, topic), range(count)))
@@ -70,17 +74,32 @@ def refusals(tap, suite):
             weir.expect(post(suite, "plant/%d" % number)[0] == 200, "the other")
 
 
+def rejected(tap, suite):
+    with tap.case("a bridge that rejects is named too, and nobody waits for it"):
+
+        def refusal():
+            answer = post(suite, "strict/x")
+            return answer if answer[0] != 200 else None
+
+        status, headers, body, _ = weir.wait_for("a refusal", refusal, 60)
+        weir.expect(status == 429 and body["limit"] == "overflow", body)
+        weir.expect(body["held_by"] == "bridge strict", body)
+        weir.expect(body["explain"] == "weirctl why strict", body)
+        seconds_of(headers)
+        weir.wait_for("the log says so", lambda: lines_of(suite, "overflow_began", "strict"))
+
+
 def episode(tap, suite, remote):
     with tap.case("the log has one line of it, however many are refused"):
-        lines = suite.lines("overflow_began")
+        lines = lines_of(suite, "overflow_began", "cloud")
         weir.expect(len(lines) == 1, lines)
         weir.expect('lane="cloud" held_by="bridge cloud"' in lines[0], lines)
-        weir.expect(not suite.lines("overflow_ended"), "ended")
+        weir.expect(not lines_of(suite, "overflow_ended", "cloud"), "ended")
     remote.go_on()
     with tap.case("it goes on when the remote does, and the log sums it up"):
         weir.wait_for("one is accepted", lambda: post(suite, "cloud/x")[0] == 200)
-        weir.wait_for("the end", lambda: suite.lines("overflow_ended"), 60)
-        (line,) = suite.lines("overflow_ended")
+        weir.wait_for("the end", lambda: lines_of(suite, "overflow_ended", "cloud"), 60)
+        (line,) = lines_of(suite, "overflow_ended", "cloud")
         fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
         weir.expect(fields["lane"] == '"cloud"', line)
         weir.expect(int(fields["duration_ms"]) > 1000 * STALL_S, line)
@@ -90,17 +109,17 @@ def episode(tap, suite, remote):
         weir.expect(int(fields["refused"]) == int(refused), (line, refused))
         # Each that was refused for the time had been held for it.
         weir.expect(int(fields["stalled"]) >= 5, line)
-        weir.expect(len(suite.lines("overflow_began")) == 1, "again")
+        weir.expect(len(lines_of(suite, "overflow_began", "cloud")) == 1, "again")
 
 
-def bridge(name, port):
+def bridge(name, port, overflow="stall"):
     return {
         "name": name,
         "type": "mqtt",
         "url": "mqtt://127.0.0.1:%d" % port,
         "forward": [{"filter": name + "/#", "qos": 1}],
         "ring": {"capacity": "64KiB", "max_capacity": "64KiB"},
-        "overflow": "stall",
+        "overflow": overflow,
     }
 
 
@@ -113,11 +132,13 @@ def main():
             "ring": {"capacity": "64KiB", "max_capacity": "64KiB"},
         }
         bridges = [bridge("cloud", remote.port), bridge("plant", plant.port)]
+        bridges.append(bridge("strict", remote.port, "reject"))
         with weir.Weir(http=http, bridges=bridges) as suite:
-            for topic in ("cloud/x", "plant/x"):
+            for topic in ("cloud/x", "plant/x", "strict/x"):
                 weir.expect(post(suite, topic)[0] == 200, topic)
             remote.stop()
             refusals(tap, suite)
+            rejected(tap, suite)
             episode(tap, suite, remote)
     tap.done()
 
