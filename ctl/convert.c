@@ -259,36 +259,70 @@ put_value(struct convert *convert, config_setting_t *group, const char *name,
 		convert->no_memory = true;
 }
 
+/* False, and it is told: this version has it not. */
+static bool
+is_known(struct convert *convert, const struct convert_group *group,
+    const struct convert_at *at, const char *key)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s%s%s", group->path,
+	    group->path[0] == '\0' ? "" : ".", key);
+	if (conf_has_key(path))
+		return true;
+	convert_leave(convert, at, "this version of Weir has no %s", path);
+	return false;
+}
+
 void
 convert_put(struct convert *convert, const struct convert_group *group,
     const struct convert_at *at, const char *key, enum convert_kind kind,
     const char *text)
 {
-	char path[128], out[4096];
+	char step[64], out[4096];
 	config_setting_t *setting = group->setting;
 	const char *allowed, *name = key;
 	size_t length;
 
-	allowed = translate(kind, text, out, sizeof(out));
-	snprintf(path, sizeof(path), "%s%s%s", group->path,
-	    group->path[0] == '\0' ? "" : ".", key);
-	if (!conf_has_key(path)) {
-		convert_leave(
-		    convert, at, "this version of Weir has no %s", path);
+	if (!is_known(convert, group, at, key))
 		return;
-	}
+	allowed = translate(kind, text, out, sizeof(out));
 	if (allowed != NULL) {
 		convert_leave(convert, at, "what is taken here is %s", allowed);
 		return;
 	}
 	while (setting != NULL && (length = strcspn(name, ".")) != 0 &&
 	    name[length] == '.') {
-		snprintf(path, sizeof(path), "%.*s", (int)length, name);
-		setting = member(convert, setting, path, CONFIG_TYPE_GROUP);
+		snprintf(step, sizeof(step), "%.*s", (int)length, name);
+		setting = member(convert, setting, step, CONFIG_TYPE_GROUP);
 		name += length + 1;
 	}
 	if (setting != NULL)
 		put_value(convert, setting, name, kind, out);
+}
+
+void
+convert_put_list(struct convert *convert, const struct convert_group *group,
+    const struct convert_at *at, const char *key, char *const texts[],
+    size_t count)
+{
+	config_setting_t *list;
+
+	if (!is_known(convert, group, at, key))
+		return;
+	config_setting_remove(group->setting, key);
+	list = config_setting_add(group->setting, key, CONFIG_TYPE_ARRAY);
+	for (size_t i = 0; list != NULL && i < count; i++)
+		if (config_setting_set_string_elem(list, -1, texts[i]) == NULL)
+			list = NULL;
+	if (list == NULL)
+		convert->no_memory = true;
+}
+
+bool
+convert_has(const struct convert_group *group, const char *name)
+{
+	return config_setting_get_member(group->setting, name) != NULL;
 }
 
 bool

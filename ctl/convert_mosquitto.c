@@ -131,7 +131,7 @@ static void
 begin_listener(struct mosquitto_reader *reader, const struct convert_at *at,
     char *const words[], size_t count)
 {
-	reader->bridge.setting = NULL;
+	mosquitto_end_bridge(reader);
 	reader->has_listener = true;
 	reader->has_left = false;
 	if (count == 2 && is_path(words[1])) {
@@ -431,7 +431,7 @@ split(char *text, char *words[])
 static void
 read_line(struct mosquitto_reader *reader, const struct convert_at *at)
 {
-	char copy[4096], *words[WORDS_MAX];
+	char copy[4096], *words[WORDS_MAX] = { NULL };
 	size_t count;
 
 	snprintf(copy, sizeof(copy), "%s", at->value);
@@ -441,9 +441,10 @@ read_line(struct mosquitto_reader *reader, const struct convert_at *at)
 		    "%s has no value", at->key);
 	else if (strcmp(at->key, "listener") == 0)
 		begin_listener(reader, at, words, count);
-	else if (strcmp(at->key, "connection") == 0)
+	else if (strcmp(at->key, "connection") == 0) {
+		mosquitto_end_bridge(reader);
 		mosquitto_begin_bridge(reader, at);
-	else if (strcmp(at->key, "include_dir") == 0)
+	} else if (strcmp(at->key, "include_dir") == 0)
 		include_folder(reader, at);
 	else if (!mosquitto_bridge_line(reader, at, words, count) &&
 	    !whole_line(reader, at))
@@ -490,7 +491,9 @@ convert_read_mosquitto(struct convert *convert, const char *path, char *text)
 	};
 	int err = read_text(&reader, path, text);
 
-	if (err == 0 && !convert->is_wrong)
+	if (err == 0 && !convert->is_wrong) {
+		mosquitto_end_bridge(&reader);
 		finish_listeners(&reader, &end);
+	}
 	return err;
 }

@@ -17,13 +17,20 @@ struct mosquitto_reader {
 	char port[8];
 	int anonymous; /* -1: not said */
 	bool has_listener;
-	bool has_left;      /* the listener whose lines come was left out */
-	bool bridge_is_tls; /* the bridge whose lines come */
+	bool has_left; /* the listener whose lines come was left out */
+	/* Of the bridge whose lines come: */
+	bool bridge_is_tls;
+	bool is_retain_cleared;
+	char addresses[2048];
+	struct convert_at addresses_at;
 };
 
 /* "connection NAME": what follows is about that bridge. */
 void mosquitto_begin_bridge(
     struct mosquitto_reader *reader, const struct convert_at *at);
+
+/* Its lines have come, if one was begun. */
+void mosquitto_end_bridge(struct mosquitto_reader *reader);
 
 /* A line of the bridge that was begun; `words` are those of its value. */
 bool mosquitto_bridge_line(struct mosquitto_reader *reader,

@@ -7,6 +7,8 @@
 
 #include "ctl/convert_mosquitto.h"
 
+#define WORDS_MAX 8
+
 static const struct convert_row bridge_rows[] = {
 	{ "remote_username", CONVERT_TEXT, "username", NULL },
 	{ "username", CONVERT_TEXT, "username", NULL },
@@ -30,21 +32,20 @@ static const struct convert_row bridge_rows[] = {
 	{ "bridge_alpn", CONVERT_TEXT, "tls.alpn", NULL },
 	{ "bridge_ciphers", CONVERT_TEXT, "tls.ciphers", NULL },
 	{ "bridge_identity", CONVERT_TEXT, "tls.psk_identity", NULL },
-	{ "idle_timeout", CONVERT_SECONDS, "lazy_idle", NULL },
-	{ "threshold", CONVERT_NUMBER, "lazy_threshold", NULL },
+	{ "idle_timeout", CONVERT_SECONDS, "idle_timeout", NULL },
+	{ "start_type", CONVERT_TEXT, "start", NULL },
+	{ "cleansession", CONVERT_BOOL, "clean_start", NULL },
+	{ "bridge_reload_type", CONVERT_TEXT, "reload", NULL },
 	{ "notification_topic", CONVERT_TEXT, "notification_topic", NULL },
 	CONVERT_NEEDLESS("try_private", "bridges know each other always"),
 	CONVERT_NEEDLESS(
 	    "bridge_attempt_unsubscribe", "what is not wanted is unsubscribed"),
-	CONVERT_NEEDLESS("cleansession",
-	    "messages wait in the journal; session_expiry is for the remote"),
+	CONVERT_LEFT("threshold", "see lazy_threshold, which is in bytes"),
 	CONVERT_LEFT("local_clientid", "a bridge is no client of its broker"),
 	CONVERT_LEFT("local_username", "a bridge is no client of its broker"),
 	CONVERT_LEFT("local_password", "a bridge is no client of its broker"),
 	CONVERT_LEFT("local_cleansession",
 	    "what waits for a bridge waits in the journal: see backlog"),
-	CONVERT_LEFT("bridge_outgoing_retain",
-	    "see what a rule may say about retain in weir.conf(5)"),
 	CONVERT_LEFT("bridge_psk", "put the key into a file: tls.psk_file"),
 	CONVERT_LEFT("bridge_require_ocsp", "not in this version"),
 	CONVERT_LEFT(
@@ -53,7 +54,6 @@ static const struct convert_row bridge_rows[] = {
 	    "bridge_tcp_keepalive", "see tcp_keepalive in weir.conf(5)"),
 	CONVERT_LEFT(
 	    "bridge_tcp_user_timeout", "see tcp_user_timeout in weir.conf(5)"),
-	CONVERT_LEFT("bridge_reload_type", "see reload in weir.conf(5)"),
 	{ NULL, CONVERT_TEXT, NULL, NULL },
 };
 
@@ -68,6 +68,8 @@ mosquitto_begin_bridge(
 	reader->listener.setting = NULL;
 	reader->has_left = false;
 	reader->bridge_is_tls = false;
+	reader->is_retain_cleared = false;
+	reader->addresses[0] = '\0';
 	reader->bridge = convert_add(reader->convert, "bridges");
 	for (const char *c = at->value; *c != '\0' && length < 32; c++)
 		name[length++] = isalnum((unsigned char)*c) != 0 || *c == '_'
@@ -96,35 +98,16 @@ make_url(const struct mosquitto_reader *reader, const char *address, char *url,
 }
 
 static void
-set_addresses(struct mosquitto_reader *reader, const struct convert_at *at,
-    char *const words[], size_t count)
+set_addresses(struct mosquitto_reader *reader, const struct convert_at *at)
 {
-	char url[320];
-
-	make_url(reader, words[0], url, sizeof(url));
-	convert_put(
-	    reader->convert, &reader->bridge, at, "url", CONVERT_TEXT, url);
-	for (size_t i = 1; i < count; i++)
-		convert_leave(reader->convert, at,
-		    "add %s to the bridge by hand: see weir.conf(5), bridges",
-		    words[i]);
-}
-
-/* Its address may have come before. */
-static void
-begin_tls(struct mosquitto_reader *reader, const struct convert_at *at)
-{
-	const char *url = NULL;
-	char secure[320];
-
-	if (reader->bridge_is_tls)
+	if (strlen(at->value) >= sizeof(reader->addresses)) {
+		convert_leave(reader->convert, at, "too many addresses");
 		return;
-	reader->bridge_is_tls = true;
-	if (!config_setting_lookup_string(reader->bridge.setting, "url", &url))
-		return;
-	snprintf(secure, sizeof(secure), "mqtts%s", url + strlen("mqtt"));
-	convert_put(
-	    reader->convert, &reader->bridge, at, "url", CONVERT_TEXT, secure);
+	}
+	strcpy(reader->addresses, at->value);
+	reader->addresses_at = *at;
+	reader->addresses_at.key = "addresses";
+	reader->addresses_at.value = reader->addresses;
 }
 
 static bool
@@ -136,31 +119,132 @@ is_of_tls(const char *key)
 	    strcmp(key, "bridge_psk") == 0;
 }
 
-/* topic PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]] */
+/* Whether by TLS is known when all of its lines have come. */
 static void
-add_rule(struct mosquitto_reader *reader, const struct convert_at *at,
-    const char *list, char *const words[], size_t count)
+end_addresses(struct mosquitto_reader *reader)
 {
-	char path[32];
-	struct convert_group rule = {
+	char urls[WORDS_MAX][320], copy[2048], *texts[WORDS_MAX], *rest = copy;
+	size_t count = 0;
+
+	strcpy(copy, reader->addresses);
+	for (char *word = strtok_r(copy, " \t", &rest);
+	     word != NULL && count < WORDS_MAX;
+	     word = strtok_r(NULL, " \t", &rest)) {
+		make_url(reader, word, urls[count], sizeof(urls[count]));
+		texts[count] = urls[count];
+		count++;
+	}
+	if (count == 1)
+		convert_put(reader->convert, &reader->bridge,
+		    &reader->addresses_at, "url", CONVERT_TEXT, urls[0]);
+	else if (count > 1)
+		convert_put_list(reader->convert, &reader->bridge,
+		    &reader->addresses_at, "urls", texts, count);
+}
+
+static void
+clear_retain(struct mosquitto_reader *reader, const char *list)
+{
+	const struct convert_at at = { .file = "", .key = "retain" };
+	struct convert_group rule = { .path = "bridges.forward" };
+	config_setting_t *rules =
+	    config_setting_get_member(reader->bridge.setting, list);
+
+	for (int i = 0; rules != NULL && i < config_setting_length(rules);
+	     i++) {
+		rule.setting = config_setting_get_elem(rules, (unsigned)i);
+		convert_put(reader->convert, &rule, &at, "retain", CONVERT_TEXT,
+		    "clear");
+	}
+}
+
+/* What it is there when nothing is said of it. */
+static void
+end_defaults(struct mosquitto_reader *reader)
+{
+	static const char *const defaults[][2] = { { "protocol", "3.1.1" },
+		{ "notifications", "both" } };
+
+	for (size_t i = 0; i < sizeof(defaults) / sizeof(*defaults); i++)
+		if (!convert_has(&reader->bridge, defaults[i][0]))
+			convert_put(reader->convert, &reader->bridge,
+			    &reader->addresses_at, defaults[i][0], CONVERT_TEXT,
+			    defaults[i][1]);
+}
+
+void
+mosquitto_end_bridge(struct mosquitto_reader *reader)
+{
+	if (reader->bridge.setting == NULL)
+		return;
+	end_addresses(reader);
+	end_defaults(reader);
+	if (reader->is_retain_cleared) {
+		clear_retain(reader, "forward");
+		clear_retain(reader, "both");
+	}
+	reader->bridge.setting = NULL;
+}
+
+static struct convert_group
+begin_rule(struct mosquitto_reader *reader, const char *list)
+{
+	return (struct convert_group){
 		.setting = convert_add_within(
 		    reader->convert, reader->bridge.setting, list),
-		.path = path,
+		.path = strcmp(list, "receive") == 0 ? "bridges.receive"
+						     : "bridges.forward",
 	};
-	static const char *const keys[] = { "qos", "local_prefix",
-		"remote_prefix" };
+}
+
+static void
+put_word(struct mosquitto_reader *reader, const struct convert_group *rule,
+    const struct convert_at *at, const char *key, const char *word)
+{
+	if (word != NULL && strcmp(word, "\"\"") != 0)
+		convert_put(reader->convert, rule, at, key, CONVERT_TEXT, word);
+}
+
+/* QoS 0 if it is not said. */
+static void
+put_qos(struct mosquitto_reader *reader, const struct convert_group *rule,
+    const struct convert_at *at, const char *qos)
+{
+	convert_put(reader->convert, rule, at, "qos", CONVERT_NUMBER,
+	    qos == NULL ? "0" : qos);
+}
+
+static void
+add_rule(struct mosquitto_reader *reader, const struct convert_at *at,
+    const char *list, char *const words[])
+{
+	struct convert_group rule = begin_rule(reader, list);
 
 	if (rule.setting == NULL)
 		return;
-	snprintf(path, sizeof(path), "bridges.%s", list);
-	convert_put(reader->convert, &rule, at, "filter", CONVERT_TEXT,
-	    strcmp(words[0], "\"\"") == 0 ? "" : words[0]);
-	for (size_t i = 2; i < count && i < 5; i++)
-		if (strcmp(words[i], "\"\"") != 0)
-			convert_put(reader->convert, &rule, at, keys[i - 2],
-			    i == 2 ? CONVERT_NUMBER : CONVERT_TEXT, words[i]);
+	put_word(reader, &rule, at, "filter", words[0]);
+	put_qos(reader, &rule, at, words[2]);
+	put_word(reader, &rule, at, "local_prefix", words[3]);
+	put_word(reader, &rule, at, "remote_prefix", words[4]);
 }
 
+/* An empty pattern: the prefixes are the whole topic, here and there. */
+static void
+add_one_topic(struct mosquitto_reader *reader, const struct convert_at *at,
+    bool is_forward, char *const words[])
+{
+	struct convert_group rule =
+	    begin_rule(reader, is_forward ? "forward" : "receive");
+
+	if (rule.setting == NULL)
+		return;
+	put_word(reader, &rule, at, "filter", words[is_forward ? 3 : 4]);
+	put_word(reader, &rule, at, is_forward ? "remote_topic" : "local_topic",
+	    words[is_forward ? 4 : 3]);
+	put_qos(reader, &rule, at, words[2]);
+}
+
+/* topic PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]] */
 static void
 add_rules(struct mosquitto_reader *reader, const struct convert_at *at,
     char *const words[], size_t count)
@@ -171,17 +255,21 @@ add_rules(struct mosquitto_reader *reader, const struct convert_at *at,
 	if (out && in && strcmp(way, "both") != 0) {
 		convert_mistake(reader->convert, at->file, at->line,
 		    "the direction is out, in or both, not %s", way);
-		return;
+	} else if (strcmp(words[0], "\"\"") != 0) {
+		add_rule(reader, at,
+		    out && in ? "both"
+			: in  ? "receive"
+			      : "forward",
+		    words);
+	} else if (count < 5) {
+		convert_mistake(reader->convert, at->file, at->line,
+		    "without a pattern both topics are needed");
+	} else {
+		if (out)
+			add_one_topic(reader, at, true, words);
+		if (in)
+			add_one_topic(reader, at, false, words);
 	}
-	if (strcmp(words[0], "\"\"") == 0) {
-		convert_leave(reader->convert, at,
-		    "write the one topic as filter, with both prefixes empty");
-		return;
-	}
-	if (out)
-		add_rule(reader, at, "forward", words, count);
-	if (in)
-		add_rule(reader, at, "receive", words, count);
 }
 
 static void
@@ -229,11 +317,46 @@ set_notifications(struct mosquitto_reader *reader, const char *key,
 				     : "none");
 }
 
+/* IDLE INTERVAL COUNT */
 static void
-set_start(struct mosquitto_reader *reader, const struct convert_at *at)
+set_keepalive(struct mosquitto_reader *reader, const struct convert_at *at,
+    char *const words[], size_t count)
 {
-	convert_put(reader->convert, &reader->bridge, at, "start", CONVERT_TEXT,
-	    at->value);
+	static const char *const keys[] = { "tcp_keepalive",
+		"tcp_keepalive_interval", "tcp_keepalive_count" };
+
+	for (size_t i = 0; i < count && i < 3; i++)
+		convert_put(reader->convert, &reader->bridge, at, keys[i],
+		    i == 2 ? CONVERT_NUMBER : CONVERT_SECONDS, words[i]);
+}
+
+static void
+set_tls_version(struct mosquitto_reader *reader, const struct convert_at *at)
+{
+	if (strncmp(at->value, "tlsv1.", 6) == 0)
+		convert_put(reader->convert, &reader->bridge, at,
+		    "tls.min_version", CONVERT_TEXT,
+		    strcmp(at->value, "tlsv1.3") == 0 ? "1.3" : "1.2");
+	else
+		convert_leave(reader->convert, at, "tlsv1.2 or tlsv1.3");
+}
+
+static void
+set_user_timeout(struct mosquitto_reader *reader, const struct convert_at *at)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%.40sms", at->value);
+	convert_put(reader->convert, &reader->bridge, at, "tcp_user_timeout",
+	    CONVERT_DURATION, text);
+}
+
+static void
+set_round_robin(struct mosquitto_reader *reader, const struct convert_at *at)
+{
+	if (convert_truth(at->value) == 1)
+		convert_put(reader->convert, &reader->bridge, at, "urls_order",
+		    CONVERT_TEXT, "round_robin");
 }
 
 bool
@@ -245,22 +368,28 @@ mosquitto_bridge_line(struct mosquitto_reader *reader,
 	if (reader->bridge.setting == NULL)
 		return false;
 	if (is_of_tls(key))
-		begin_tls(reader, at);
+		reader->bridge_is_tls = true;
 	if (strcmp(key, "address") == 0 || strcmp(key, "addresses") == 0)
-		set_addresses(reader, at, words, count);
+		set_addresses(reader, at);
 	else if (strcmp(key, "topic") == 0)
 		add_rules(reader, at, words, count);
 	else if (strcmp(key, "bridge_protocol_version") == 0)
 		set_version(reader, at);
 	else if (strcmp(key, "restart_timeout") == 0)
 		set_restart(reader, at, words, count);
-	else if (strncmp(key, "notifications", 13) == 0)
+	else if (strcmp(key, "bridge_tcp_keepalive") == 0)
+		set_keepalive(reader, at, words, count);
+	else if (strcmp(key, "bridge_tcp_user_timeout") == 0)
+		set_user_timeout(reader, at);
+	else if (strcmp(key, "bridge_tls_version") == 0)
+		set_tls_version(reader, at);
+	else if (strcmp(key, "bridge_outgoing_retain") == 0)
+		reader->is_retain_cleared = convert_truth(at->value) == 0;
+	else if (strcmp(key, "notifications") == 0 ||
+	    strcmp(key, "notifications_local_only") == 0)
 		set_notifications(reader, key, at);
-	else if (strcmp(key, "start_type") == 0)
-		set_start(reader, at);
 	else if (strcmp(key, "round_robin") == 0)
-		convert_put(reader->convert, &reader->bridge, at, "round_robin",
-		    CONVERT_BOOL, at->value);
+		set_round_robin(reader, at);
 	else
 		return convert_by_row(
 		    reader->convert, &reader->bridge, at, bridge_rows);

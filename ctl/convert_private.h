@@ -88,6 +88,14 @@ void convert_put(struct convert *convert, const struct convert_group *group,
     const struct convert_at *at, const char *key, enum convert_kind kind,
     const char *text);
 
+/* Several texts, as a list. */
+void convert_put_list(struct convert *convert,
+    const struct convert_group *group, const struct convert_at *at,
+    const char *key, char *const texts[], size_t count);
+
+/* Is there such a member? */
+bool convert_has(const struct convert_group *group, const char *name);
+
 /* The same by a table that a row without `from` ends.  False: no such row. */
 bool convert_by_row(struct convert *convert, const struct convert_group *group,
     const struct convert_at *at, const struct convert_row *rows);

@@ -37,6 +37,8 @@ ctl_weirctl_SOURCES = \
 	%D%/convert_mosquitto.h \
 	%D%/convert_mosquitto_bridge.c \
 	%D%/convert_nanomq.c \
+	%D%/convert_nanomq.h \
+	%D%/convert_nanomq_bridge.c \
 	%D%/convert_private.h \
 	%D%/ctl.h \
 	%D%/doctor.c \

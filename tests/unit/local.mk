@@ -269,7 +269,8 @@ test_exactly_once_out_LDFLAGS  = $(AM_LDFLAGS) \
 
 test_convert_SOURCES  = %D%/test_convert.c ctl/convert.c \
 	ctl/convert_hocon.c ctl/convert_mosquitto.c \
-	ctl/convert_mosquitto_bridge.c ctl/convert_nanomq.c
+	ctl/convert_mosquitto_bridge.c ctl/convert_nanomq.c \
+	ctl/convert_nanomq_bridge.c
 test_convert_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_convert_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 

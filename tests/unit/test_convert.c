@@ -188,13 +188,50 @@ START_TEST(takes_over_a_bridge)
 	ck_assert_uint_eq(bridge->retry_max_ns, UINT64_C(60000000000));
 	ck_assert_uint_eq(bridge->forward_count, 2);
 	ck_assert_str_eq(bridge->forward[0].filter, "sensors/#");
-	ck_assert_str_eq(bridge->forward[1].filter, "x/y");
-	ck_assert_str_eq(bridge->forward[1].remote_prefix, "site/");
-	ck_assert_uint_eq(bridge->forward[1].qos, 0);
+	ck_assert_uint_eq(bridge->forward[0].qos, 0);
 	ck_assert_uint_eq(bridge->receive_count, 2);
 	ck_assert_uint_eq(bridge->receive[0].qos, 2);
 	ck_assert_str_eq(bridge->receive[0].local_prefix, "local/");
 	ck_assert_str_eq(bridge->receive[0].remote_prefix, "remote/");
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(takes_over_a_bridge_by_tls)
+{
+	const struct conf_bridge *bridge;
+	struct conf *conf;
+
+	ck_assert_int_eq(convert("listener 1883 127.0.0.1\n"
+				 "connection far\n"
+				 "addresses a.example:8883 b.example\n"
+				 "round_robin true\n"
+				 "topic \"\" out 1 here/t there/t\n"
+				 "topic # out\n"
+				 "bridge_outgoing_retain false\n"
+				 "bridge_cafile /etc/ca.pem\n"
+				 "bridge_tcp_keepalive 30 5 3\n"
+				 "notifications false\n"
+				 "start_type lazy\n"
+				 "listener 1884\n"),
+	    0);
+	ck_assert_uint_eq(left, 0);
+	conf = load();
+	ck_assert_uint_eq(conf->listener_count, 2);
+	bridge = conf_bridge(conf, "far");
+	ck_assert_ptr_nonnull(bridge);
+	ck_assert_ptr_nonnull(strstr(written,
+	    "\"mqtts://a.example:8883\", "
+	    "\"mqtts://b.example:1883\""));
+	ck_assert_str_eq(bridge->tls.ca_file, "/etc/ca.pem");
+	ck_assert_int_eq(bridge->protocol, CONF_PROTOCOL_3_1_1);
+	ck_assert_int_eq(bridge->notifications, CONF_NOTIFICATIONS_NONE);
+	ck_assert_int_eq(bridge->start, CONF_START_LAZY);
+	ck_assert_uint_eq(bridge->tcp_keepalive_ns, UINT64_C(30000000000));
+	ck_assert_uint_eq(bridge->forward_count, 2);
+	ck_assert_str_eq(bridge->forward[0].filter, "here/t");
+	ck_assert_str_eq(bridge->forward[0].remote_topic, "there/t");
+	ck_assert_int_eq(bridge->forward[1].retain, CONF_RETAIN_CLEAR);
 	conf_free(conf);
 }
 END_TEST
@@ -269,7 +306,8 @@ static const char objects[] =
     "    { remote_topic = \"fwd/t\", local_topic = \"t\", qos = 1 }\n"
     "    { remote_topic = \"\", local_topic = \"f2/#\", qos = 2 },\n"
     "    { remote_topic = \"far/a/#\", local_topic = \"near/a/#\" }\n"
-    "    { remote_topic = \"x\", local_topic = \"a/#\" }\n"
+    "    { remote_topic = \"x\", local_topic = \"a/#\", retain = 0 }\n"
+    "    { remote_topic = \"x/+\", local_topic = \"b/#\" }\n"
     "  ]\n"
     "  subscription = [\n"
     "    { remote_topic = \"cmd/#\", local_topic = \"here/cmd/#\" }\n"
@@ -283,7 +321,7 @@ START_TEST(takes_over_objects)
 
 	ck_assert_int_eq(convert(objects), 0);
 	ck_assert_uint_eq(left, 1);
-	ck_assert_ptr_nonnull(strstr(told, "a/# here and x there"));
+	ck_assert_ptr_nonnull(strstr(told, "b/# here and x/+ there"));
 	conf = load();
 	ck_assert_uint_eq(conf->max_packet_size, 1u << 20);
 	ck_assert_uint_eq(conf->max_queued_messages, 2048);
@@ -297,7 +335,7 @@ START_TEST(takes_over_objects)
 	ck_assert_ptr_nonnull(bridge);
 	ck_assert_uint_eq(bridge->port, 1884);
 	ck_assert_int_eq(bridge->protocol, CONF_PROTOCOL_3_1_1);
-	ck_assert_uint_eq(bridge->forward_count, 3);
+	ck_assert_uint_eq(bridge->forward_count, 4);
 	ck_assert_str_eq(bridge->forward[0].filter, "t");
 	ck_assert_str_eq(bridge->forward[0].remote_prefix, "fwd/");
 	ck_assert_str_eq(bridge->forward[1].filter, "f2/#");
@@ -305,6 +343,9 @@ START_TEST(takes_over_objects)
 	ck_assert_str_eq(bridge->forward[2].filter, "a/#");
 	ck_assert_str_eq(bridge->forward[2].local_prefix, "near/");
 	ck_assert_str_eq(bridge->forward[2].remote_prefix, "far/");
+	ck_assert_str_eq(bridge->forward[3].filter, "a/#");
+	ck_assert_str_eq(bridge->forward[3].remote_topic, "x");
+	ck_assert_int_eq(bridge->forward[3].retain, CONF_RETAIN_CLEAR);
 	ck_assert_uint_eq(bridge->receive_count, 1);
 	ck_assert_str_eq(bridge->receive[0].filter, "cmd/#");
 	ck_assert_str_eq(bridge->receive[0].local_prefix, "here/");
@@ -432,6 +473,7 @@ main(void)
 	tcase_add_test(tc, knows_the_listener_that_is_not_named);
 	tcase_add_test(tc, opens_no_listener_without_its_tls);
 	tcase_add_test(tc, takes_over_a_bridge);
+	tcase_add_test(tc, takes_over_a_bridge_by_tls);
 	tcase_add_test(tc, drops_nothing_in_silence);
 	tcase_add_test(tc, includes_a_folder_in_order);
 	tcase_add_test(tc, takes_over_objects);
