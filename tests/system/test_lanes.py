@@ -185,7 +185,7 @@ def wrong_files(tap, suite, remote, new):
     reconfigure(suite, bridges=[bridge("a", remote, ["new/#"]), other])
     with tap.case("a bridge that was added needs a restart, and the log says so"):
         weir.wait_for(
-            "it does", lambda: suite.logged('bridge="other" reason="it was added')
+            "it does", lambda: suite.logged('key="bridges.other"')
         )
         new.wait_more()
 
