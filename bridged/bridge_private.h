@@ -56,7 +56,6 @@ struct bridge {
 	uint64_t retry_ns;       /* when that fires */
 	bool is_denied;          /* the remote does not want us: no haste */
 	bool wants_reconnect;    /* with the next turn */
-	bool is_other_remote;    /* the notes are to be opened anew */
 	bool has_notified;       /* since the broker is there */
 	bool notified_up;
 	struct loop_timer idle;  /* start = lazy: the time to look again */

@@ -4,8 +4,6 @@
 
 #include "bridged/bridge.h"
 
-#include <string.h>
-
 #include "bridged/bridge_private.h"
 #include "common/base/log.h"
 
@@ -62,14 +60,6 @@ note_reconnect(void *arg, const char *key, enum conf_reload reload)
 		*needs_connection = true;
 }
 
-/* Who the remote is, and who we are there: what the notes belong to. */
-static bool
-is_other_remote(const struct conf_bridge *a, const struct conf_bridge *b)
-{
-	return strcmp(a->url, b->url) != 0 ||
-	    strcmp(a->client_id, b->client_id) != 0;
-}
-
 static void
 take_keys(struct bridge *bridge, const struct conf_bridge *fresh)
 {
@@ -79,8 +69,6 @@ take_keys(struct bridge *bridge, const struct conf_bridge *fresh)
 	conf_bridge_compare(&bridge->live, fresh, say_key, bridge);
 	conf_bridge_compare(
 	    &bridge->live, fresh, note_reconnect, &needs_connection);
-	if (is_other_remote(&bridge->live, fresh))
-		bridge->is_other_remote = true;
 	conf_bridge_take(&bridge->live, fresh);
 	backoff_change(&bridge->backoff, fresh->retry_min_ns,
 	    fresh->retry_max_ns, fresh->retry_stable_ns);

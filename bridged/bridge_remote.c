@@ -28,11 +28,10 @@ bridge_connect(struct bridge *bridge)
 		return;
 	}
 	loop_timer_stop(&bridge->retry);
-	if (bridge->is_other_remote ||
-	    session_key(&bridge->session) != bridge->session.remote_key) {
+	/* Another remote, or another name there: the notes are not its. */
+	if (session_key(&bridge->session) != bridge->session.remote_key) {
 		session_detached(&bridge->session);
 		session_attached(&bridge->session, link_ring(bridge->link));
-		bridge->is_other_remote = false;
 	}
 	bridge_enter(bridge, BRIDGE_CONNECTING);
 	report_remote(&bridge->report, bridge->kind->where(bridge->remote));

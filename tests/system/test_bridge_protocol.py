@@ -236,6 +236,47 @@ def lazy(tap):
             weir.expect(remote.count == 2, remote.count)
 
 
+def patient(tap):
+    """A lazy one that waits for many, or for the oldest to be old."""
+    book = scripted.Book()
+    settings = {"start": "lazy", "idle_timeout": "100ms", "lazy_threshold": "2KiB"}
+    with scripted.Remote(book) as remote, weir.Weir(
+        bridges=[bridge(remote.port, lazy_wait="1h", **settings)]
+    ) as suite:
+        with tap.case("lazy: few messages are waited with, many are sent"):
+            suite.publish("out/a", "few")
+            time.sleep(0.5)
+            weir.expect(remote.count == 0, remote.count)
+            for number in range(30):
+                suite.publish("out/a", "x" * 100)
+            weir.wait_for("they arrive", lambda: len(book.messages) == 31)
+            weir.expect(book.messages[0].payload == b"few", "order")
+        weir.wait_for("it leaves", lambda: suite.logged("event=bridge_idle"))
+        with tap.case("lazy: one that has waited for lazy_wait is sent"):
+            suite.publish("out/a", "old")
+            time.sleep(0.5)
+            weir.expect(remote.count == 1, remote.count)
+            reconfigure(suite, lazy_wait="10ms")
+            weir.wait_for("it arrives", lambda: len(book.messages) == 32)
+
+
+def hops(tap):
+    """A -> B -> C, where B lets pass what comes from its own clients alone."""
+    book = scripted.Book()
+    with scripted.Remote(book) as last, weir.Weir(
+        http=None, bridges=[bridge(last.port, max_hops=1)]
+    ) as middle, weir.Weir(bridges=[bridge(middle.port)]) as first:
+        there = weir.Collector(middle.port, "out/#", qos=1)
+        with tap.case("max_hops: what has passed so many Weirs goes no further"):
+            weir.expect(first.publish("out/a", "from afar") == 200, "status")
+            weir.wait_for("it gets to B", lambda: "from afar" in there.payloads())
+            middle.mqtt("near").publish("out/a", "from here", 1)
+            weir.wait_for("it gets to C", lambda: book.messages)
+            got = [m.payload for m in book.messages]
+            weir.expect(got == [b"from here"], got)
+        there.stop()
+
+
 def once(tap):
     book = scripted.Book()
 
@@ -348,6 +389,8 @@ def main():
         ("notifications", notifications),
         ("rate", rate),
         ("lazy", lazy),
+        ("patient", patient),
+        ("hops", hops),
         ("once", once),
         ("changes", changes),
         ("denied", denied),

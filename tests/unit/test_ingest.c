@@ -330,6 +330,35 @@ START_TEST(drops_what_was_retained_where_the_remote_cannot_keep_it)
 }
 END_TEST
 
+START_TEST(stops_what_has_passed_too_many_weirs)
+{
+	uint8_t once[TRAIL_SIZE(32)], twice[2 * TRAIL_SIZE(32)];
+	struct remote_message message = {
+		.id = 1,
+		.qos = 1,
+		.expiry_s = REMOTE_NEVER_EXPIRES,
+		.topic = slice_of_string("a"),
+	};
+
+	ingest.max_hops = 1;
+	message.properties = slice_of(once,
+	    trail_add(
+		slice_of(NULL, 0), "11111111111111111111111111111111", once));
+	ingest_received(&ingest, &message, CLOCK_SECOND_NS);
+	message.id = 2;
+	message.properties = slice_of(twice,
+	    trail_add(
+		message.properties, "22222222222222222222222222222222", twice));
+	ingest_received(&ingest, &message, CLOCK_SECOND_NS);
+	work();
+	/* Both are acknowledged; the second goes no further. */
+	ck_assert_uint_eq(answer_count, 2);
+	ck_assert(answers[1].accepted);
+	take_retain(plain);
+	ck_assert_uint_eq(take(plain), 0);
+}
+END_TEST
+
 START_TEST(acknowledges_what_is_committed)
 {
 	receive("a", 1, 7);
@@ -735,6 +764,7 @@ main(void)
 	tcase_add_test(tc, changes_the_retain_flag_as_the_rule_says);
 	tcase_add_test(
 	    tc, drops_what_was_retained_where_the_remote_cannot_keep_it);
+	tcase_add_test(tc, stops_what_has_passed_too_many_weirs);
 	tcase_add_test(tc, acknowledges_what_is_committed);
 	tcase_add_test(
 	    tc, with_a_journal_acknowledges_what_the_broker_released);
