@@ -14,6 +14,7 @@ ctl_weirctl_SOURCES = \
 	%D%/cmd_convert.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_dump.c \
+	%D%/cmd_passwd.c \
 	%D%/cmd_pub.c \
 	%D%/cmd_replay.c \
 	%D%/cmd_rings.c \
@@ -79,6 +80,8 @@ ctl_weirctl_SOURCES = \
 	%D%/mqtt_client_private.h \
 	%D%/notify.c \
 	%D%/notify.h \
+	%D%/passwd.c \
+	%D%/passwd.h \
 	%D%/processes.c \
 	%D%/processes.h \
 	%D%/programs.c \
@@ -107,11 +110,11 @@ ctl_weirctl_SOURCES = \
 	%D%/why_text.h
 
 ctl_weirctl_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' \
-	$(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
+	$(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) $(SODIUM_CFLAGS)
 ctl_weirctl_LDADD = libservice.a libnet.a libconf.a libmqtt.a libstore.a libmsg.a \
 	libring.a libstats.a libshm.a libbase.a \
 	$(CONFIG_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS) \
-	$(SMARTCOLS_LIBS) \
+	$(SMARTCOLS_LIBS) $(SODIUM_LIBS) \
 	$(SYSTEMD_LIBS) $(SECCOMP_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions

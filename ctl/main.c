@@ -46,6 +46,8 @@ const struct ctl_verb ctl_verbs[] = {
 	    &cmd_bridge_options },
 	{ "reload", "have all programs read the configuration again",
 	    cmd_reload, &cmd_reload_options },
+	{ "passwd", "make and change the accounts of an accounts_file",
+	    cmd_passwd, &cmd_passwd_options },
 	{ "store", "look at the journal, copy it, keep it", cmd_store,
 	    &cmd_store_options },
 	{ "doctor", "measure the disk and check what commonly goes wrong",

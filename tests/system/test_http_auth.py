@@ -438,6 +438,44 @@ def credentials(tap, suite):
         weir.expect(status_of(basic(b"admin:public")) == 200, "the next one")
 
 
+def passwd(path, *arguments, password=None):
+    done = subprocess.run(
+        [weir.program("weirctl"), "passwd", "-f", path, *arguments],
+        input=password and password + "\n",
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    weir.expect(done.returncode == 0, done.stderr)
+
+
+def files(tap, folder):
+    path = os.path.join(folder, "accounts")
+    passwd(path, "ann", password="one")
+    passwd(path, "-s", "read", "bob", password="two")
+    limit = {"per_second": 0}
+    with weir.Weir(
+        accounts=None, accounts_file=path, http={"failed_logins": limit}
+    ) as suite:
+        with tap.case("accounts made by weirctl passwd are taken"):
+            expect_status(suite, "ann:one", "a", 200)
+            expect_status(suite, "ann:two", "a", 401)
+            expect_status(suite, "bob:two", "a", 403, 'scope "publish"')
+        with tap.case("a changed password and a removed account, at a reload"):
+            passwd(path, "ann", password="three")
+            passwd(path, "-d", "bob")
+            expect_status(suite, "ann:one", "a", 200)
+            reload(suite)
+            expect_status(suite, "ann:one", "a", 401)
+            expect_status(suite, "ann:three", "a", 200)
+            expect_status(suite, "bob:two", "a", 401)
+        with tap.case("a file that others may read leaves the accounts"):
+            os.chmod(path, 0o644)
+            reload(suite)
+            weir.expect(suite.lines("accounts_file_failed"), "not said")
+            expect_status(suite, "ann:three", "a", 200)
+
+
 def guessing(tap):
     limit = {"per_second": 1, "burst": 5}
     with weir.Weir(http={"failed_logins": limit}) as suite:
@@ -486,6 +524,7 @@ def main():
             routes(tap, suite, issuer)
             reloading(tap, suite)
         guessing(tap)
+        files(tap, box.dir)
     tap.done()
 
 

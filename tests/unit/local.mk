@@ -82,6 +82,7 @@ unit_tests = \
 	test_options \
 	test_pace \
 	test_packet \
+	test_passwd \
 	test_pool \
 	test_pool_trimmer \
 	test_properties \
@@ -273,6 +274,11 @@ test_convert_SOURCES  = %D%/test_convert.c ctl/convert.c \
 	ctl/convert_nanomq_bridge.c
 test_convert_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_convert_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
+
+test_passwd_SOURCES  = %D%/test_passwd.c ctl/passwd.c
+test_passwd_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
+test_passwd_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS) \
+	$(SODIUM_LIBS)
 
 test_escape_SOURCES  = %D%/test_escape.c ctl/escape.c
 test_escape_CPPFLAGS = $(UNIT_CPPFLAGS)
