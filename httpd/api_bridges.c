@@ -94,13 +94,13 @@ static bool
 has_bridge(const json_t *bridges, const char *name)
 {
 	const json_t *bridge;
+	const char *own;
 	size_t i;
 
 	json_array_foreach(bridges, i, bridge)
 	{
-		if (strcmp(name,
-			json_string_value(json_object_get(bridge, "name"))) ==
-		    0)
+		own = json_string_value(json_object_get(bridge, "name"));
+		if (own != NULL && strcmp(own, name) == 0)
 			return true;
 	}
 	return false;

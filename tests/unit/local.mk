@@ -43,6 +43,7 @@ unit_tests = \
 	test_forward \
 	test_held \
 	test_histogram \
+	test_http_api \
 	test_http_connection \
 	test_http_endpoints \
 	test_http_held \
@@ -307,6 +308,10 @@ test_held_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_histogram_SOURCES  = %D%/test_histogram.c
 test_histogram_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_histogram_LDADD    = libbase.a $(CHECK_LIBS)
+
+test_http_api_SOURCES  = %D%/test_http_api.c
+test_http_api_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
+test_http_api_LDADD    = $(HTTPD_LIBS) $(CHECK_LIBS)
 
 test_http_connection_SOURCES  = %D%/test_http_connection.c
 test_http_connection_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
