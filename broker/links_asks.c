@@ -30,6 +30,8 @@ static const char too_many[] =
 static void
 ask_free(struct ask *ask)
 {
+	if (ask->is_answered)
+		ask->manage.links->answer_bytes -= ask->manage.length;
 	free(ask->manage.text);
 	free(ask);
 }
@@ -51,19 +53,20 @@ answered(struct manage_ask *manage)
 	struct ask *ask = (struct ask *)manage;
 	struct links_endpoint *endpoint = ask->endpoint;
 
-	ask->is_answered = true;
 	if (endpoint == NULL) {
 		ask_free(ask);
 		return;
 	}
-	if (manage->text != NULL && endpoint->asks_bytes > LINKS_ASKS_BYTES) {
+	if (manage->text != NULL &&
+	    manage->links->answer_bytes > LINKS_ASKS_BYTES) {
 		links_count(endpoint->links, COUNT_asks_refused, 1);
 		free(manage->text);
 		answer_fixed(ask, too_many);
 	}
 	if (manage->text == NULL)
 		answer_fixed(ask, no_memory);
-	endpoint->asks_bytes += manage->length;
+	ask->is_answered = true;
+	manage->links->answer_bytes += manage->length;
 	loop_again(endpoint->links->loop);
 }
 
@@ -206,7 +209,6 @@ take_turn(struct links_endpoint *endpoint, struct ask *ask)
 		add(endpoint, ask);
 		return;
 	}
-	endpoint->asks_bytes -= ask->manage.length;
 	ask_free(ask);
 }
 
@@ -250,6 +252,5 @@ links_asks_forget(struct links_endpoint *endpoint)
 			ask_free(ask);
 	}
 	endpoint->ask_count = 0;
-	endpoint->asks_bytes = 0;
 	endpoint->asks_position = 0;
 }

@@ -25,8 +25,11 @@ struct links_endpoint;
 /* Questions under way for one endpoint; httpd asks no more (ASKS_MAX). */
 #define LINKS_ASKS_MAX 32u
 
-/* Bytes of answers that wait to be read; one more may begin below it. */
-#define LINKS_ASKS_BYTES (UINT64_C(32) << 20)
+/*
+ * Bytes of answers that wait to be read, those over the control socket too;
+ * one more may begin below it.
+ */
+#define LINKS_ASKS_BYTES (UINT64_C(16) << 20)
 
 /*
  * Take an ASK record whose body was copied to `body`.

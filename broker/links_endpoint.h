@@ -129,7 +129,6 @@ struct links_endpoint {
 	/* Questions, see links_asks.h. */
 	struct ask *asks;       /* in the order in which they go on */
 	uint32_t ask_count;     /* of them */
-	uint64_t asks_bytes;    /* of their answers */
 	uint64_t asks_position; /* the end of the last piece in the output */
 
 	uint64_t attaches, poisoned;

@@ -82,6 +82,7 @@ struct links {
 	size_t scratch_size;
 
 	struct manage_file *file; /* see manage_file.h */
+	uint64_t answer_bytes;    /* of answers that wait, see links_asks.h */
 
 	struct loop_hook hook;
 	struct loop_timer beat;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/links_asks.h"
 #include "broker/links_connection.h"
 #include "broker/links_private.h"
 #include "broker/links_status.h"
@@ -25,6 +26,8 @@ request_free(struct links_request *request)
 {
 	if (request->connection != NULL)
 		request->connection->request = NULL;
+	if (request->is_answered)
+		request->manage.links->answer_bytes -= request->manage.length;
 	free(request->manage.text);
 	free(request);
 }
@@ -52,25 +55,35 @@ send_pieces(struct links_request *request)
 }
 
 static void
+answer_fixed(struct links_request *request, const char *text)
+{
+	links_connection_send_answer(
+	    request->connection, slice_of_string(text), false);
+	request_free(request);
+}
+
+static void
 answered(struct manage_ask *manage)
 {
-	static const char no_memory[] =
-	    "{\"status\":503,\"message\":\"the broker has no memory for "
-	    "this\",\"error\":\"no memory\"}";
 	struct links_request *request = (struct links_request *)manage;
 
-	request->is_answered = true;
 	if (request->connection == NULL) {
 		request_free(request);
-		return;
+	} else if (manage->text == NULL) {
+		answer_fixed(request,
+		    "{\"status\":503,\"message\":\"the broker has no memory "
+		    "for "
+		    "this\",\"error\":\"no memory\"}");
+	} else if (manage->links->answer_bytes > LINKS_ASKS_BYTES) {
+		links_count(manage->links, COUNT_asks_refused, 1);
+		answer_fixed(request,
+		    "{\"status\":503,\"message\":\"too many answers wait to be "
+		    "read: try again\",\"error\":\"busy\"}");
+	} else {
+		request->is_answered = true;
+		manage->links->answer_bytes += manage->length;
+		send_pieces(request);
 	}
-	if (manage->text == NULL) {
-		links_connection_send_answer(request->connection,
-		    slice_of(no_memory, sizeof(no_memory) - 1), false);
-		request_free(request);
-		return;
-	}
-	send_pieces(request);
 }
 
 const char *

@@ -24,6 +24,7 @@
  *	http		each connection's body, answer and TLS; the pending
  *			requests' records; what is held; the accounts and
  *			addresses that limits are kept for.
+ *			Answers to questions, also those of weirctl.
  *	bridges		messages copied out of the ring while in flight, and
  *			topic aliases.
  *	programs	measured: code, libraries, heap and stacks when idle.
@@ -35,6 +36,12 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define KIB (UINT64_C(1) << 10)
+
+/*
+ * Answers to questions: what the broker has to be read (LINKS_ASKS_BYTES and
+ * one more), and what httpd has received of them (ASKS_BYTES_MAX).
+ */
+#define ANSWER_BYTES (32 * MIB)
 
 /* Lanes that a direction of a link may have: RING_LANES. */
 #define MAX_LANES 32
@@ -159,14 +166,15 @@ session_bytes(const struct conf *conf)
 static uint64_t
 http_bytes(const struct conf_http *http)
 {
+	/* weirctl asks too. */
 	if (!http->enabled)
-		return 0;
+		return ANSWER_BYTES;
 	return plus(times(http->max_connections,
 			plus(http->max_body,
 			    3 * CONNECTION_OBJECT_BYTES +
 				http->tls.enabled * TLS_BYTES)),
 	    plus(times(http->max_pending, MESSAGE_OBJECT_BYTES),
-		plus(http->max_stalled_bytes, RATE_BYTES)));
+		plus(http->max_stalled_bytes, RATE_BYTES + 2 * ANSWER_BYTES)));
 }
 
 static uint64_t

@@ -138,14 +138,14 @@ START_TEST(pieces_that_do_not_fit_end_the_question)
 		size_t whole;
 		bool is_last;
 	} wrong[] = {
-		{ "bbbb", 5, true }, /* more than was said */
-		{ "b", 5, true },    /* ends too early */
+		{ "bbbb", 5, true },                    /* more than was said */
+		{ "bbbb", 5, false }, { "b", 5, true }, /* ends too early */
 		{ "bbb", 5, false }, /* all is there, and no end */
 		{ "b", 6, false },   /* another length */
 	};
 	uint64_t id;
 
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		id = put(&world, 0);
 		ck_assert(piece(id, "aa", 5, false));
 		ck_assert(!piece(

@@ -280,6 +280,30 @@ START_TEST(a_long_answer_comes_whole_over_the_socket)
 }
 END_TEST
 
+START_TEST(answers_that_nobody_reads_are_bounded)
+{
+	struct links *links = broker.links;
+
+	/* The first two may be long; then there is no room for a third. */
+	paper.length = 10u << 20;
+	ask("{}", 1);
+	ask("{}", 2);
+	ck_assert_uint_eq(links->answer_bytes, 20u << 20);
+	ask("{}", 3);
+	ck_assert_uint_lt(links->answer_bytes, (20u << 20) + 200);
+	ask_socket("{}");
+	ck_assert_ptr_nonnull(strstr(answer, "\"status\":503"));
+	free(answer);
+	/* Who does not read them any more gives it back. */
+	kill_program(&httpd);
+	ck_assert_uint_eq(links->answer_bytes, 0);
+	ask_socket("{}");
+	ck_assert_uint_eq(strlen(answer), paper.length);
+	ck_assert_uint_eq(links->answer_bytes, 0);
+	free(answer);
+}
+END_TEST
+
 START_TEST(words_are_answered_as_before)
 {
 	ask_socket("store");
@@ -307,6 +331,7 @@ main(void)
 	tcase_add_test(tc, a_bridge_may_not_ask);
 	tcase_add_test(tc, the_socket_asks_with_all_rights);
 	tcase_add_test(tc, a_long_answer_comes_whole_over_the_socket);
+	tcase_add_test(tc, answers_that_nobody_reads_are_bounded);
 	tcase_add_test(tc, words_are_answered_as_before);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
