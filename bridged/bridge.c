@@ -145,6 +145,8 @@ parts_init(struct bridge *bridge)
 	    bridge->kind, bridge->remote, &bridge->session.notes,
 	    bridge->counters, max_record, now_ns);
 	forward_set_refresh(&bridge->forward, refresh_rules, bridge);
+	bridge->grave.loop = bridge->loop;
+	forward_set_grave(&bridge->forward, grave_of(&bridge->grave));
 	if (err == 0)
 		err = ingest_init(&bridge->ingest, conf->name,
 		    &bridge->receive_rules, bridge->kind, bridge->remote,

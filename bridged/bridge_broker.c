@@ -40,6 +40,7 @@ on_attached(void *arg, struct ring_link *ring_link)
 	ring_trace_set_every(ring_link_trace(ring_link),
 	    service_conf(bridge->service)->trace_every);
 	session_attached(&bridge->session, ring_link);
+	bridge->grave.link = ring_link;
 	forward_attach(&bridge->forward, the_consumer(ring_link), bridge->self);
 	forward_set_trace(&bridge->forward, ring_link_trace(ring_link));
 	ingest_attach(&bridge->ingest, ring_link, bridge->self);
@@ -98,6 +99,7 @@ on_lost(void *arg, const char *reason)
 	leave_remote(bridge);
 	bridge->wants_reconnect = false;
 	bridge->is_disabled = false; /* it is told again */
+	bridge->grave.link = NULL;
 	forward_detach(&bridge->forward);
 	ingest_detach(&bridge->ingest);
 	session_detached(&bridge->session);

@@ -16,6 +16,7 @@
 #include "bridged/bridge.h"
 #include "bridged/counters.h"
 #include "bridged/forward.h"
+#include "bridged/grave.h"
 #include "bridged/ingest.h"
 #include "bridged/link.h"
 #include "bridged/mapping.h"
@@ -48,6 +49,7 @@ struct bridge {
 	struct mapping forward_rules;
 	struct mapping receive_rules;
 	struct forward forward;
+	struct grave grave;
 	struct ingest ingest;
 	struct report report; /* for weirctl */
 	struct session session;

@@ -12,6 +12,8 @@
 /* Records of one turn; then the loop looks at its sockets again. */
 #define TURN_RECORDS 64
 
+#define TOO_LARGE "larger than max_packet_size, the ring or the remote allows"
+
 /* After "quota exceeded". */
 #define RETRY_NS CLOCK_SECOND_NS
 
@@ -126,6 +128,12 @@ forward_conf_changed(struct forward *forward, uint64_t now_ns)
 	pace_change(&forward->pace, &forward->conf->rate, now_ns);
 }
 
+void
+forward_set_grave(struct forward *forward, struct forward_grave grave)
+{
+	forward->grave = grave;
+}
+
 /* What was given back while it was under way dies with this process still. */
 void
 forward_set_overflow(struct forward *forward, enum conf_overflow overflow)
@@ -193,6 +201,16 @@ forward_in_flight(const struct forward *forward)
 	return forward->inflight.unsettled - forward->inflight.unsent;
 }
 
+/* It is released when the broker has it. */
+static void
+die(struct forward *forward, struct inflight_entry *entry, const char *why)
+{
+	if (forward->grave.bury == NULL)
+		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
+	else
+		inflight_die(&forward->inflight, entry, why);
+}
+
 static void
 count_sent(struct forward *forward, const struct inflight_entry *entry)
 {
@@ -227,11 +245,9 @@ send_entry(struct forward *forward, struct inflight_entry *entry,
 	if (err != 0)
 		pace_give(&forward->pace, bytes);
 	if (err == -EMSGSIZE) {
-		outgoing_bury(&forward->outgoing, message->topic,
-		    "larger than max_packet_size, the ring or the remote "
-		    "allows",
-		    now_ns);
-		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
+		outgoing_bury(
+		    &forward->outgoing, message->topic, TOO_LARGE, now_ns);
+		die(forward, entry, TOO_LARGE);
 		return 0;
 	}
 	if (err != 0)
@@ -293,7 +309,7 @@ process(struct forward *forward, struct inflight_entry *entry, uint64_t now_ns)
 		inflight_settle(&forward->inflight, entry, INFLIGHT_DROPPED);
 		return 0;
 	case OUTGOING_BURY:
-		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
+		die(forward, entry, forward->outgoing.why);
 		return 0;
 	case OUTGOING_SEND:
 		return send_message(forward, entry, &message, now_ns);
@@ -415,6 +431,33 @@ continue_claims(struct forward *forward)
 		forward->socket_is_full = true;
 }
 
+/* What died goes to the broker before its record is given back. */
+static void
+bury(struct forward *forward)
+{
+	struct inflight_entry *entry;
+	int err;
+
+	while ((entry = inflight_dying(&forward->inflight)) != NULL) {
+		err = forward->grave.bury(forward->grave.arg, entry);
+		if (err == -EAGAIN)
+			return;
+		if (err != 0)
+			stats_increment(forward->counters, BRIDGED_dead_lost);
+		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
+		forward->has_moved = true;
+	}
+}
+
+static bool
+can_bury(struct forward *forward)
+{
+	const struct inflight_entry *entry = inflight_dying(&forward->inflight);
+
+	return entry != NULL &&
+	    forward->grave.has_room(forward->grave.arg, entry);
+}
+
 static void
 release(struct forward *forward, uint64_t now_ns)
 {
@@ -478,6 +521,7 @@ forward_work(struct forward *forward, uint64_t now_ns, const char **out_fault)
 		return FORWARD_POISONED;
 	}
 	forward->has_read = ring_consumer_cursor(forward->ring) != before;
+	bury(forward);
 	release(forward, now_ns);
 	publish_gauges(forward);
 	if (handled == TURN_RECORDS)
@@ -497,6 +541,8 @@ forward_is_movable(struct forward *forward, uint64_t now_ns)
 	if (forward->ring == NULL)
 		return false;
 	if (may_send(forward, now_ns) && forward->inflight.unsent != 0)
+		return true;
+	if (can_bury(forward))
 		return true;
 	found = ring_peek(forward->ring, &record, &payload);
 	if (found != 1)
@@ -562,7 +608,7 @@ forward_settled(struct forward *forward, uint16_t id,
 {
 	struct inflight_entry *entry = inflight_find(&forward->inflight, id);
 
-	if (entry == NULL)
+	if (entry == NULL || entry->state == INFLIGHT_DYING)
 		return;
 	switch (verdict) {
 	case REMOTE_TOOK:
@@ -573,7 +619,7 @@ forward_settled(struct forward *forward, uint16_t id,
 	case REMOTE_REFUSED:
 		outgoing_bury(&forward->outgoing,
 		    outgoing_topic(&forward->outgoing, entry), why, now_ns);
-		inflight_settle(&forward->inflight, entry, INFLIGHT_DEAD);
+		die(forward, entry, why);
 		break;
 	case REMOTE_LATER:
 		/* It has ended this exchange: what follows is a new one. */

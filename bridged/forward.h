@@ -36,6 +36,17 @@
 #include "common/ring/ring_trace.h"
 #include "common/stats/stats.h"
 
+/*
+ * Where dead letters go: into a lane to the broker.  bury() returns 0 when it
+ * is committed there, -EAGAIN without room, or another error: it cannot be
+ * kept.  has_room() has no side effect.
+ */
+struct forward_grave {
+	int (*bury)(void *arg, const struct inflight_entry *entry);
+	bool (*has_room)(void *arg, const struct inflight_entry *entry);
+	void *arg;
+};
+
 struct forward {
 	const struct conf_bridge *conf;
 	const struct remote_kind *kind;
@@ -44,6 +55,7 @@ struct forward {
 	struct inflight inflight;
 	struct claims claims;
 	struct outgoing outgoing;
+	struct forward_grave grave; /* NULL: they are only counted */
 	struct notes *notes;        /* open while attached */
 	struct ring_consumer *ring; /* NULL: not attached */
 	struct ring_trace *trace;   /* NULL: what is sampled is not noted */
@@ -104,6 +116,9 @@ bool forward_has_waiting(struct forward *forward);
 uint64_t forward_unread_bytes(struct forward *forward);
 uint64_t forward_unread_sequence(struct forward *forward);
 uint64_t forward_unread_since_ns(struct forward *forward);
+
+/* Where dead letters go, from now on. */
+void forward_set_grave(struct forward *forward, struct forward_grave grave);
 
 /* The policy has changed. */
 void forward_set_overflow(struct forward *forward, enum conf_overflow overflow);

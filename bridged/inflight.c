@@ -3,6 +3,7 @@
 #include "bridged/inflight.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@ inflight_clear(struct inflight *inflight)
 	inflight->count = 0;
 	inflight->unsettled = 0;
 	inflight->unsent = 0;
+	inflight->dying = 0;
 }
 
 static const struct inflight_entry *
@@ -166,7 +168,32 @@ inflight_sent(struct inflight *inflight, struct inflight_entry *entry)
 {
 	BUG_ON(entry->state != INFLIGHT_READY);
 	entry->state = INFLIGHT_SENT;
+	entry->attempts++;
 	inflight->unsent--;
+}
+
+void
+inflight_die(
+    struct inflight *inflight, struct inflight_entry *entry, const char *why)
+{
+	BUG_ON(entry->state != INFLIGHT_READY && entry->state != INFLIGHT_SENT);
+	if (entry->state == INFLIGHT_READY)
+		inflight->unsent--;
+	entry->state = INFLIGHT_DYING;
+	inflight->dying++;
+	snprintf(entry->why, sizeof(entry->why), "%s", why);
+}
+
+struct inflight_entry *
+inflight_dying(struct inflight *inflight)
+{
+	if (inflight->dying == 0)
+		return NULL;
+	for (size_t i = 0; i < inflight->count; i++)
+		if (at(inflight, i)->state == INFLIGHT_DYING)
+			return at(inflight, i);
+	BUG_ON(true);
+	return NULL;
 }
 
 void
@@ -176,6 +203,8 @@ inflight_settle(struct inflight *inflight, struct inflight_entry *entry,
 	BUG_ON(entry->state == INFLIGHT_SETTLED);
 	if (entry->state == INFLIGHT_READY)
 		inflight->unsent--;
+	if (entry->state == INFLIGHT_DYING)
+		inflight->dying--;
 	inflight->unsettled--;
 	entry->state = INFLIGHT_SETTLED;
 	count_fate(&entry->outcome, fate);

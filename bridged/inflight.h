@@ -10,6 +10,9 @@
  *	  ^                       |
  *	  +--inflight_resend------+	connection lost, or "try later"
  *
+ * One that the remote will never take is DYING until it is kept elsewhere: it
+ * is neither sent again nor given back meanwhile, and the others go on.
+ *
  *	entry = inflight_push(...)	a record to be sent
  *	inflight_skip(...)		one that is not: dropped, dead
  *	entry = inflight_next(...)	the first that is READY
@@ -42,8 +45,12 @@
 enum inflight_state {
 	INFLIGHT_READY,
 	INFLIGHT_SENT,
+	INFLIGHT_DYING,
 	INFLIGHT_SETTLED
 };
+
+/* Of the reason why, in bytes, with the final NUL. */
+#define INFLIGHT_WHY_SIZE 80u
 
 enum inflight_fate {
 	INFLIGHT_DELIVERED,
@@ -58,7 +65,9 @@ struct inflight_entry {
 	const void *payload; /* in the ring, or `copy` */
 	uint8_t *copy;       /* on the heap; NULL: still in the ring */
 	enum inflight_state state;
-	bool maybe_sent; /* the remote may have it already: DUP */
+	bool maybe_sent;             /* the remote may have it already: DUP */
+	uint32_t attempts;           /* sent so often, by this life */
+	char why[INFLIGHT_WHY_SIZE]; /* DYING */
 	struct ring_outcome outcome;
 };
 
@@ -69,6 +78,7 @@ struct inflight {
 	size_t count;
 	size_t unsettled;      /* entries that are READY or SENT */
 	size_t unsent;         /* entries that are READY */
+	size_t dying;          /* entries that are DYING */
 	uint64_t copied_bytes; /* of records on the heap */
 };
 
@@ -99,6 +109,13 @@ struct inflight_entry *inflight_next(struct inflight *inflight);
 void inflight_sent(struct inflight *inflight, struct inflight_entry *entry);
 void inflight_settle(struct inflight *inflight, struct inflight_entry *entry,
     enum inflight_fate fate);
+
+/* The remote will never take it: DYING, until it is settled. */
+void inflight_die(
+    struct inflight *inflight, struct inflight_entry *entry, const char *why);
+
+/* The first that is DYING, or NULL. */
+struct inflight_entry *inflight_dying(struct inflight *inflight);
 
 /* SENT becomes READY again; the remote may have it. */
 void inflight_resend(struct inflight *inflight, struct inflight_entry *entry);

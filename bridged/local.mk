@@ -28,6 +28,8 @@ libbridged_a_SOURCES = \
 	%D%/forward.c \
 	%D%/forward.h \
 	%D%/forward_unread.c \
+	%D%/grave.c \
+	%D%/grave.h \
 	%D%/inflight.c \
 	%D%/inflight.h \
 	%D%/ingest.c \

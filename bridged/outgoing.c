@@ -67,6 +67,7 @@ void
 outgoing_bury(struct outgoing *outgoing, struct slice topic, const char *why,
     uint64_t now_ns)
 {
+	outgoing->why = why;
 	stats_increment(outgoing->counters, BRIDGED_dead);
 	if (token_bucket_take(&outgoing->dead_lines, 1, now_ns) == 0)
 		log_warning("bridge_message_dead",

@@ -40,6 +40,7 @@ struct outgoing {
 	const char *self; /* our broker's instance */
 	const struct remote_limits *limits;
 	struct token_bucket dead_lines; /* log lines of dead letters */
+	const char *why;                /* the last one died; [const] text */
 	uint8_t *body;                  /* private copy of the record at hand */
 	size_t body_size;
 	uint8_t *properties; /* the same, with the trail */

@@ -10,6 +10,7 @@
 
 #include "broker/commit.h"
 #include "broker/links.h"
+#include "broker/links_dead.h"
 #include "broker/retain.h"
 #include "broker/session_walk.h"
 #include "broker/wall_clock.h"
@@ -33,6 +34,7 @@ enum mode {
 
 /* Its record. */
 struct kept_bridge {
+	enum store_kind kind;
 	struct kept_bridge *next;
 	size_t length;
 	uint8_t body[];
@@ -118,20 +120,45 @@ checkpoint_desk_free(struct checkpoint_desk *desk)
 	free(desk);
 }
 
+/* Its body is to be written.  NULL: no memory. */
+static struct kept_bridge *
+keep(struct checkpoint_desk *desk, enum store_kind kind, size_t length)
+{
+	struct kept_bridge *kept = malloc(sizeof(*kept) + length);
+
+	if (kept == NULL)
+		return NULL;
+	kept->kind = kind;
+	kept->length = length;
+	kept->next = desk->bridges;
+	desk->bridges = kept;
+	return kept;
+}
+
 int
 checkpoint_keep_bridge(
     struct checkpoint_desk *desk, const struct store_bridge *bridge)
 {
-	const size_t length = store_bridge_size(bridge);
-	struct kept_bridge *kept;
+	struct kept_bridge *kept =
+	    keep(desk, STORE_BRIDGE, store_bridge_size(bridge));
 
-	kept = malloc(sizeof(*kept) + length);
 	if (kept == NULL)
 		return -ENOMEM;
-	kept->length = length;
 	store_bridge_write(bridge, kept->body);
-	kept->next = desk->bridges;
-	desk->bridges = kept;
+	return 0;
+}
+
+int
+checkpoint_keep_letter(struct checkpoint_desk *desk, uint64_t cursor,
+    const struct dead_letter *letter)
+{
+	const struct store_dead dead = links_dead_record(cursor, letter);
+	struct kept_bridge *kept =
+	    keep(desk, STORE_DEAD, store_dead_size(&dead));
+
+	if (kept == NULL)
+		return -ENOMEM;
+	store_dead_write(&dead, kept->body);
 	return 0;
 }
 
@@ -452,7 +479,7 @@ put_kept_bridges(
 
 	for (bridge = desk->bridges; bridge != NULL && err == 0;
 	     bridge = bridge->next)
-		err = store_checkpoint_put(checkpoint, STORE_BRIDGE,
+		err = store_checkpoint_put(checkpoint, bridge->kind,
 		    slice_of(bridge->body, bridge->length));
 	return err;
 }

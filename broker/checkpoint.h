@@ -35,6 +35,7 @@
 
 struct broker;
 struct checkpoint_desk;
+struct dead_letter;
 
 /* Between the keeper and the members; broker->checkpoints.  NULL: no memory. */
 struct checkpoint_desk *checkpoint_desk_new(struct broker *broker);
@@ -48,6 +49,10 @@ void checkpoint_desk_free(struct checkpoint_desk *desk);
  */
 int checkpoint_keep_bridge(
     struct checkpoint_desk *desk, const struct store_bridge *bridge);
+
+/* Likewise one of its dead letters. */
+int checkpoint_keep_letter(struct checkpoint_desk *desk, uint64_t cursor,
+    const struct dead_letter *letter);
 
 /* For commit_spec.write_state; `context` is the broker. */
 int checkpoint_write_state(void *context, struct store_checkpoint *checkpoint);

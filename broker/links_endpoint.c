@@ -55,6 +55,8 @@ links_endpoint_new(struct links *links, uint32_t id,
 	if (bridge != NULL) {
 		endpoint->overflow = bridge->overflow;
 		endpoint->backlog = bridge->backlog;
+		endpoint->dead.max_count = bridge->dead_letters;
+		endpoint->dead.max_bytes = bridge->dead_letters_size;
 	}
 	endpoint->ring = bridge == NULL ? &conf->http.ring : &bridge->ring;
 	token_bucket_init(&endpoint->refused_lines, REFUSED_LINES_A_SECOND,
@@ -113,6 +115,7 @@ links_endpoint_free(struct links_endpoint *endpoint)
 	links_salvage_free(endpoint);
 	links_memory_release(endpoint);
 	links_feed_free(endpoint);
+	dead_fini(&endpoint->dead);
 	free(endpoint);
 }
 

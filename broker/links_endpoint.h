@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "broker/dead.h"
 #include "broker/links_output.h"
 #include "broker/links_pending.h"
 #include "common/base/token_bucket.h"
@@ -104,6 +105,7 @@ struct links_endpoint {
 	struct ring_link *link;
 	uint32_t source;         /* the name of its memory, see sources.h */
 	const char *fault;       /* found in this round: poisoned at its end */
+	struct dead dead;        /* letters of a bridge */
 	struct links_feed *feed; /* of a bridge, with a journal; else NULL */
 	struct links_salvage *salvage; /* of links given up, to go first */
 	struct links_lane lanes[RING_LANES];

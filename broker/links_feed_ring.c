@@ -9,6 +9,7 @@
 
 #include "broker/bridge_table.h"
 #include "broker/commit.h"
+#include "broker/links_dead.h"
 #include "broker/links_feed_private.h"
 #include "broker/links_terms.h"
 #include "broker/message.h"
@@ -298,6 +299,7 @@ take_recovered(
 	feed_init(&feed->feed, recovered->floor, recovered->last);
 	feed->queued = feed->put = recovered->floor;
 	feed->terms = recovered->terms;
+	links_dead_recover(endpoint);
 	feed->accepted_upto = endpoint->links->broker->recovered->committed;
 	links_terms_recover(endpoint, recovered);
 	backlog_set(links_feed_backlogs(endpoint), links_feed_bridge(endpoint),

@@ -7,6 +7,7 @@
 #include "broker/links_asks.h"
 #include "broker/links_auth.h"
 #include "broker/links_credit.h"
+#include "broker/links_dead.h"
 #include "broker/links_egress.h"
 #include "broker/links_incoming.h"
 #include "broker/links_overdue.h"
@@ -387,6 +388,15 @@ take_ask(struct links_incoming *in)
 	return true;
 }
 
+static bool
+take_dead(struct links_incoming *in)
+{
+	if (!links_dead_take(in))
+		return false; /* it is at fault, or there is no memory */
+	pass_on(in, false);
+	return true;
+}
+
 /*
  * A blocked head need not be copied and parsed again each time.
  */
@@ -458,6 +468,9 @@ take(struct links_incoming *in, const void *payload)
 		in->lane->needs = 0;
 		return false;
 	}
+	if (in->record.kind == RECORD_DEAD &&
+	    in->endpoint->role == RING_ROLE_BRIDGE)
+		return take_dead(in);
 	if (in->record.kind == RECORD_AUTH &&
 	    in->endpoint->role == RING_ROLE_HTTPD)
 		return take_auth(in);

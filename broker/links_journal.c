@@ -6,6 +6,7 @@
 #include "broker/bridge_port_links.h"
 #include "broker/bridge_table.h"
 #include "broker/commit.h"
+#include "broker/links_dead.h"
 #include "broker/links_egress.h"
 #include "broker/links_feed.h"
 #include "broker/links_incoming.h"
@@ -503,6 +504,8 @@ links_checkpoint(struct links *links,
 		endpoint = links->endpoints[i];
 		if (endpoint != NULL && endpoint->feed != NULL)
 			err = put_bridge(&putter, endpoint, &http);
+		if (err == 0 && endpoint != NULL)
+			err = links_dead_checkpoint(endpoint, put, context);
 		if (err == 0 && endpoint != NULL)
 			err = put_sources(&putter, endpoint);
 	}

@@ -24,6 +24,7 @@
  *	links_connection.c  one connection to the socket
  *	links_egress.c    messages from workers, overflow
  *	links_episodes.c  what is told of it once a second
+ *	links_dead.c      what remotes will never take
  *	links_policy.c    what they do without room, when it changes
  *	links_terms.c     what a bridge was offered and given
  *	links_auth.c      credentials from httpd

@@ -64,6 +64,8 @@ libbroker_a_SOURCES = \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \
+	%D%/dead.c \
+	%D%/dead.h \
 	%D%/deliver.c \
 	%D%/deliver.h \
 	%D%/disabled.c \
@@ -91,6 +93,8 @@ libbroker_a_SOURCES = \
 	%D%/links_control.h \
 	%D%/links_credit.c \
 	%D%/links_credit.h \
+	%D%/links_dead.c \
+	%D%/links_dead.h \
 	%D%/links_drain.c \
 	%D%/links_drain.h \
 	%D%/links_egress.c \
@@ -148,6 +152,7 @@ libbroker_a_SOURCES = \
 	%D%/manage_clients.c \
 	%D%/manage_conf.c \
 	%D%/manage_conf.h \
+	%D%/manage_dead.c \
 	%D%/manage_file.c \
 	%D%/manage_file.h \
 	%D%/manage_list.c \

@@ -232,6 +232,8 @@ recovered_free(struct recovered *recovered)
 {
 	if (recovered == NULL)
 		return;
+	for (unsigned i = 0; i < 64; i++)
+		dead_fini(&recovered->bridges[i].dead);
 	sources_fini(&recovered->sources);
 	free(recovered->closing);
 	free(recovered);

@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/dead.h"
 #include "broker/sources.h"
 #include "broker/store/store.h"
 
@@ -36,6 +37,7 @@ struct recovered_bridge {
 	uint64_t floor;
 	uint64_t last; /* the last sequence that waits for it; 0: none */
 	uint64_t queued, queued_bytes;
+	struct dead dead; /* its letters; who takes them empties it */
 	struct store_bridge_terms terms;
 	/* Messages behind them: all, and those of MQTT clients and bridges. */
 	uint64_t given_behind, accepted_behind;

@@ -48,8 +48,23 @@ accepted_behind(const struct recovery_entry *entry)
 	return count;
 }
 
+/* Until it is configured again. */
 static int
-open_bridge(struct recovery_state *state, const struct recovery_entry *entry,
+keep_bridge(struct recovery_state *state, const struct recovery_entry *entry,
+    const struct store_bridge *record)
+{
+	struct checkpoint_desk *desk = state->broker->checkpoints;
+	const struct dead_letter *letter;
+	int err = checkpoint_keep_bridge(desk, record);
+
+	for (letter = entry->dead.first; letter != NULL && err == 0;
+	     letter = letter->next)
+		err = checkpoint_keep_letter(desk, entry->cursor, letter);
+	return err;
+}
+
+static int
+open_bridge(struct recovery_state *state, struct recovery_entry *entry,
     const struct store_cursor *cursor)
 {
 	const struct slice name = slice_of_string(entry->bridge);
@@ -66,8 +81,7 @@ open_bridge(struct recovery_state *state, const struct recovery_entry *entry,
 		    "waits for it is kept until it is\"",
 		    log_quote(entry->bridge),
 		    (unsigned long long)cursor->queued);
-		return checkpoint_keep_bridge(
-		    state->broker->checkpoints, &record);
+		return keep_bridge(state, entry, &record);
 	}
 	state->counts.bridges++;
 	state->recovered->bridges[number] = (struct recovered_bridge){
@@ -76,10 +90,12 @@ open_bridge(struct recovery_state *state, const struct recovery_entry *entry,
 		.last = cursor->queued == 0 ? 0 : state->last,
 		.queued = cursor->queued,
 		.queued_bytes = cursor->queued_bytes,
+		.dead = entry->dead,
 		.terms = entry->terms,
 		.given_behind = entry->behind.count,
 		.accepted_behind = accepted_behind(entry),
 	};
+	entry->dead = (struct dead){ 0 };
 	return 0;
 }
 

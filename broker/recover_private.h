@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/dead.h"
 #include "broker/recover.h"
 #include "broker/recover_state.h"
 #include "common/base/fifo.h"
@@ -35,6 +36,7 @@ struct recovery_entry {
 	char *account;    /* one that is not there any more */
 	char *bridge;     /* it is one */
 	struct store_bridge_terms terms;
+	struct dead dead;   /* its letters */
 	struct fifo behind; /* struct recovery_behind: not in the terms */
 	uint64_t *received; /* sequences of QoS 2 that the client has */
 	size_t received_count;

@@ -92,6 +92,7 @@ free_entry(struct recovery_entry *entry)
 	free(entry->bridge);
 	free(entry->received);
 	fifo_fini(&entry->behind);
+	dead_fini(&entry->dead);
 	free(entry);
 }
 
@@ -443,6 +444,41 @@ note_behind(struct recovery_state *state, uint64_t sequence,
 	return 0;
 }
 
+/* In any order with what a checkpoint has of it: applied twice is once. */
+static int
+on_dead(struct recovery_state *state, struct slice body)
+{
+	struct recovery_entry *entry;
+	struct dead_letter *letter;
+	struct store_dead record;
+	int err;
+
+	err = store_dead_parse(body, &record);
+	if (err != 0)
+		return err;
+	entry = obtain(state, record.cursor);
+	if (entry == NULL)
+		return -ENOMEM;
+	letter = dead_find(&entry->dead, record.id);
+	if (record.is_gone && letter != NULL)
+		dead_remove(&entry->dead, letter);
+	if (record.id > entry->dead.last_id && record.is_gone)
+		entry->dead.last_id = record.id;
+	if (record.is_gone || letter != NULL)
+		return 0;
+	letter = dead_add(&entry->dead, record.id,
+	    &(struct dead_parts){
+		.wall_ns = record.wall_ns,
+		.attempts = record.attempts,
+		.memory = record.memory,
+		.sequence = record.sequence,
+		.journal = record.journal,
+		.why = record.why,
+		.message = record.message,
+	    });
+	return letter == NULL ? -ENOMEM : 0;
+}
+
 static int
 on_source(struct recovery_state *state, struct slice body)
 {
@@ -479,8 +515,9 @@ take_record(struct recovery_state *state, uint8_t kind, struct slice body)
 		return on_bridge(state, body);
 	case STORE_SOURCE:
 		return on_source(state, body);
-	case STORE_START:
 	case STORE_DEAD:
+		return on_dead(state, body);
+	case STORE_START:
 		return 0;
 	default:
 		return -ENOTSUP;

@@ -208,6 +208,28 @@ of_bridge(struct slice body)
 	return m.object;
 }
 
+static json_t *
+of_dead(struct slice body)
+{
+	struct maker m = make("dead");
+	struct store_dead dead;
+
+	if (store_dead_parse(body, &dead) != 0) {
+		json_decref(m.object);
+		return NULL;
+	}
+	add_number(&m, "cursor", dead.cursor, 0);
+	add_number(&m, "id", dead.id, 0);
+	add_number(&m, "attempts", dead.attempts, 0);
+	add_number(&m, "memory", dead.memory, 0);
+	add_number(&m, "ring_sequence", dead.sequence, 0);
+	add_number(&m, "journal_sequence", dead.journal, 0);
+	add_number(&m, "wall_ns", dead.wall_ns, 0);
+	add_text(&m, "why", dead.why);
+	add_base64(&m, "message", dead.message);
+	return m.object;
+}
+
 static void
 add_source(struct maker *m, const struct store_source *source)
 {
@@ -321,6 +343,8 @@ journal_json_of_state(uint8_t kind, struct slice body)
 		return of_retained(body);
 	case STORE_BRIDGE:
 		return of_bridge(body);
+	case STORE_DEAD:
+		return of_dead(body);
 	case STORE_SOURCE:
 		return of_source(body);
 	default:

@@ -287,6 +287,31 @@ read_bridge(struct reader *r, struct journal_record *record)
 		store_bridge_write(&bridge, body);
 }
 
+static void
+read_dead(struct reader *r, struct journal_record *record)
+{
+	const struct store_dead dead = {
+		.cursor = cursor(r),
+		.id = number(r, "id", 0, UINT64_MAX),
+		.attempts = (uint32_t)number(r, "attempts", 0, UINT32_MAX),
+		.memory = (uint32_t)number(r, "memory", 0, UINT32_MAX),
+		.sequence = number(r, "ring_sequence", 0, UINT64_MAX),
+		.journal = number(r, "journal_sequence", 0, UINT64_MAX),
+		.wall_ns = number(r, "wall_ns", 0, UINT64_MAX),
+		.why = text(r, "why"),
+		.message = base64(r, "message"),
+	};
+	uint8_t *body;
+
+	if (dead.id == 0)
+		complain(r, "id", "is missing or 0");
+	if (dead.why.len > UINT8_MAX)
+		complain(r, "why", "is longer than 255 bytes");
+	body = new_body(r, record, store_dead_size(&dead));
+	if (body != NULL)
+		store_dead_write(&dead, body);
+}
+
 static struct store_source
 source(struct reader *r)
 {
@@ -423,6 +448,7 @@ static const struct kind {
 	{ "received", STORE_RECEIVED, read_received },
 	{ "retained", STORE_RETAINED, read_message },
 	{ "bridge", STORE_BRIDGE, read_bridge },
+	{ "dead", STORE_DEAD, read_dead },
 	{ "source", STORE_SOURCE, read_source },
 };
 

@@ -123,6 +123,7 @@ free_owner(void *arg)
 	free(owner->unfinished);
 	free(owner->received);
 	free(owner->over);
+	journal_letters_fini(&owner->letters);
 	free(owner);
 }
 
@@ -170,6 +171,20 @@ apply_bridge(struct journal_state *state, struct slice body)
 	owner->name = slice_of(copy, bridge.name.len);
 	owner->terms = bridge.terms;
 	return 0;
+}
+
+static int
+apply_dead(struct journal_state *state, struct slice body)
+{
+	struct store_dead dead;
+	struct owner *owner;
+
+	if (store_dead_parse(body, &dead) != 0)
+		return -EBADMSG;
+	owner = need_owner(state, dead.cursor);
+	return owner == NULL ? -ENOMEM
+			     : journal_letters_apply(&owner->letters, dead.id,
+				   dead.is_gone, body);
 }
 
 static int
@@ -441,6 +456,8 @@ apply(struct journal_state *state, uint8_t kind, struct slice body)
 		return apply_retained(state, body);
 	case STORE_BRIDGE:
 		return apply_bridge(state, body);
+	case STORE_DEAD:
+		return apply_dead(state, body);
 	case STORE_SOURCE:
 		return apply_source(state, body);
 	default:

@@ -5,6 +5,7 @@
 #ifndef WEIR_CTL_JOURNAL_STATE_PRIVATE_H
 #define WEIR_CTL_JOURNAL_STATE_PRIVATE_H
 
+#include "ctl/journal_letters.h"
 #include "ctl/journal_state.h"
 
 /* A bit for each packet identifier. */
@@ -26,6 +27,7 @@ struct owner {
 	uint64_t *over;            /* sorted */
 	bool is_open;              /* `queue` is set */
 	struct store_bridge_terms terms;
+	struct journal_letters letters;
 };
 
 /* The filter is behind it. */

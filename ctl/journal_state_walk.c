@@ -204,6 +204,15 @@ tell_received(struct walk *walk, const struct owner *owner)
 			    store_packet_write(&owner->received[i], body));
 }
 
+static int
+tell_letter(void *arg, struct slice body)
+{
+	struct walk *walk = arg;
+
+	tell(walk, STORE_DEAD, body.data, body.len);
+	return walk->err;
+}
+
 static void
 tell_owner(const void *node, VISIT order, void *arg)
 {
@@ -216,6 +225,7 @@ tell_owner(const void *node, VISIT order, void *arg)
 		tell_session(walk, owner);
 	else if (owner->kind == JOURNAL_BRIDGE)
 		tell_bridge(walk, owner);
+	journal_letters_each(&owner->letters, tell_letter, walk);
 	twalk_r(owner->subscriptions, tell_subscription, walk);
 	if (owner->unfinished != NULL)
 		tell_unfinished(walk, owner);

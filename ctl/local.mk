@@ -12,6 +12,7 @@ ctl_weirctl_SOURCES = \
 	%D%/cmd_bridge.c \
 	%D%/cmd_clients.c \
 	%D%/cmd_convert.c \
+	%D%/cmd_dead.c \
 	%D%/cmd_doctor.c \
 	%D%/cmd_dump.c \
 	%D%/cmd_passwd.c \
@@ -58,6 +59,8 @@ ctl_weirctl_SOURCES = \
 	%D%/journal_json.c \
 	%D%/journal_json.h \
 	%D%/journal_json_read.c \
+	%D%/journal_letters.c \
+	%D%/journal_letters.h \
 	%D%/journal_print.c \
 	%D%/journal_room.c \
 	%D%/journal_room.h \

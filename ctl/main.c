@@ -42,6 +42,8 @@ const struct ctl_verb ctl_verbs[] = {
 	{ "kick", "disconnect a client", cmd_kick, &cmd_kick_options },
 	{ "bridges", "show bridges and what became of their messages",
 	    cmd_bridges, &cmd_bridges_options },
+	{ "dead", "show what remotes refused; send it again or drop it",
+	    cmd_dead, &cmd_dead_options },
 	{ "bridge", "disable or enable a bridge", cmd_bridge,
 	    &cmd_bridge_options },
 	{ "reload", "have all programs read the configuration again",

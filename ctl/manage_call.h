@@ -24,6 +24,7 @@ struct manage_settings {
 	const char *conf_path;
 	bool json;
 	const char *user; /* clients */
+	bool all;         /* dead */
 	uint64_t limit;   /* 0: not given */
 	uint64_t page;
 };

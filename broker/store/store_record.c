@@ -14,6 +14,8 @@
 #define SESSION_FIXED 30u
 #define WILL_FIXED 26u
 #define SUBSCRIBE_FIXED 15u
+#define DEAD_GONE_BYTES 18u
+#define DEAD_FIXED 51u
 #define BRIDGE_VERSION 2
 #define BRIDGE_FIXED (9u + sizeof(struct store_bridge_terms))
 
@@ -440,6 +442,68 @@ store_subscribe_parse(struct slice body, struct store_subscribe *out_subscribe)
 	    subscribe.filter.len > UINT16_MAX)
 		return -EBADMSG;
 	*out_subscribe = subscribe;
+	return 0;
+}
+
+size_t
+store_dead_size(const struct store_dead *dead)
+{
+	return dead->is_gone ? DEAD_GONE_BYTES
+			     : DEAD_FIXED + dead->why.len + dead->message.len;
+}
+
+void
+store_dead_write(const struct store_dead *dead, void *out)
+{
+	uint8_t *at = store_bytes_put_u8(out, BODY_VERSION);
+
+	BUG_ON(dead->why.len > UINT8_MAX);
+	at = store_bytes_put_u8(at, dead->is_gone);
+	at = store_bytes_put_u64(at, dead->cursor);
+	at = store_bytes_put_u64(at, dead->id);
+	if (dead->is_gone)
+		return;
+	at = store_bytes_put_u32(at, dead->attempts);
+	at = store_bytes_put_u32(at, dead->memory);
+	at = store_bytes_put_u64(at, dead->sequence);
+	at = store_bytes_put_u64(at, dead->journal);
+	at = store_bytes_put_u64(at, dead->wall_ns);
+	at = store_bytes_put_u8(at, (uint8_t)dead->why.len);
+	at = store_bytes_put_slice(at, dead->why);
+	store_bytes_put_slice(at, dead->message);
+}
+
+static void
+read_letter(struct store_bytes *in, struct store_dead *out_dead)
+{
+	out_dead->attempts = store_bytes_u32(in);
+	out_dead->memory = store_bytes_u32(in);
+	out_dead->sequence = store_bytes_u64(in);
+	out_dead->journal = store_bytes_u64(in);
+	out_dead->wall_ns = store_bytes_u64(in);
+	out_dead->why = store_bytes_slice(in, store_bytes_u8(in));
+	out_dead->message = store_bytes_slice(in, in->left);
+}
+
+int
+store_dead_parse(struct slice body, struct store_dead *out_dead)
+{
+	struct store_bytes in = store_bytes_of(body);
+	struct store_dead dead = { 0 };
+	int err = read_version(&in);
+	unsigned gone;
+
+	if (err != 0)
+		return err;
+	gone = store_bytes_u8(&in);
+	dead.is_gone = gone == 1;
+	dead.cursor = store_bytes_u64(&in);
+	dead.id = store_bytes_u64(&in);
+	if (gone == 0)
+		read_letter(&in, &dead);
+	if (!store_bytes_ended(&in) || gone > 1 || dead.id == 0)
+		return -EBADMSG;
+	*out_dead = dead;
 	return 0;
 }
 

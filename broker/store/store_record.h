@@ -44,7 +44,7 @@ enum store_kind {
 	STORE_RETAINED = 24,   /* checkpoint: a retained message */
 	STORE_BRIDGE = 25,     /* a bridge's name, cursor and terms */
 	STORE_SOURCE = 26,     /* checkpoint: last sequence of a lane */
-	STORE_DEAD = 27,       /* a dead letter; not written yet */
+	STORE_DEAD = 27,       /* a bridge's dead letter, or its end */
 };
 
 enum store_delivery_flag {
@@ -198,7 +198,7 @@ struct store_unfinished {
 	TERM(http_accepted)                                                    \
 	TERM(http_declined)                                                    \
 	TERM(http_unknown)                                                     \
-	TERM(given)                                                     \
+	TERM(given)                                                            \
 	TERM(delivered)                                                        \
 	TERM(dropped)                                                          \
 	TERM(dead)                                                             \
@@ -221,6 +221,23 @@ struct store_bridge {
 	uint64_t cursor;
 	struct slice name;
 	struct store_bridge_terms terms;
+};
+
+/*
+ * A message that a bridge's remote will never take, until it is gone again:
+ * sent once more, dropped by order, or by the limit.
+ */
+struct store_dead {
+	uint64_t cursor; /* the bridge */
+	uint64_t id;     /* from 1, of that bridge */
+	bool is_gone;    /* then nothing else counts */
+	uint32_t attempts;
+	uint32_t memory;   /* the ring it was in, by its name */
+	uint64_t sequence; /* there */
+	uint64_t journal;  /* its sequence in the journal; 0: none */
+	uint64_t wall_ns;
+	struct slice why;     /* 255 bytes at most */
+	struct slice message; /* as in common/msg/record.h */
 };
 
 struct store_start {
@@ -257,6 +274,9 @@ size_t store_subscribe_size(const struct store_subscribe *subscribe);
 void store_subscribe_write(const struct store_subscribe *subscribe, void *out);
 int store_subscribe_parse(
     struct slice body, struct store_subscribe *out_subscribe);
+size_t store_dead_size(const struct store_dead *dead);
+void store_dead_write(const struct store_dead *dead, void *out);
+int store_dead_parse(struct slice body, struct store_dead *out_dead);
 size_t store_bridge_size(const struct store_bridge *bridge);
 void store_bridge_write(const struct store_bridge *bridge, void *out);
 int store_bridge_parse(struct slice body, struct store_bridge *out_bridge);

@@ -346,7 +346,9 @@ struct conf_bridge {
 	uint32_t max_hops;
 	enum conf_reconnect reload;
 	struct conf_ring ring;
-	uint64_t backlog; /* bytes; resolved: 0 without a journal */
+	uint64_t backlog;           /* bytes; resolved: 0 without a journal */
+	uint32_t dead_letters;      /* kept at most */
+	uint64_t dead_letters_size; /* bytes */
 	enum conf_overflow overflow;
 	bool is_added; /* it is in CONF_BRIDGES_FOLDER */
 	unsigned line; /* of its own file */

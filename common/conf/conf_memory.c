@@ -26,7 +26,7 @@
  *			addresses that limits are kept for.
  *			Answers to questions, also those of weirctl.
  *	bridges		messages copied out of the ring while in flight, and
- *			topic aliases.
+ *			topic aliases and dead letters.
  *	programs	measured: code, libraries, heap and stacks when idle.
  */
 
@@ -185,10 +185,12 @@ bridge_bytes(const struct conf *conf)
 	for (size_t i = 0; i < conf->bridge_count; i++)
 		total = plus(total,
 		    plus(TLS_BYTES,
-			plus(times(conf->bridges[i].max_inflight + 2,
-				 conf->max_packet_size + MESSAGE_OBJECT_BYTES),
-			    times(conf->bridges[i].topic_alias_maximum,
-				ALIAS_BYTES))));
+			plus(conf->bridges[i].dead_letters_size,
+			    plus(times(conf->bridges[i].max_inflight + 2,
+				     conf->max_packet_size +
+					 MESSAGE_OBJECT_BYTES),
+				times(conf->bridges[i].topic_alias_maximum,
+				    ALIAS_BYTES)))));
 	return total;
 }
 

@@ -28,7 +28,8 @@
  *	bridge_put	manage	name, bridge: its keys as in weir.conf(5)
  *	bridge_delete	manage	name
  *	reload		manage	as SIGHUP
- *	dead		read	dead letters of a bridge: name, limit, page
+ *	dead		read	dead letters of a bridge or of all: name, limit,
+ *				page
  *	dead_show	read	one of them: name, id
  *	dead_retry	manage	name, id or all: true
  *	dead_drop	manage	name, id or all: true

@@ -188,6 +188,67 @@ record_auth_parse(const void *body, size_t length, struct record_auth *out_auth)
 	return 0;
 }
 
+static size_t
+why_length(const struct record_dead *dead)
+{
+	return dead->why.len < RECORD_WHY_MAX ? dead->why.len : RECORD_WHY_MAX;
+}
+
+size_t
+record_dead_size(const struct record_dead *dead)
+{
+	return sizeof(struct record_dead_header) + why_length(dead) +
+	    dead->message.len;
+}
+
+void
+record_dead_write(const struct record_dead *dead, void *out)
+{
+	const struct record_dead_header header = {
+		.version = RECORD_VERSION,
+		.why_length = (uint16_t)why_length(dead),
+		.attempts = dead->attempts,
+		.sequence = dead->sequence,
+		.journal = dead->journal,
+		.wall_ns = dead->wall_ns,
+	};
+	uint8_t *at = out;
+
+	memcpy(at, &header, sizeof(header));
+	at += sizeof(header);
+	if (header.why_length != 0)
+		memcpy(at, dead->why.data, header.why_length);
+	at += header.why_length;
+	if (dead->message.len != 0)
+		memcpy(at, dead->message.data, dead->message.len);
+}
+
+int
+record_dead_parse(const void *body, size_t length, struct record_dead *out_dead)
+{
+	struct record_dead_header header;
+	const uint8_t *at = body;
+
+	if (length < sizeof(header))
+		return -EBADMSG;
+	memcpy(&header, at, sizeof(header));
+	at += sizeof(header);
+	length -= sizeof(header);
+	if (header.version != RECORD_VERSION || header.why_length > length ||
+	    header.why_length > RECORD_WHY_MAX)
+		return -EBADMSG;
+	*out_dead = (struct record_dead){
+		.attempts = header.attempts,
+		.sequence = header.sequence,
+		.journal = header.journal,
+		.wall_ns = header.wall_ns,
+		.why = slice_of(at, header.why_length),
+		.message = slice_of(
+		    at + header.why_length, length - header.why_length),
+	};
+	return 0;
+}
+
 int
 record_answer_parse(
     const void *body, size_t length, struct record_answer *out_answer)

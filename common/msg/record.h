@@ -150,6 +150,32 @@ struct record_auth {
 	struct slice address;
 };
 
+/*
+ * Start of a DEAD body: a message of the lane to the bridge that the remote
+ * will never take.  Why, in words, and the message's own body follow.
+ */
+struct record_dead_header {
+	uint8_t version; /* RECORD_VERSION */
+	uint8_t reserved;
+	uint16_t why_length;
+	uint32_t attempts; /* how often it was sent */
+	uint64_t sequence; /* of its record in that lane */
+	uint64_t journal;  /* that record's correlation */
+	uint64_t wall_ns;  /* CLOCK_REALTIME: when this was found out */
+};
+
+_Static_assert(sizeof(struct record_dead_header) == 32, "dead header");
+
+/* Longest reason, in bytes; a longer one is cut. */
+#define RECORD_WHY_MAX 255u
+
+struct record_dead {
+	uint32_t attempts;
+	uint64_t sequence, journal, wall_ns;
+	struct slice why;
+	struct slice message; /* a MESSAGE body */
+};
+
 /* Bytes of a MESSAGE body. */
 size_t record_message_size(const struct record_message *message);
 
@@ -185,6 +211,12 @@ size_t record_auth_size(const struct record_auth *auth);
 void record_auth_write(const struct record_auth *auth, void *out);
 int record_auth_parse(
     const void *body, size_t length, struct record_auth *out_auth);
+
+/* `message` is not looked at.  As the functions for AUTH. */
+size_t record_dead_size(const struct record_dead *dead);
+void record_dead_write(const struct record_dead *dead, void *out);
+int record_dead_parse(
+    const void *body, size_t length, struct record_dead *out_dead);
 
 /* 0 and a copy, or -EBADMSG. */
 int record_answer_parse(

@@ -32,6 +32,7 @@ unit_tests = \
 	test_drop_episode \
 	test_convert \
 	test_crc32c \
+	test_dead \
 	test_dump_diagnosis \
 	test_encode \
 	test_exactly_once_in \
@@ -379,7 +380,7 @@ test_journal_backup_LDADD    = libbase.a $(CHECK_LIBS)
 test_journal_export_SOURCES  = %D%/test_journal_export.c \
 	ctl/journal_export.c ctl/journal_json.c ctl/journal_json_read.c \
 	ctl/journal_print.c ctl/journal_room.c \
-	ctl/journal_state.c ctl/journal_state_walk.c ctl/journal_view.c
+	ctl/journal_letters.c ctl/journal_state.c ctl/journal_state_walk.c ctl/journal_view.c
 test_journal_export_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_journal_export_LDADD    = libstore.a libbase.a $(JANSSON_LIBS) \
 	$(CHECK_LIBS)
@@ -391,7 +392,7 @@ test_journal_json_LDADD    = libstore.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 
 test_journal_state_SOURCES  = %D%/test_journal_state.c \
 	ctl/journal_json.c ctl/journal_json_read.c \
-	ctl/journal_state.c ctl/journal_state_walk.c
+	ctl/journal_letters.c ctl/journal_state.c ctl/journal_state_walk.c
 test_journal_state_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)
 test_journal_state_LDADD    = libstore.a libbase.a $(JANSSON_LIBS) $(CHECK_LIBS)
 
@@ -422,6 +423,10 @@ test_links_journal_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_links_terms_SOURCES  = %D%/test_links_terms.c
 test_links_terms_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_terms_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_dead_SOURCES  = %D%/test_dead.c
+test_dead_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_dead_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_tally_SOURCES  = %D%/test_tally.c
 test_tally_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -608,6 +608,95 @@ START_TEST(counts_as_dead_what_is_refused_for_good_and_goes_on)
 }
 END_TEST
 
+/* ---- a grave that has room for so many ---- */
+
+static unsigned grave_room, buried;
+static char buried_why[INFLIGHT_WHY_SIZE];
+
+static int
+bury(void *arg, const struct inflight_entry *entry)
+{
+	ck_assert_ptr_eq(arg, &grave_room);
+	/* Its own record is not given back before. */
+	ck_assert_uint_ne(ring_producer_used_bytes(producer), 0);
+	if (grave_room == 0)
+		return -EAGAIN;
+	grave_room--;
+	buried++;
+	strcpy(buried_why, entry->why);
+	return 0;
+}
+
+static bool
+has_grave(void *arg, const struct inflight_entry *entry)
+{
+	ck_assert_ptr_eq(arg, &grave_room);
+	ck_assert_uint_eq(entry->state, INFLIGHT_DYING);
+	return grave_room != 0;
+}
+
+static void
+dig(unsigned room)
+{
+	const struct forward_grave grave = { bury, has_grave, &grave_room };
+
+	grave_room = room;
+	buried = 0;
+	forward_set_grave(&forward, grave);
+}
+
+START_TEST(gives_a_dead_letter_back_when_it_is_kept)
+{
+	dig(0);
+	begin();
+	put("one/a", 1);
+	put("one/a", 2);
+	work();
+	settle(0, REMOTE_REFUSED);
+	settle(1, REMOTE_TOOK);
+	work();
+	ck_assert_uint_eq(buried, 0);
+	ck_assert_uint_eq(totals().dead, 0);
+	ck_assert_uint_eq(totals().delivered, 0);
+	ck_assert(!forward_is_movable(&forward, now_ns));
+	/* The flow goes on meanwhile. */
+	put("one/a", 3);
+	work();
+	ck_assert_uint_eq(sent_count, 3);
+	grave_room = 1;
+	ck_assert(forward_is_movable(&forward, now_ns));
+	work();
+	ck_assert_uint_eq(buried, 1);
+	ck_assert_str_eq(buried_why, "test");
+	ck_assert_uint_eq(totals().dead, 1);
+	ck_assert_uint_eq(totals().delivered, 1);
+	settle(2, REMOTE_TOOK);
+	work();
+	ck_assert_uint_eq(ring_producer_used_bytes(producer), 0);
+	ck_assert_uint_eq(buried, 1);
+}
+END_TEST
+
+START_TEST(does_not_send_again_what_dies)
+{
+	dig(0);
+	begin();
+	put("one/a", 1);
+	work();
+	settle(0, REMOTE_REFUSED);
+	/* A second answer is none, and a new connection changes nothing. */
+	settle(0, REMOTE_TOOK);
+	forward_down(&forward);
+	come_up(true);
+	work();
+	ck_assert_uint_eq(sent_count, 1);
+	grave_room = 1;
+	work();
+	ck_assert_uint_eq(totals().dead, 1);
+	ck_assert_uint_eq(totals().delivered, 0);
+}
+END_TEST
+
 START_TEST(counts_as_dead_what_is_too_large_for_the_remote)
 {
 	begin();
@@ -1146,6 +1235,8 @@ main(void)
 	tcase_add_test(tc, sends_again_as_new_to_a_remote_that_forgot);
 	tcase_add_test(tc, reads_again_what_a_killed_bridge_had_under_way);
 	tcase_add_test(tc, counts_as_dead_what_is_refused_for_good_and_goes_on);
+	tcase_add_test(tc, gives_a_dead_letter_back_when_it_is_kept);
+	tcase_add_test(tc, does_not_send_again_what_dies);
 	tcase_add_test(tc, counts_as_dead_what_is_too_large_for_the_remote);
 	tcase_add_test(tc, asks_again_later_when_the_remote_is_full);
 	tcase_add_test(tc, takes_qos_0_as_delivered_once_written);

@@ -150,6 +150,26 @@ START_TEST(subscriptions_and_bridges_come_back)
 }
 END_TEST
 
+START_TEST(dead_letters_come_back)
+{
+	const struct store_dead dead = {
+		.cursor = 4,
+		.id = 9,
+		.attempts = 2,
+		.memory = 77,
+		.sequence = 5,
+		.journal = 6,
+		.wall_ns = 8,
+		.why = slice_of_string("Not authorized"),
+		.message = slice_of("\0\1\377", 3),
+	};
+	uint8_t body[256];
+
+	store_dead_write(&dead, body);
+	state_comes_back(STORE_DEAD, body, store_dead_size(&dead));
+}
+END_TEST
+
 static uint32_t dice;
 
 static uint32_t
@@ -285,6 +305,7 @@ main(void)
 	tcase_add_test(tc, sessions_come_back_with_and_without_a_will);
 	tcase_add_test(tc, small_records_come_back);
 	tcase_add_test(tc, subscriptions_and_bridges_come_back);
+	tcase_add_test(tc, dead_letters_come_back);
 	tcase_add_loop_test(tc, any_message_comes_back, 0, 200);
 	tcase_add_test(tc, nothing_is_made_of_a_damaged_body);
 	tcase_add_test(tc, says_what_is_wrong_with_a_line);

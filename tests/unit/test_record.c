@@ -232,6 +232,43 @@ START_TEST(text_beyond_65535_bytes_fails)
 }
 END_TEST
 
+START_TEST(a_dead_letter_comes_back)
+{
+	static const char long_why[300] = { [0 ... 299] = 'y' };
+	struct record_dead dead = {
+		.attempts = 3,
+		.sequence = 4,
+		.journal = 5,
+		.wall_ns = 6,
+		.why = slice_of_string("Not authorized"),
+		.message = slice_of_string("body"),
+	};
+	struct record_dead got;
+	uint8_t body[512];
+	size_t length = record_dead_size(&dead);
+
+	record_dead_write(&dead, body);
+	ck_assert_int_eq(record_dead_parse(body, length, &got), 0);
+	ck_assert_uint_eq(got.attempts, 3);
+	ck_assert_uint_eq(got.sequence, 4);
+	ck_assert_uint_eq(got.journal, 5);
+	ck_assert_uint_eq(got.wall_ns, 6);
+	ck_assert(slice_equal(got.why, dead.why));
+	ck_assert(slice_equal(got.message, dead.message));
+	ck_assert_int_eq(record_dead_parse(body, 31, &got), -EBADMSG);
+	ck_assert_int_eq(record_dead_parse(body, 40, &got), -EBADMSG);
+	body[0] = 9;
+	ck_assert_int_eq(record_dead_parse(body, length, &got), -EBADMSG);
+	/* A reason that is too long is cut. */
+	dead.why = slice_of(long_why, sizeof(long_why));
+	length = record_dead_size(&dead);
+	record_dead_write(&dead, body);
+	ck_assert_int_eq(record_dead_parse(body, length, &got), 0);
+	ck_assert_uint_eq(got.why.len, RECORD_WHY_MAX);
+	ck_assert(slice_equal(got.message, dead.message));
+}
+END_TEST
+
 START_TEST(correlations_keep_epoch_and_number_apart)
 {
 	uint64_t c = record_correlation(3, RECORD_CORRELATION_ID_MASK + 5);
@@ -322,6 +359,7 @@ main(void)
 	tcase_add_test(tc, properties_are_built_in_wire_form);
 	tcase_add_test(tc, a_full_buffer_sticks);
 	tcase_add_test(tc, text_beyond_65535_bytes_fails);
+	tcase_add_test(tc, a_dead_letter_comes_back);
 	tcase_add_test(tc, correlations_keep_epoch_and_number_apart);
 	tcase_add_loop_test(tc, never_looks_outside_whatever_the_bytes, 0, 4);
 	tcase_add_test(tc, a_part_of_a_body_shows_what_is_in_it);

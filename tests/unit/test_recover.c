@@ -294,6 +294,50 @@ START_TEST(gives_links_the_books_of_a_bridge)
 }
 END_TEST
 
+static void
+put_dead(uint64_t cursor, uint64_t id, bool is_gone)
+{
+	const struct store_dead dead = {
+		.cursor = cursor,
+		.id = id,
+		.is_gone = is_gone,
+		.journal = 1000 + id,
+		.why = slice_of_string("why"),
+		.message = slice_of_string("body"),
+	};
+	uint8_t bytes[128];
+
+	store_dead_write(&dead, bytes);
+	append(STORE_DEAD, bytes, store_dead_size(&dead));
+}
+
+/* A checkpoint may have some already, and what was gone before it. */
+START_TEST(gives_links_the_dead_letters_of_a_bridge)
+{
+	const struct dead *dead;
+
+	put_bridge(20, "cloud");
+	put_dead(20, 1, false);
+	put_dead(20, 2, false);
+	put_dead(20, 2, false);
+	put_dead(20, 1, true);
+	put_dead(20, 1, true);
+	put_dead(20, 3, false);
+	put_dead(20, 5, true);
+	put_dead(21, 4, false);
+	cut();
+	ck_assert_int_eq(recover(), EXIT_OK);
+	dead = &broker.recovered->bridges[0].dead;
+	ck_assert_uint_eq(dead->count, 2);
+	ck_assert_uint_eq(dead->first->id, 2);
+	ck_assert_uint_eq(dead->last->id, 3);
+	ck_assert_uint_eq(dead->last->journal, 1003);
+	ck_assert(slice_equal_string(dead_message(dead->last), "body"));
+	/* A number is not given out again. */
+	ck_assert_uint_eq(dead->last_id, 5);
+}
+END_TEST
+
 START_TEST(closes_what_nobody_has)
 {
 	struct store_session record = session_record(31, "of nobody");
@@ -467,6 +511,7 @@ main(void)
 	tcase_add_test(tc, knows_unfinished_packets_of_both_sides);
 	tcase_add_test(tc, gives_bridges_and_lanes_to_links);
 	tcase_add_test(tc, gives_links_the_books_of_a_bridge);
+	tcase_add_test(tc, gives_links_the_dead_letters_of_a_bridge);
 	tcase_add_test(tc, closes_what_nobody_has);
 	tcase_add_test(tc, passes_over_a_body_that_makes_no_sense);
 	tcase_add_test(tc, passes_over_a_record_of_a_newer_kind);

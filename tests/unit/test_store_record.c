@@ -675,6 +675,49 @@ START_TEST(a_bridge_comes_back_with_its_name)
 }
 END_TEST
 
+START_TEST(a_dead_letter_comes_back_and_so_does_its_end)
+{
+	struct store_dead dead = {
+		.cursor = 81,
+		.id = 7,
+		.attempts = 3,
+		.memory = 5,
+		.sequence = 11,
+		.journal = 12,
+		.wall_ns = 13,
+		.why = slice_of_string("why"),
+		.message = slice_of_string("body"),
+	};
+	struct store_dead got;
+	uint8_t body[128];
+	struct slice whole = slice_of(body, store_dead_size(&dead));
+
+	store_dead_write(&dead, body);
+	ck_assert_int_eq(store_dead_parse(whole, &got), 0);
+	ck_assert_uint_eq(got.cursor, 81);
+	ck_assert_uint_eq(got.id, 7);
+	ck_assert_uint_eq(got.attempts, 3);
+	ck_assert_uint_eq(got.memory, 5);
+	ck_assert_uint_eq(got.sequence, 11);
+	ck_assert_uint_eq(got.journal, 12);
+	ck_assert_uint_eq(got.wall_ns, 13);
+	ck_assert(!got.is_gone);
+	ck_assert(slice_equal_string(got.why, "why"));
+	ck_assert(slice_equal_string(got.message, "body"));
+	ck_assert_int_eq(store_dead_parse(slice_of(body, 50), &got), -EBADMSG);
+	body[1] = 2;
+	ck_assert_int_eq(store_dead_parse(whole, &got), -EBADMSG);
+	dead.is_gone = true;
+	store_dead_write(&dead, body);
+	whole.len = store_dead_size(&dead);
+	ck_assert_int_eq(store_dead_parse(whole, &got), 0);
+	ck_assert(got.is_gone);
+	ck_assert_uint_eq(got.id, 7);
+	body[0] = 2;
+	ck_assert_int_eq(store_dead_parse(whole, &got), -ENOTSUP);
+}
+END_TEST
+
 START_TEST(a_bridge_of_version_1_has_no_terms)
 {
 	static const uint8_t body[] = { 1, 81, 0, 0, 0, 0, 0, 0, 0, 'c' };
@@ -716,6 +759,7 @@ main(void)
 	tcase_add_test(tc, a_subscription_comes_back_with_each_option);
 	tcase_add_test(tc, a_bridge_comes_back_with_its_name);
 	tcase_add_test(tc, a_bridge_of_version_1_has_no_terms);
+	tcase_add_test(tc, a_dead_letter_comes_back_and_so_does_its_end);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
