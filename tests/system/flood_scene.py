@@ -84,7 +84,6 @@ def configuration(cloud_port, plant_port):
             forward=rules,
             ring=RING,
             overflow="stall",
-            retry_max="1s",
             **more
         )
 
