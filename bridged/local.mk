@@ -47,6 +47,8 @@ libbridged_a_SOURCES = \
 	%D%/outgoing.h \
 	%D%/pace.c \
 	%D%/pace.h \
+	%D%/probe.c \
+	%D%/probe.h \
 	%D%/remote.h \
 	%D%/remote_mqtt.c \
 	%D%/remote_mqtt.h \

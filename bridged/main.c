@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "bridged/bridge.h"
+#include "bridged/probe.h"
 #include "common/base/exit.h"
 #include "common/service/service.h"
 
@@ -29,45 +30,80 @@ check(void *arg, const struct conf *conf, char **operands)
 	return EXIT_CONFIG;
 }
 
+struct program {
+	bool probe;
+	const char *topic;
+	struct service *service;
+	struct bridge *bridge; /* NULL: probing */
+};
+
 static void
 drain(void *arg)
 {
-	bridge_drain(arg);
+	struct program *program = arg;
+
+	if (program->bridge != NULL)
+		bridge_drain(program->bridge);
 }
 
 static void
 reload(void *arg, const struct conf *conf)
 {
-	bridge_reload(arg, conf);
+	struct program *program = arg;
+
+	if (program->bridge != NULL)
+		bridge_reload(program->bridge, conf);
 }
 
-static const struct service_spec spec = {
-	.program = "weir-bridged",
-	.synopsis = "[-tv] [-c FILE] NAME",
-	.summary = "Carries messages between weir-broker and the remote NAME.",
-	.operands = 1,
-	.check = check,
-	.drain = drain,
-	.reload = reload,
+static const struct option_row rows[] = {
+	{ 0, "probe", NULL,
+	    "try the remote step by step, as another client, and exit",
+	    OPTION_FLAG, offsetof(struct program, probe), NULL },
+	{ 0, "topic", "TOPIC",
+	    "with --probe: publish there, not to weir/test/NAME", OPTION_STRING,
+	    offsetof(struct program, topic), NULL },
 };
+
+static int
+carry(struct program *program, const struct conf_bridge *conf)
+{
+	int code;
+
+	program->bridge = bridge_new(program->service, conf);
+	if (program->bridge == NULL)
+		return EXIT_FAILED;
+	service_ready(program->service, "waiting for weir-broker");
+	code = service_run(program->service);
+	bridge_free(program->bridge);
+	return code;
+}
 
 int
 main(int argc, char **argv)
 {
-	struct service *service;
-	struct bridge *bridge;
+	struct program program = { .probe = false };
+	const struct service_spec spec = {
+		.program = "weir-bridged",
+		.synopsis = "[-tv] [-c FILE] NAME",
+		.summary =
+		    "Carries messages between weir-broker and the remote NAME.",
+		.rows = rows,
+		.row_count = ARRAY_LENGTH(rows),
+		.target = &program,
+		.operands = 1,
+		.check = check,
+		.drain = drain,
+		.reload = reload,
+	};
+	const struct conf_bridge *conf;
 	int code;
 
-	code = service_start(&spec, &argc, argv, &service);
-	if (service == NULL)
+	code = service_start(&spec, &argc, argv, &program.service);
+	if (program.service == NULL)
 		return code;
-	bridge = bridge_new(service,
-	    conf_bridge(service_conf(service), service_operands(service)[0]));
-	if (bridge == NULL)
-		return service_end(service, EXIT_FAILED);
-	service_set_arg(service, bridge);
-	service_ready(service, "waiting for weir-broker");
-	code = service_run(service);
-	bridge_free(bridge);
-	return service_end(service, code);
+	conf = conf_bridge(service_conf(program.service),
+	    service_operands(program.service)[0]);
+	code = program.probe ? probe_run(program.service, conf, program.topic)
+			     : carry(&program, conf);
+	return service_end(program.service, code);
 }

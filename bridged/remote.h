@@ -81,6 +81,12 @@ enum remote_trouble {
 };
 
 struct remote_callbacks {
+	/*
+	 * While connecting: "DNS", "TCP", "TLS" or "WebSocket" went well, with
+	 * a detail for people.  May be NULL.
+	 */
+	void (*step)(void *arg, const char *step, const char *detail);
+
 	void (*connecting)(void *arg);
 
 	void (*up)(void *arg, const struct remote_limits *limits);

@@ -212,6 +212,32 @@ on_closed(struct stream *stream, int reason)
 }
 
 static void
+tell_step(struct remote *remote, const char *step, const char *detail)
+{
+	if (remote->spec.callbacks->step != NULL)
+		remote->spec.callbacks->step(remote->spec.arg, step, detail);
+}
+
+static void
+on_layer(struct stream *stream, const char *name)
+{
+	char detail[128] = "mqtt";
+
+	if (strcmp(name, "TLS") == 0)
+		tls_describe(
+		    stream_layer_named(stream, name), detail, sizeof(detail));
+	tell_step(stream->owner, name, detail);
+}
+
+static void
+on_resolved(void *arg)
+{
+	struct remote *remote = arg;
+
+	tell_step(remote, "DNS", dial_remote(&remote->dial)->host);
+}
+
+static void
 on_drained(struct stream *stream)
 {
 	struct remote *remote = stream->owner;
@@ -223,6 +249,7 @@ static const struct stream_callbacks stream_callbacks = {
 	.on_data = remote_mqtt_on_data,
 	.on_closed = on_closed,
 	.on_drained = on_drained,
+	.on_layer = on_layer,
 };
 
 static void
@@ -242,6 +269,7 @@ on_connected(void *arg, int fd, const char *what)
 		remote_mqtt_fail(remote, REMOTE_LOST, "%s", strerror(-err));
 		return;
 	}
+	tell_step(remote, "TCP", "connected");
 	if (dial_layers(&remote->dial, &remote->stream, error) != 0) {
 		remote_mqtt_fail(remote, REMOTE_DENIED, "TLS: %s", error);
 		return;
@@ -267,6 +295,7 @@ on_better(void *arg)
 
 static const struct dial_callbacks dial_callbacks = {
 	.done = on_connected,
+	.resolved = on_resolved,
 	.better = on_better,
 };
 

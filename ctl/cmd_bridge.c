@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/bridge_test.h"
 #include "ctl/ctl.h"
 #include "ctl/manage_call.h"
 
@@ -73,7 +74,9 @@ const struct options cmd_bridge_options = {
 	.epilogue =
 	    "\nWords:\n"
 	    "  disable NAME  leave its remote and stay away; messages wait\n"
-	    "  enable NAME   connect again\n",
+	    "  enable NAME   connect again\n"
+	    "  test NAME     try its remote step by step: see weirctl bridge "
+	    "test --help\n",
 	.rows = rows,
 	.count = ARRAY_LENGTH(rows),
 };
@@ -113,6 +116,8 @@ cmd_bridge(const struct ctl *ctl, int argc, char **argv)
 		.print = print_bridge,
 	};
 
+	if (bridge_test_is_meant(argc, argv))
+		return bridge_test_run(ctl, argc, argv);
 	return manage_call_run(&verb, ctl, argc, argv);
 }
 

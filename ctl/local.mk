@@ -5,6 +5,8 @@ bin_PROGRAMS += ctl/weirctl
 ctl_weirctl_SOURCES = \
 	%D%/ask.c \
 	%D%/ask.h \
+	%D%/bridge_test.c \
+	%D%/bridge_test.h \
 	%D%/child_exec.c \
 	%D%/child_exec.h \
 	%D%/client_options.c \

@@ -160,6 +160,16 @@ stream_take_layers(struct stream *stream)
 	return top;
 }
 
+const struct stream_layer *
+stream_layer_named(const struct stream *stream, const char *name)
+{
+	const struct stream_layer *layer = stream->layer;
+
+	while (layer != NULL && strcmp(layer->kind->name, name) != 0)
+		layer = layer->below;
+	return layer;
+}
+
 /* The lowest layer that is ready and whose owner was not told. */
 static struct stream_layer *
 find_news(struct stream_layer *top)

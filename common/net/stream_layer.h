@@ -90,6 +90,10 @@ void stream_push_layer(struct stream *stream, struct stream_layer *layer);
  */
 struct stream_layer *stream_take_layers(struct stream *stream);
 
+/* The stream's layer of that kind, or NULL. */
+const struct stream_layer *stream_layer_named(
+    const struct stream *stream, const char *name);
+
 /* All layers have made their handshakes; true without any. */
 bool stream_is_ready(const struct stream *stream);
 

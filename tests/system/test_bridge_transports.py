@@ -3,9 +3,11 @@
 
 """Bridges over TLS and WebSocket, to several addresses, and what they say when they fail."""
 
+import json
 import os
 import shutil
 import ssl
+import subprocess
 import tempfile
 
 import certificates
@@ -312,6 +314,98 @@ def several(tap):
                 two.start()
 
 
+def steps(suite, name="cloud", *more):
+    """Exit status, and [(step, ok, detail)] of each address."""
+    done = subprocess.run(
+        [weir.program("weirctl"), "bridge", "test", name, "--json", "-c",
+         suite.config, *more],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, text=True,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    weir.expect(answer["bridge"] == name, answer)
+    return done.returncode, [
+        [(s["step"], s["ok"], s["detail"]) for s in remote["steps"]]
+        for remote in answer["remotes"]
+    ]
+
+
+def tests(tap, ca):
+    trust = {"ca_file": ca.path("ca.pem")}
+    with TlsMosquitto(files(ca)) as remote:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(ca.path("server.pem"), ca.path("server.key"))
+        with websocket_proxy.WebSocketProxy(remote.port, context) as proxy:
+            urls = [
+                "mqtt://localhost:%d" % remote.port,
+                "mqtts://localhost:%d" % remote.tls_port,
+                "wss://localhost:%d" % proxy.port,
+            ]
+            with weir.Weir(bridges=[bridge(urls=urls, tls=trust)]) as suite:
+                weir.wait_for("connected", lambda: suite.lines("bridge_connected"))
+                far = weir.Mqtt(remote.port, "far")
+                far.subscribe("weir/test/#", 1)
+                with tap.case("bridge test passes all steps to all addresses"):
+                    code, got = steps(suite)
+                    names = [[step for step, _, _ in one] for one in got]
+                    end = ["CONNACK", "publish"]
+                    weir.expect(
+                        names
+                        == [
+                            ["DNS", "TCP"] + end,
+                            ["DNS", "TCP", "TLS"] + end,
+                            ["DNS", "TCP", "TLS", "WebSocket"] + end,
+                        ],
+                        got,
+                    )
+                    weir.expect(all(ok for one in got for _, ok, _ in one), got)
+                    weir.expect(code == 0, code)
+                    weir.expect("TLSv1.3" in got[1][2][2], got[1][2])
+                    for _ in urls:
+                        weir.expect(far.receive().topic == "weir/test/cloud", "topic")
+                with tap.case("the bridge that runs was not disturbed by it"):
+                    weir.expect(len(suite.lines("bridge_connected")) == 1, "again")
+                    weir.expect(not suite.lines("bridge_disconnected"), "lost")
+                with tap.case("as text, with a topic of one's own"):
+                    text = suite.ctl("bridge", "test", "cloud", "-t", "weir/test/x")
+                    weir.expect(text.count("acknowledged") == 3, text)
+                    weir.expect(far.receive().topic == "weir/test/x", "topic")
+                with tap.case("a name that is none is refused"):
+                    done = subprocess.run(
+                        [weir.program("weirctl"), "bridge", "test", "no", "-c",
+                         suite.config],
+                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20,
+                        text=True,
+                    )  # fmt: skip
+                    weir.expect(done.returncode == 78, done)
+                    weir.expect('no bridge "no"' in done.stderr, done.stderr)
+                far.close()
+
+        def failing(name, step, words, **more):
+            with tap.case("bridge test says " + name):
+                with weir.Weir(bridges=[bridge(**more)]) as suite:
+                    code, got = steps(suite)
+                    weir.expect(code == 1, code)
+                    last = got[0][-1]
+                    weir.expect(last[0] == step and not last[1], got)
+                    weir.expect(words in last[2], last)
+                    weir.expect(all(ok for _, ok, _ in got[0][:-1]), got)
+
+        dead = "mqtt://127.0.0.1:%d" % weir.free_port()
+        failing("that nobody listens", "TCP", "Connection refused", url=dead)
+        failing("that a certificate is unknown", "TLS", "set ca_file", url=urls[1])
+        with tap.case("bridge test says that the remote does not acknowledge"):
+            more = {"url": urls[0], "connect_timeout": "1s"}
+            with weir.Weir(bridges=[bridge(**more)]) as suite:
+                weir.wait_for("connected", lambda: suite.lines("bridge_connected"))
+                remote.stop()
+                try:
+                    code, got = steps(suite)
+                finally:
+                    remote.go_on()
+                weir.expect(code == 1 and not got[0][-1][1], got)
+                weir.expect("within connect_timeout" in got[0][-1][2], got)
+
+
 def own_end(tap):
     with weir.Mosquitto() as remote:
         with tap.case("bind_address is where connections come from"):
@@ -351,6 +445,7 @@ def main():
         web(tap, ca)
         lost_and_found(tap, ca)
         several(tap)
+        tests(tap, ca)
         own_end(tap)
     except weir.Skip as reason:
         with tap.case("bridges over TLS"):
