@@ -170,6 +170,12 @@ broker_reload(struct broker *broker, const struct conf *conf)
 	links_filters_changed(broker->links);
 }
 
+const struct conf *
+broker_configured(struct broker *broker)
+{
+	return service_conf(life_of(broker)->service);
+}
+
 int
 broker_reload_file(struct broker *broker, char **out_mistakes)
 {

@@ -112,6 +112,10 @@ int broker_new(struct service *service, struct broker **out_broker);
  */
 void broker_reload(struct broker *broker, const struct conf *conf);
 
+/* The newest configuration that was right; lent until the next.  Main thread.
+ */
+const struct conf *broker_configured(struct broker *broker);
+
 /* As at SIGHUP; as service_reload().  Main thread. */
 int broker_reload_file(struct broker *broker, char **out_mistakes);
 

@@ -179,6 +179,24 @@ make_text(struct manage_ask *ask, const struct change *change,
 	return -EINVAL;
 }
 
+/* With "create" it must not be there, whoever configured it. */
+static int
+check_new(
+    struct manage_ask *ask, const json_t *question, const struct change *change)
+{
+	const struct conf *conf = broker_configured(ask->links->broker);
+	char path[PATH_MAX];
+
+	if (!json_is_true(json_object_get(question, "create")) ||
+	    (conf_bridge(conf, change->name) == NULL &&
+		!is_there(ask, change, path)))
+		return 0;
+	manage_refuse(ask, 409,
+	    "there is a bridge \"%s\"; PUT, without \"create\", changes it",
+	    change->name);
+	return -EEXIST;
+}
+
 static int
 begin_put(struct manage_ask *ask, const json_t *question, struct change *change)
 {
@@ -186,6 +204,7 @@ begin_put(struct manage_ask *ask, const json_t *question, struct change *change)
 	struct conf *conf;
 
 	if (take_name(ask, question, change) != 0 ||
+	    check_new(ask, question, change) != 0 ||
 	    check_origin(ask, change) != 0 ||
 	    make_text(ask, change, question, &text) != 0)
 		return -EINVAL;

@@ -2,6 +2,7 @@
 
 /* What the links thread knows by itself: the broker, its numbers, bridges. */
 
+#include <errno.h>
 #include <string.h>
 
 #include "broker/links_private.h"
@@ -38,33 +39,77 @@ manage_metrics(struct manage_ask *ask, const json_t *question)
 
 /* ---- bridges ------------------------------------------------------------ */
 
+/* What is asked for, and what was found. */
+struct listing {
+	struct slice name; /* no data: all */
+	json_t *bridges;
+};
+
+static bool
+is_wanted(const struct listing *listing, const char *name)
+{
+	return listing->name.data == NULL ||
+	    slice_equal_string(listing->name, name);
+}
+
+static void
+list_running(const struct links *links, struct listing *listing)
+{
+	const struct conf *conf = broker_configured(links->broker);
+	const struct links_endpoint *endpoint;
+	json_t *object;
+
+	for (uint32_t i = 1; i < links->endpoint_count; i++) {
+		endpoint = links->endpoints[i];
+		if (endpoint == NULL ||
+		    !is_wanted(listing, endpoint->identity.name))
+			continue;
+		object = links_status_bridge(endpoint);
+		json_object_set_new(object, "configured",
+		    json_boolean(
+			conf_bridge(conf, endpoint->identity.name) != NULL));
+		json_array_append_new(listing->bridges, object);
+	}
+}
+
+/* Those that a reload found, and that begin with the next start. */
+static void
+list_coming(const struct links *links, struct listing *listing)
+{
+	const struct conf *conf = broker_configured(links->broker);
+	const struct conf_bridge *bridge;
+
+	for (size_t i = 0; i < conf->bridge_count; i++) {
+		bridge = &conf->bridges[i];
+		if (bridge_table_find(links->broker->bridges,
+			slice_of_string(bridge->name)) == -1 &&
+		    is_wanted(listing, bridge->name))
+			json_array_append_new(listing->bridges,
+			    json_pack("{s:s, s:s, s:s, s:b, s:b, s:b}", "name",
+				bridge->name, "state", "needs_restart", "url",
+				bridge->url, "enabled", 1, "connected", 0,
+				"configured", 1));
+	}
+}
+
 void
 manage_bridges(struct manage_ask *ask, const json_t *question)
 {
-	const struct links *links = ask->links;
-	const struct links_endpoint *endpoint;
-	struct slice name = slice_of(NULL, 0);
-	json_t *bridges;
-	int err;
+	struct listing listing = { .bridges = NULL };
+	size_t count;
 
-	err = manage_string(ask, question, "name", &name);
-	if (err == -EINVAL)
+	if (manage_string(ask, question, "name", &listing.name) == -EINVAL)
 		return;
-	bridges = json_array();
-	for (uint32_t i = 1; i < links->endpoint_count; i++) {
-		endpoint = links->endpoints[i];
-		if (endpoint != NULL &&
-		    (err != 0 ||
-			slice_equal_string(name, endpoint->identity.name)))
-			json_array_append_new(
-			    bridges, links_status_bridge(endpoint));
-	}
-	if (err == 0 && json_array_size(bridges) == 0) {
-		json_decref(bridges);
+	listing.bridges = json_array();
+	list_running(ask->links, &listing);
+	list_coming(ask->links, &listing);
+	count = json_array_size(listing.bridges);
+	if (listing.name.data != NULL && count == 0) {
+		json_decref(listing.bridges);
 		manage_refuse(ask, 404, "there is no bridge of this name");
 		return;
 	}
 	manage_answer(ask,
-	    json_pack("{s:I, s:o}", "count",
-		(json_int_t)json_array_size(bridges), "bridges", bridges));
+	    json_pack("{s:I, s:o}", "count", (json_int_t)count, "bridges",
+		listing.bridges));
 }

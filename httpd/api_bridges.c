@@ -90,48 +90,17 @@ answer_created(struct api_call *call)
 	api_answer(call->request, 201, json_pack("{s:i}", "code", 0));
 }
 
-static bool
-has_bridge(const json_t *bridges, const char *name)
-{
-	const json_t *bridge;
-	const char *own;
-	size_t i;
-
-	json_array_foreach(bridges, i, bridge)
-	{
-		own = json_string_value(json_object_get(bridge, "name"));
-		if (own != NULL && strcmp(own, name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* What there is must not be changed by who thinks that it is new. */
-static void
-create(struct api_call *call)
-{
-	const char *name =
-	    json_string_value(json_object_get(call->context, "name"));
-
-	if (has_bridge(json_object_get(call->answer, "bridges"), name))
-		request_answer_error(call->request, 409, 409, 0, NULL,
-		    "there is a bridge of this name; PUT changes it");
-	else
-		api_ask(call->httpd, call->request, json_incref(call->context),
-		    answer_created);
-}
-
 void
 api_bridge_create_run(
     struct httpd *httpd, struct request *request, struct slice body)
 {
-	json_t *put = order(request, "bridge_put", "bridge", body);
-	struct api_plan plan = { .context = put, .done = create };
+	json_t *question = order(request, "bridge_put", "bridge", body);
 
-	if (put == NULL)
+	if (question == NULL)
 		return;
-	plan.question = json_pack("{s:s}", "ask", "bridge_numbers");
-	api_ask_as(httpd, request, &plan);
+	json_object_set_new(question, "create", json_true());
+	api_ask(httpd, request, question, answer_created);
 }
 
 void

@@ -22,10 +22,13 @@
  *				0x98, Administrative action
  *	subscriptions	read	subscriptions; filter: client_id
  *	topic_tree	read	tree: filters in use, level by level
- *	bridges		read	bridges with their state; filter: name
+ *	bridges		read	bridges with their state (needs_restart: a reload
+ *				found it, and it begins with the next start), and
+ *				whether they are configured; filter: name
  *	bridge_numbers	nothing	what is counted of bridges, for /metrics
  *	bridge_enable	manage	name, enable: true or false
- *	bridge_put	manage	name, bridge: its keys as in weir.conf(5)
+ *	bridge_put	manage	name, bridge: its keys as in weir.conf(5);
+ *				create: true if there must be none yet
  *	bridge_delete	manage	name
  *	reload		manage	as SIGHUP
  *	dead		read	dead letters of a bridge or of all: name, limit,

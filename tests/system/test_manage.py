@@ -292,6 +292,10 @@ def check_made_bridges(remote):
     with weir.Weir(bridges=[own]) as w:
         status, answer = http_json(w, "PUT", path + "made", made)
         weir.expect(status == 200 and answer["created"], "%r" % answer)
+        status, answer = http_json(w, "POST", path + "made", made)
+        weir.expect(status == 409, "there is one: %d %r" % (status, answer))
+        coming = ask(w, "bridges", "made")["bridges"]
+        weir.expect([b["state"] for b in coming] == ["needs_restart"], coming)
         status, answer = http_json(w, "PUT", path + "own", made)
         weir.expect(status == 409 and w.config + ":" in answer["message"],
                     "%d %r" % (status, answer))
@@ -330,6 +334,8 @@ def check_made_bridges(remote):
         status, answer = http_json(w, "DELETE", path + "made")
         weir.expect(status in (200, 204), "%d %r" % (status, answer))
         weir.expect(os.listdir(folder) == [], os.listdir(folder))
+        left = ask(w, "bridges", "made")["bridges"]
+        weir.expect([b["configured"] for b in left] == [False], left)
         status, answer = http_json(w, "DELETE", path + "nowhere")
         weir.expect(status == 404, "%d %r" % (status, answer))
         # A file that somebody spoilt is named, and stops a start.
