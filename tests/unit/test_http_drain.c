@@ -58,6 +58,18 @@ START_TEST(forgets_what_is_before_the_window)
 }
 END_TEST
 
+START_TEST(takes_no_rate_from_before_a_pause)
+{
+	struct drain drain = { 0 };
+	uint64_t released = run(&drain, 0, SECOND, 2 * SECOND, 0);
+
+	ck_assert_uint_eq(released, 0);
+	ck_assert_uint_eq(drain_rate(&drain, 100000, 101 * SECOND), 0);
+	drain_note(&drain, 100000, 101 * SECOND);
+	ck_assert_uint_eq(drain_rate(&drain, 101000, 102 * SECOND), 1000);
+}
+END_TEST
+
 START_TEST(sees_the_stall_while_it_lasts)
 {
 	struct drain drain = { 0 };
@@ -104,6 +116,7 @@ main(void)
 	tcase_add_test(tc, knows_nothing_at_first);
 	tcase_add_test(tc, tells_when_those_before_have_gone_in);
 	tcase_add_test(tc, forgets_what_is_before_the_window);
+	tcase_add_test(tc, takes_no_rate_from_before_a_pause);
 	tcase_add_test(tc, sees_the_stall_while_it_lasts);
 	tcase_add_test(tc, counts_what_moved_since_the_last_note);
 	tcase_add_test(tc, begins_anew_with_another_lane);

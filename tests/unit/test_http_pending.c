@@ -242,6 +242,10 @@ START_TEST(holds_no_more_requests_in_a_lane_than_allowed)
 	ck_assert_uint_eq(pending_lane_held(world.pending, 3), 4);
 	send_of(&world, &owners[0], 3, 0);
 	ck_assert_uint_eq(world.outcomes[PENDING_NO_STALLED_PLACE], 3);
+	/* The lane they came from is empty. */
+	send_of(&world, &owners[0], 1, 0);
+	send_of(&world, &owners[3], 1, 0);
+	ck_assert_uint_eq(world.outcomes[PENDING_NO_STALLED_PLACE], 3);
 	pending_abandon(world.pending, &owners[1]);
 	pending_abandon(world.pending, &owners[2]);
 	send_of(&world, &owners[0], 3, 0);
