@@ -5,6 +5,7 @@
 #include "httpd/api.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,7 +143,7 @@ refuse_value(struct request *request, const struct parameter *parameter)
 		    parameter->name);
 	else
 		snprintf(text, sizeof(text),
-		    "\"%s\" must be a whole number from 1 to %u",
+		    "\"%s\" must be a whole number from 1 to %" PRIu64,
 		    parameter->name, parameter->most);
 	request_answer_error(
 	    request, 400, PUBLISH_CODE_BAD_FIELD, 0, NULL, text);

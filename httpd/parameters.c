@@ -6,11 +6,11 @@ static const struct parameter parameters[] = {
 	{ "clientid", "client_id", 0, "Client identifier." },
 	{ "username", "username", 0, "User name that a client gave." },
 	{ "name", "name", 0, "Name of a bridge." },
-	{ "id", "id", PARAMETER_NUMBER_MAX, "Number of a dead letter." },
+	{ "id", "id", PARAMETER_ID_MAX, "Number of a dead letter." },
 	{ "section", "section", 0, "Section of the configuration." },
 	{ "limit", "limit", PARAMETER_LIMIT_MAX,
 	    "Entries of one page; 100 if not said." },
-	{ "page", "page", PARAMETER_NUMBER_MAX,
+	{ "page", "page", PARAMETER_PAGE_MAX,
 	    "Which page; the first one is 1." },
 };
 
