@@ -440,6 +440,12 @@ START_TEST(a_target_is_kept_up_to_its_limit)
 
 	memset(bytes, 'x', sizeof(bytes));
 	request_init(&request);
+	request.content_type[0] = 'y';
+	request_add_path(&request, bytes, REQUEST_PATH_SIZE);
+	ck_assert_int_eq(request.content_type[0], 'y');
+	request_fini(&request);
+
+	request_init(&request);
 	while (request.target_length + piece <= REQUEST_TARGET_MAX) {
 		request_add_path(&request, bytes, piece);
 		ck_assert_uint_eq(strlen(request.path), request.target_length);

@@ -95,6 +95,11 @@ START_TEST(decoding_never_writes_beyond_its_room)
 {
 	char out[16];
 
+	size_t length;
+
+	/* Nor does it read beyond: a slice has no end that can be seen. */
+	ck_assert_int_eq(
+	    uri_decode(slice_of("a%41", 3), false, out, 16, &length), -EBADMSG);
 	ck_assert_int_eq(decode("123456789012345", false, out), 0);
 	ck_assert_int_eq(decode("1234567890123456", false, out), -EMSGSIZE);
 	ck_assert_int_eq(decode("12345678901234%356", false, out), -EMSGSIZE);
