@@ -4,6 +4,7 @@
 
 #include "httpd/httpd.h"
 
+#include <malloc.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -30,6 +31,9 @@
 #define OTHER_DESCRIPTORS 200u
 
 #define BEAT_NS (500 * CLOCK_MS_NS)
+
+/* Fewer leave nothing that is worth looking for. */
+#define MANY_CONNECTIONS 64u
 
 static void
 check_drained(struct httpd *httpd)
@@ -113,6 +117,24 @@ give_up(struct httpd *httpd)
 	pending_detach(httpd->pending);
 }
 
+/*
+ * What many connections leave behind lies in pieces between what stays, and
+ * the allocator gives back its end alone: have it look once they are gone.
+ */
+static void
+give_memory_back(struct httpd *httpd)
+{
+	uint32_t count = connections_count(httpd->connections);
+
+	if (count > httpd->most_connections)
+		httpd->most_connections = count;
+	if (httpd->most_connections < MANY_CONNECTIONS ||
+	    count > httpd->most_connections / 4)
+		return;
+	httpd->most_connections = count;
+	malloc_trim(0);
+}
+
 static void
 tick(void *arg)
 {
@@ -129,6 +151,7 @@ tick(void *arg)
 	if (now_ns - httpd->beaten_ns < BEAT_NS)
 		return;
 	httpd->beaten_ns = now_ns;
+	give_memory_back(httpd);
 	link_beat(httpd->link);
 	wiring_unshare_lanes(httpd);
 	held_post(httpd->pending, httpd->lanes, link_board(httpd->link));

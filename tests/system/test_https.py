@@ -173,6 +173,24 @@ def silence(tap, suite):
         weir.expect(suite.http("GET", "/healthz")[0] == 200, "healthz")
 
 
+def memory(tap, suite):
+    with tap.case("what many connections took is given back"):
+        pid = suite.pid("weir-httpd")
+        suite.http("GET", "/healthz")
+        before = weir.resident_kib(pid)
+        many = [suite.connect() for _ in range(400)]
+        for connection in many:
+            weir.expect(connection.request("GET", "/healthz")[0] == 200, "healthz")
+        peak = weir.resident_kib(pid)
+        for connection in many:
+            connection.close()
+        weir.wait_for(
+            "half of %d KiB is back" % (peak - before),
+            lambda: weir.resident_kib(pid) - before < (peak - before) / 2,
+        )
+        tap.note("%.1f KiB a connection" % ((peak - before) / len(many)))
+
+
 def changes(tap, suite, ca):
     with tap.case("SIGHUP takes a new certificate; connections are kept"):
         old = suite.serial()
@@ -288,6 +306,7 @@ def main():
         with Suite(trusting(ca), tls) as suite:
             publishing(tap, suite, ca)
             strangers(tap, suite)
+            memory(tap, suite)
             changes(tap, suite, ca)
         client_certificates(tap, ca)
         mistakes(tap, ca, folder)
