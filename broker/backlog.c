@@ -357,6 +357,13 @@ backlog_limit(const struct backlogs *backlogs, unsigned bridge)
 	return look(&backlogs->list[bridge].limit);
 }
 
+bool
+backlog_is_short(const struct backlogs *backlogs, unsigned bridge)
+{
+	return backlog_bytes(backlogs, bridge) >
+	    look(&backlogs->list[bridge].relief);
+}
+
 uint64_t
 backlog_full(const struct backlogs *backlogs)
 {

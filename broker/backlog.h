@@ -100,6 +100,12 @@ uint64_t backlog_limit(const struct backlogs *backlogs, unsigned bridge);
 uint64_t backlog_full(const struct backlogs *backlogs);
 
 /*
+ * So little is free that who is granted credit by it gets none: whom httpd
+ * holds never asks here.  Any thread; relaxed.
+ */
+bool backlog_is_short(const struct backlogs *backlogs, unsigned bridge);
+
+/*
  * Those that were full when somebody asked, and now have room again; asked
  * once a turn by the links thread, who has the workers told (`moved`).
  */

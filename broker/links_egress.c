@@ -358,7 +358,8 @@ is_short(struct links *links, unsigned bridge)
 	/* The backlog is in front of the ring. */
 	if (links->endpoints[bridge + 1]->feed != NULL)
 		return (backlog_full(links->broker->backlogs) >> bridge & 1) !=
-		    0;
+		    0 ||
+		    backlog_is_short(links->broker->backlogs, bridge);
 	return policy_of(links, bridge) == CONF_OVERFLOW_REJECT &&
 	    output->producer != NULL &&
 	    ring_producer_free_bytes(output->producer, largest) < largest;

@@ -11,6 +11,7 @@
 #include "broker/links_feed.h"
 #include "broker/links_policy.h"
 #include "broker/links_private.h"
+#include "broker/links_terms.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -73,6 +74,8 @@ begin_episode(struct links *links, unsigned bridge)
 	    : links->now_ns;
 	output->episode_dropped = dropped_of(links, bridge);
 	output->episode_refused = output->refused;
+	output->episode_stalled =
+	    links_terms_stalled(links->endpoints[bridge + 1]);
 	log_warning("bridge_stalled",
 	    "bridge=%s overflow=%s capacity=%llu attached=%s "
 	    "hint=\"weirctl why %s\"",
@@ -91,10 +94,14 @@ end_episode(struct links *links, unsigned bridge)
 	struct links_output *output = links_bridge_output(links, bridge);
 
 	log_info("bridge_resumed",
-	    "bridge=%s duration_ms=%llu dropped=%llu refused=%llu",
+	    "bridge=%s duration_ms=%llu stalled=%llu dropped=%llu "
+	    "refused=%llu",
 	    log_quote(bridge_table_name(links->broker->bridges, bridge)),
 	    (unsigned long long)((links->now_ns - output->episode_ns) /
 		CLOCK_MS_NS),
+	    (unsigned long long)(links_terms_stalled(
+				     links->endpoints[bridge + 1]) -
+		output->episode_stalled),
 	    (unsigned long long)(dropped_of(links, bridge) -
 		output->episode_dropped),
 	    (unsigned long long)(output->refused - output->episode_refused));

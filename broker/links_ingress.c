@@ -134,9 +134,21 @@ links_ingress_may_refuse(const struct links_incoming *in)
 	return in->held == 0 && wants_receipts(in->endpoint);
 }
 
+/* Those that it is to go to: some of them have no room. */
+static void
+count_stalled(const struct links_incoming *in)
+{
+	unsigned bridge;
+
+	BRIDGE_TABLE_EACH(bridge, in->reliable)
+	links_bridge_output(in->links, bridge)->stalled++;
+}
+
 void
 links_ingress_wait(struct links_incoming *in, size_t needed)
 {
+	if (!in->lane->is_known)
+		count_stalled(in);
 	in->lane->is_known = true;
 	in->lane->is_begun = !may_be_refused(in);
 	in->lane->needs = in->reliable;

@@ -54,9 +54,11 @@ struct links_output {
 	uint64_t episode_ns;       /* when it was logged; 0: none */
 	uint64_t dropped, refused; /* ever */
 	uint64_t too_large;        /* ever */
+	uint64_t stalled;          /* records of lanes that had to wait, ever */
 	uint64_t drop_requests;    /* to skip the oldest, ever */
 	uint64_t seen_losses;      /* of all kinds, at the last beat */
 	uint64_t episode_dropped, episode_refused; /* at its begin */
+	uint64_t episode_stalled;                  /* likewise */
 	uint64_t accepted; /* for it, or dropped, ever; counted once */
 
 	struct links_offers offers;

@@ -237,6 +237,7 @@ links_status_bridge(const struct links_endpoint *endpoint)
 	set_terms(object, &terms);
 	set(object, "refused", number(output->refused));
 	set(object, "too_large", number(output->too_large));
+	set(object, "stalled_messages", number(links_terms_stalled(endpoint)));
 	set(object, "dead_letters", number(endpoint->dead.count));
 	set(object, "dead_bytes", number(endpoint->dead.bytes));
 	set(object, "dead_kept", number(endpoint->dead.kept));

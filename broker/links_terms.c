@@ -88,8 +88,8 @@ http_offers(const struct offers *http, const char *bridge)
 
 /* ---- the terms ----------------------------------------------------------- */
 
-static struct links_offers
-worker_offers(const struct links_endpoint *endpoint)
+static struct tally_terms
+worker_terms(const struct links_endpoint *endpoint)
 {
 	const struct broker *broker = endpoint->links->broker;
 	struct tally_terms sum = { 0 };
@@ -98,6 +98,20 @@ worker_offers(const struct links_endpoint *endpoint)
 		if (broker->workers[i]->tally != NULL)
 			tally_add(broker->workers[i]->tally,
 			    (unsigned)endpoint->bridge_number, &sum);
+	return sum;
+}
+
+uint64_t
+links_terms_stalled(const struct links_endpoint *endpoint)
+{
+	return endpoint->output.stalled + worker_terms(endpoint).stalled;
+}
+
+static struct links_offers
+worker_offers(const struct links_endpoint *endpoint)
+{
+	const struct tally_terms sum = worker_terms(endpoint);
+
 	return (struct links_offers){
 		.offered = sum.offered,
 		.accepted = sum.accepted,

@@ -61,6 +61,9 @@ void links_terms_read_http(const struct links *links, struct offers *out_http);
 void links_terms_of(const struct links_endpoint *endpoint,
     const struct offers *http, struct links_terms *out_terms);
 
+/* Messages of MQTT clients and of lanes that had to wait for it, ever. */
+uint64_t links_terms_stalled(const struct links_endpoint *endpoint);
+
 /* What the journal's record is to say now. */
 void links_terms_record(const struct links_endpoint *endpoint,
     const struct offers *http, struct store_bridge_terms *out_terms);

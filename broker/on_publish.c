@@ -481,10 +481,13 @@ attempt(struct client *client, struct mqtt_publish *publish)
 static enum outcome
 try_to_publish(struct client *client, struct mqtt_publish *publish)
 {
+	const bool is_new = client->offered == 0;
 	enum outcome outcome = attempt(client, publish);
 
 	if (outcome != STALLED)
 		note_decided(client);
+	else if (is_new && client->offered != 0)
+		tally_stalled(client->worker->tally, client->offered);
 	return outcome;
 }
 

@@ -10,7 +10,7 @@
 #include "common/base/bug.h"
 
 struct row {
-	_Atomic uint64_t offered, accepted, declined;
+	_Atomic uint64_t offered, accepted, declined, stalled;
 };
 
 /* Written for each message: no cache line is another worker's too. */
@@ -75,6 +75,15 @@ tally_declined(struct tally *tally, uint64_t bridges)
 }
 
 void
+tally_stalled(struct tally *tally, uint64_t bridges)
+{
+	unsigned bridge;
+
+	BRIDGE_TABLE_EACH(bridge, bridges)
+	add(&tally->rows[bridge].stalled, 1);
+}
+
+void
 tally_moved(struct tally *tally, uint64_t from, uint64_t to)
 {
 	unsigned bridge;
@@ -90,6 +99,8 @@ tally_add(const struct tally *tally, unsigned bridge, struct tally_terms *sum)
 	const struct row *row = &tally->rows[bridge];
 
 	BUG_ON(bridge >= tally->bridges);
+	sum->stalled +=
+	    atomic_load_explicit(&row->stalled, memory_order_relaxed);
 	/* Offered last: no message is answered before it is offered. */
 	sum->accepted +=
 	    atomic_load_explicit(&row->accepted, memory_order_relaxed);

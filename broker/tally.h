@@ -24,6 +24,7 @@ struct tally;
 /* Messages, ever. */
 struct tally_terms {
 	uint64_t offered, accepted, declined;
+	uint64_t stalled; /* of those offered: they had to wait for room */
 };
 
 /* For bridges 0 to `bridges` - 1.  NULL: no memory. */
@@ -36,6 +37,7 @@ void tally_free(struct tally *tally);
 void tally_offered(struct tally *tally, uint64_t bridges);
 void tally_accepted(struct tally *tally, uint64_t bridges);
 void tally_declined(struct tally *tally, uint64_t bridges);
+void tally_stalled(struct tally *tally, uint64_t bridges);
 
 /* A message that was offered to `from` turns out to be for `to`. */
 void tally_moved(struct tally *tally, uint64_t from, uint64_t to);

@@ -274,6 +274,13 @@ def stalled(tap):
             come_out(b)
             weir.expect(b["delivered"] == b["accepted"], "%r" % b)
             weir.expect(len(there.messages) == b["delivered"], "%r" % b)
+        with tap.case("stalled remote: the log sums the episode up in one line"):
+            weir.wait_for("it does", lambda: run.lines("bridge_resumed"))
+            weir.expect(len(run.lines("bridge_stalled")) == 1, "begins")
+            line = run.lines("bridge_resumed")[0]
+            words = dict(w.split("=", 1) for w in line.split() if "=" in w)
+            weir.expect(int(words["stalled"]) >= 1, line)
+            weir.expect(words["dropped"] == "0", line)
         there.stop()
 
 

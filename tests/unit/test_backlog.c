@@ -283,6 +283,18 @@ send_many(void *arg)
  * Nobody waits for ever, and no more is let through than there is room for.
  * The links thread looks only after it passed something or was called.
  */
+START_TEST(is_short_before_it_is_full)
+{
+	ck_assert_int_eq(offer(A, 7000), BACKLOG_TAKES);
+	ck_assert(!backlog_is_short(backlogs, 0));
+	ck_assert_int_eq(offer(A, 1), BACKLOG_TAKES);
+	ck_assert(backlog_is_short(backlogs, 0));
+	ck_assert_uint_eq(backlog_full(backlogs), 0);
+	backlog_passed(backlogs, 0, 1);
+	ck_assert(!backlog_is_short(backlogs, 0));
+}
+END_TEST
+
 START_TEST(takes_another_policy_while_it_is_full)
 {
 	uint64_t taken;
@@ -384,6 +396,7 @@ main(void)
 	tcase_add_test(tc, lets_nobody_wait_for_an_eighth_of_much);
 	tcase_add_test(tc, wakes_links_when_a_withdrawal_leaves_room_asked_for);
 	tcase_add_test(tc, goes_on_from_what_recovery_found);
+	tcase_add_test(tc, is_short_before_it_is_full);
 	tcase_add_test(tc, takes_another_policy_while_it_is_full);
 	tcase_add_test(tc, takes_another_limit_while_it_is_full);
 	tcase_add_test(tc, loses_no_wake_between_threads);

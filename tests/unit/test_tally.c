@@ -58,13 +58,17 @@ END_TEST
 
 START_TEST(adds_to_a_sum)
 {
-	struct tally_terms sum = { 100, 10, 1 };
+	struct tally_terms sum = { 100, 10, 1, 5 };
 
 	tally_offered(tally, 0x8);
 	tally_add(tally, 3, &sum);
 	ck_assert_uint_eq(sum.offered, 101);
 	ck_assert_uint_eq(sum.accepted, 10);
 	ck_assert_uint_eq(sum.declined, 1);
+	tally_stalled(tally, 0x8);
+	tally_add(tally, 3, &sum);
+	ck_assert_uint_eq(sum.stalled, 6);
+	ck_assert_uint_eq(sum.offered, 102);
 }
 END_TEST
 
