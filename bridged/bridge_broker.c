@@ -117,7 +117,7 @@ tell(struct bridge *bridge)
 	report_up(
 	    &bridge->report, bridge->forward.is_up, loop_now_ns(bridge->loop));
 	report_flow(&bridge->report, bridge->forward.socket_is_full,
-	    bridge->forward.not_before_ns);
+	    bridge->forward.not_before_ns, bridge->forward.pace.until_ns);
 	report_post(&bridge->report,
 	    ring_link == NULL ? NULL : ring_link_board(ring_link));
 }

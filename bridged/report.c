@@ -53,12 +53,15 @@ report_error(struct report *report, const char *why, uint64_t now_ns)
 }
 
 void
-report_flow(struct report *report, bool is_full, uint64_t later_ns)
+report_flow(
+    struct report *report, bool is_full, uint64_t later_ns, uint64_t rate_ns)
 {
-	if (report->is_full == is_full && report->later_ns == later_ns)
+	if (report->is_full == is_full && report->later_ns == later_ns &&
+	    report->rate_ns == rate_ns)
 		return;
 	report->is_full = is_full;
 	report->later_ns = later_ns;
+	report->rate_ns = rate_ns;
 	report->is_news = true;
 }
 
@@ -98,6 +101,7 @@ report_post(struct report *report, struct board *board)
 	if (report->is_full)
 		board_text_line(&text, "full 1");
 	add_time(&text, "later", report->later_ns);
+	add_time(&text, "rate", report->rate_ns);
 	if (report->error_ns != 0)
 		board_text_line(&text, "error %llu %s",
 		    (unsigned long long)report->error_ns, report->why);

@@ -14,6 +14,7 @@
  *	retry NS			when it tries again; only while waiting
  *	full 1				its socket takes no more
  *	later NS			it asked to be left alone until then
+ *	rate NS				our own rate lets nothing go until then
  *	error NS WHY			the last time it was lost, and why
  *
  * The loop's thread.
@@ -38,6 +39,7 @@ struct report {
 	uint64_t down_ns;  /* 0: connected */
 	uint64_t retry_ns; /* 0: none is due */
 	uint64_t later_ns; /* likewise */
+	uint64_t rate_ns;  /* likewise */
 	uint64_t error_ns; /* likewise */
 	char why[REPORT_WHY_SIZE];
 	bool is_full;
@@ -54,8 +56,9 @@ void report_state(struct report *report, const char *state, uint64_t now_ns);
 void report_retry(struct report *report, uint64_t at_ns);
 void report_error(struct report *report, const char *why, uint64_t now_ns);
 
-/* What forward knows; `later_ns` as its not_before_ns. */
-void report_flow(struct report *report, bool is_full, uint64_t later_ns);
+/* What forward knows; `later_ns` as its not_before_ns, `rate_ns` its pace's. */
+void report_flow(
+    struct report *report, bool is_full, uint64_t later_ns, uint64_t rate_ns);
 
 /* Whether there is a connection; call it each turn, before the post. */
 void report_up(struct report *report, bool is_up, uint64_t now_ns);

@@ -21,6 +21,9 @@
 /* At most so many troubles: one a party, two a lane. */
 #define TROUBLES_OF(views) (2 * (views)->count + (views)->parties + 1)
 
+/* The rate's next message may be under way, or be the cause of another wait. */
+#define RATE_SLACK_NS (CLOCK_SECOND_NS / 2)
+
 /* What is looked at, and what has been found. */
 struct search {
 	const struct ring_views *views;
@@ -37,6 +40,7 @@ why_kind_name(enum why_kind kind)
 		[WHY_REMOTE_AWAY] = "remote_away",
 		[WHY_REMOTE_STALLS] = "remote_stalls",
 		[WHY_REMOTE_ASKED] = "remote_asked",
+		[WHY_RATE] = "rate",
 		[WHY_RECEIPTS] = "receipts",
 		[WHY_LOST_WAKE] = "lost_wake",
 		[WHY_NO_MEMORY] = "no_memory",
@@ -325,6 +329,8 @@ kind_of_bridge_lane(const struct ring_view *view,
 		return WHY_REMOTE_AWAY;
 	if (remote->later_ns > now_ns)
 		return WHY_REMOTE_ASKED;
+	if (remote->rate_ns + RATE_SLACK_NS > now_ns)
+		return WHY_RATE;
 	if (view->in_flight > 0 || remote->is_full)
 		return WHY_REMOTE_STALLS;
 	return consumer_overslept(view) ? WHY_LOST_WAKE : WHY_UNKNOWN;

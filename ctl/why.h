@@ -30,6 +30,7 @@ enum why_kind {
 	WHY_REMOTE_AWAY,   /* not connected */
 	WHY_REMOTE_STALLS, /* does not acknowledge, or does not read */
 	WHY_REMOTE_ASKED,  /* asked not to be sent anything for a while */
+	WHY_RATE,          /* the bridge keeps to its configured rate */
 	WHY_RECEIPTS,      /* httpd does not take them */
 	WHY_LOST_WAKE,     /* something can move and everybody sleeps */
 	WHY_NO_MEMORY,     /* the lane could not grow */

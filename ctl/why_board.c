@@ -84,6 +84,8 @@ why_board_remote(const char *board, struct why_remote *out_remote)
 			remote.retry_ns = number(at.value);
 		else if (strcmp(at.key, "later") == 0)
 			remote.later_ns = number(at.value);
+		else if (strcmp(at.key, "rate") == 0)
+			remote.rate_ns = number(at.value);
 		else if (strcmp(at.key, "full") == 0)
 			remote.is_full = number(at.value) == 1;
 		else if (strcmp(at.key, "error") == 0)

@@ -23,6 +23,7 @@ struct why_remote {
 	uint64_t down_ns;  /* not connected since; 0: it is */
 	uint64_t retry_ns;
 	uint64_t later_ns;
+	uint64_t rate_ns; /* its own rate lets nothing go until then */
 	uint64_t error_ns;
 	bool is_full; /* its socket takes no more */
 };

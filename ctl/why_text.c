@@ -152,6 +152,18 @@ print_asked(const struct why_trouble *trouble, uint64_t now_ns, FILE *out)
 	    span(since(now_ns, trouble->remote.later_ns), time));
 }
 
+static void
+print_rate(const struct why_trouble *trouble, uint64_t now_ns, FILE *out)
+{
+	char time[32];
+
+	fprintf(out,
+	    "it sends to remote %s no faster than its own rate allows; the "
+	    "next message goes in %s",
+	    address(&trouble->remote),
+	    span(since(now_ns, trouble->remote.rate_ns), time));
+}
+
 /* What a maintainer wants to know first. */
 static void
 print_numbers(const struct ring_view *lane, FILE *out)
@@ -339,6 +351,9 @@ print_reason(const struct why_trouble *trouble, uint64_t now_ns, FILE *out)
 	case WHY_REMOTE_ASKED:
 		print_asked(trouble, now_ns, out);
 		return;
+	case WHY_RATE:
+		print_rate(trouble, now_ns, out);
+		return;
 	case WHY_RECEIPTS:
 		print_receipts(trouble, out);
 		return;
@@ -513,6 +528,12 @@ why_advise(
 	case WHY_REMOTE_STALLS:
 	case WHY_REMOTE_ASKED:
 		return advise_remote(trouble, advice);
+	case WHY_RATE:
+		set(&advice[0], "weirctl reload",
+		    "takes another `rate` of the bridge from weir.conf, "
+		    "without "
+		    "a new connection");
+		return 1;
 	case WHY_LOST_WAKE:
 		return advise_bug(trouble, advice);
 	case WHY_NO_MEMORY:

@@ -106,11 +106,12 @@ START_TEST(says_what_the_flow_waits_for)
 	struct report report;
 
 	report_init(&report, &conf);
-	report_flow(&report, true, 55);
+	report_flow(&report, true, 55, 66);
 	report_post(&report, &board);
 	ck_assert_str_eq(text_of(&board),
-	    "remote 10.0.0.9:1884\nstate starting\nfull 1\nlater 55\n");
-	report_flow(&report, false, 0);
+	    "remote 10.0.0.9:1884\nstate starting\nfull 1\nlater 55\nrate "
+	    "66\n");
+	report_flow(&report, false, 0, 0);
 	report_post(&report, &board);
 	ck_assert_str_eq(
 	    text_of(&board), "remote 10.0.0.9:1884\nstate starting\n");
@@ -126,10 +127,10 @@ START_TEST(writes_only_what_is_news)
 	report_post(&report, NULL);
 	report_post(&report, &first);
 	ck_assert_uint_eq(first.version, 1);
-	report_flow(&report, false, 0);
+	report_flow(&report, false, 0, 0);
 	report_post(&report, &first);
 	ck_assert_uint_eq(first.version, 1);
-	report_flow(&report, true, 0);
+	report_flow(&report, true, 0, 0);
 	report_post(&report, &first);
 	ck_assert_uint_eq(first.version, 2);
 	/* A new link knows nothing of the old one's board. */

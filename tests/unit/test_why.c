@@ -312,6 +312,31 @@ START_TEST(a_remote_may_ask_for_a_pause)
 }
 END_TEST
 
+START_TEST(a_bridge_may_keep_to_its_own_rate)
+{
+	const struct why_trouble *trouble;
+
+	block(TO_CLOUD, 2);
+	party[CLOUD].is_asleep = true;
+	snprintf(party[CLOUD].board, sizeof(party[CLOUD].board),
+	    "remote 10.0.0.9:1883\nrate %llu\n",
+	    (unsigned long long)(NOW + 3 * SECOND));
+	trouble = find("cloud", 1);
+	ck_assert_int_eq(trouble->kind, WHY_RATE);
+	ck_assert_str_eq(why_kind_name(trouble->kind), "rate");
+	ck_assert_ptr_nonnull(strstr(sentence(trouble),
+	    "no faster than its own rate allows; the next message goes in "
+	    "3 s"));
+	ck_assert_str_eq(command(trouble), "weirctl reload");
+
+	/* That was long ago: it is something else. */
+	snprintf(party[CLOUD].board, sizeof(party[CLOUD].board),
+	    "remote 10.0.0.9:1883\nrate %llu\n",
+	    (unsigned long long)(NOW - SECOND));
+	ck_assert_int_ne(find("cloud", 1)->kind, WHY_RATE);
+}
+END_TEST
+
 START_TEST(dead_stopped_hung_and_absent_bridges_are_told_apart)
 {
 	static const struct {
@@ -645,6 +670,7 @@ main(void)
 	tcase_add_test(tc, what_waits_in_the_journal_is_told_with_its_bridge);
 	tcase_add_test(tc, a_disk_that_hangs_blocks_what_waits_for_it);
 	tcase_add_test(tc, a_remote_may_ask_for_a_pause);
+	tcase_add_test(tc, a_bridge_may_keep_to_its_own_rate);
 	tcase_add_test(tc, dead_stopped_hung_and_absent_bridges_are_told_apart);
 	tcase_add_test(tc, a_bridge_that_ended_is_missed_only_when_needed);
 	tcase_add_test(tc, without_the_broker_everything_is_blocked);
