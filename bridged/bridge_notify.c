@@ -32,7 +32,9 @@ bridge_notify(struct bridge *bridge, bool is_up)
 	message.topic = slice_of_string(conf->notification_topic == NULL
 		? topic
 		: conf->notification_topic);
-	ingest_tell(&bridge->ingest, &message, loop_now_ns(bridge->loop));
+	/* Without room it is told in one of the next turns. */
+	if (!ingest_tell(&bridge->ingest, &message, loop_now_ns(bridge->loop)))
+		return;
 	bridge->has_notified = true;
 	bridge->notified_up = is_up;
 	loop_again(bridge->loop);

@@ -70,6 +70,7 @@ take_keys(struct bridge *bridge, const struct conf_bridge *fresh)
 	conf_bridge_compare(
 	    &bridge->live, fresh, note_reconnect, &needs_connection);
 	conf_bridge_take(&bridge->live, fresh);
+	loop_timer_stop(&bridge->idle); /* its time may be another */
 	backoff_change(&bridge->backoff, fresh->retry_min_ns,
 	    fresh->retry_max_ns, fresh->retry_stable_ns);
 	bridge->ingest.max_hops = fresh->max_hops;

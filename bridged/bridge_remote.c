@@ -100,6 +100,7 @@ bridge_forget_remote(struct bridge *bridge)
 	forward_down(&bridge->forward);
 	ingest_down(&bridge->ingest);
 	bridge_notify(bridge, false);
+	loop_timer_stop(&bridge->idle);
 	backoff_lost(&bridge->backoff, loop_now_ns(bridge->loop));
 }
 
@@ -287,6 +288,8 @@ bridge_mind_start(struct bridge *bridge, bool is_active)
 {
 	if (is_active)
 		bridge->active_ns = loop_now_ns(bridge->loop);
+	if (bridge->state != BRIDGE_DRAINING)
+		bridge_notify(bridge, bridge->forward.is_up);
 	if (bridge->wants_reconnect)
 		bridge_reconnect(bridge);
 	else if (bridge->state == BRIDGE_IDLE)

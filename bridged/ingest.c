@@ -212,7 +212,7 @@ add_origin(const struct ingest *ingest, struct slice properties,
 	return bytes;
 }
 
-static void
+static bool
 queue(struct ingest *ingest, const struct remote_message *message,
     const struct record_message *record, uint64_t now_ns)
 {
@@ -222,12 +222,12 @@ queue(struct ingest *ingest, const struct remote_message *message,
 	if (message->qos == 0 &&
 	    ingest->qos0_bytes + size > INGEST_QOS0_BYTES) {
 		stats_increment(ingest->counters, BRIDGED_received_dropped);
-		return;
+		return false;
 	}
 	item = malloc(sizeof(*item) + size);
 	if (item == NULL) {
 		stats_increment(ingest->counters, BRIDGED_received_dropped);
-		return;
+		return false;
 	}
 	*item = (struct ingest_item){
 		.state = ITEM_WAITS,
@@ -239,16 +239,20 @@ queue(struct ingest *ingest, const struct remote_message *message,
 	};
 	record_message_write(record, item->body);
 	append(ingest, item);
+	return true;
 }
 
-void
+bool
 ingest_tell(struct ingest *ingest, const struct record_message *message,
     uint64_t now_ns)
 {
 	/* Nobody waits for an acknowledgement: as of QoS 0. */
 	static const struct remote_message ours = { .qos = 0 };
 
-	queue(ingest, &ours, message, now_ns);
+	if (ingest->qos0_bytes + record_message_size(message) >
+	    INGEST_QOS0_BYTES)
+		return false;
+	return queue(ingest, &ours, message, now_ns);
 }
 
 static void
@@ -259,7 +263,7 @@ queue_with_origin(struct ingest *ingest, const struct remote_message *message,
 
 	if (ingest->origin[0] == '\0' ||
 	    trail_contains(record->properties, ingest->origin)) {
-		queue(ingest, message, record, now_ns);
+		(void)queue(ingest, message, record, now_ns);
 		return;
 	}
 	properties =
@@ -269,7 +273,7 @@ queue_with_origin(struct ingest *ingest, const struct remote_message *message,
 		stats_increment(ingest->counters, BRIDGED_received_dropped);
 		return;
 	}
-	queue(ingest, message, record, now_ns);
+	(void)queue(ingest, message, record, now_ns);
 	free(properties);
 }
 

@@ -98,10 +98,10 @@ void ingest_received(struct ingest *ingest,
     const struct remote_message *message, uint64_t now_ns);
 
 /*
- * Give the broker a message of our own; dropped and counted, as what the
- * remote sends at QoS 0, when there is no room.  Takes a copy.
+ * Give the broker a message of our own.  Takes a copy.  Returns false when
+ * there is no room, as for what the remote sends at QoS 0.
  */
-void ingest_tell(struct ingest *ingest, const struct record_message *message,
+bool ingest_tell(struct ingest *ingest, const struct record_message *message,
     uint64_t now_ns);
 
 /*

@@ -22,13 +22,19 @@ is_denial(enum mqtt_reason reason)
 	case MQTT_NOT_AUTHORIZED:
 	case MQTT_BANNED:
 	case MQTT_BAD_AUTHENTICATION_METHOD:
-	case MQTT_QOS_NOT_SUPPORTED: /* of the will, as the next two */
-	case MQTT_RETAIN_NOT_SUPPORTED:
-	case MQTT_TOPIC_NAME_INVALID:
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* What a CONNACK says of the will: no retry mends that either. */
+static bool
+is_about_will(enum mqtt_reason reason)
+{
+	return reason == MQTT_QOS_NOT_SUPPORTED ||
+	    reason == MQTT_RETAIN_NOT_SUPPORTED ||
+	    reason == MQTT_TOPIC_NAME_INVALID;
 }
 
 /* The key of the bridge to look at. */
@@ -61,7 +67,7 @@ on_refusal(struct remote *remote, const struct mqtt_connack *connack)
 		remote->bridge_bit = false;
 		remote_mqtt_fail(remote, REMOTE_LOST,
 		    "the remote does not know bridges; going on as a client");
-	} else if (is_denial(reason)) {
+	} else if (is_denial(reason) || is_about_will(reason)) {
 		remote_mqtt_fail(remote, REMOTE_DENIED,
 		    "CONNACK says %s; check %s", text, denial_key(reason));
 	} else {

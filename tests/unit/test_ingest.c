@@ -359,6 +359,27 @@ START_TEST(stops_what_has_passed_too_many_weirs)
 }
 END_TEST
 
+START_TEST(tells_the_broker_what_is_our_own)
+{
+	struct record_message message = {
+		.qos = 1,
+		.retain = true,
+		.expiry_s = RECORD_NEVER_EXPIRES,
+		.topic = slice_of_string("state"),
+	};
+
+	ck_assert(ingest_tell(&ingest, &message, CLOCK_SECOND_NS));
+	work();
+	ck_assert_uint_eq(answer_count, 0);
+	ck_assert(take_retain(plain));
+	/* Without room nothing is counted as lost: it is told later. */
+	ingest.qos0_bytes = INGEST_QOS0_BYTES;
+	ck_assert(!ingest_tell(&ingest, &message, CLOCK_SECOND_NS));
+	ingest.qos0_bytes = 0;
+	ck_assert_uint_eq(stats_read(stats, BRIDGED_received_dropped), 0);
+}
+END_TEST
+
 START_TEST(acknowledges_what_is_committed)
 {
 	receive("a", 1, 7);
@@ -765,6 +786,7 @@ main(void)
 	tcase_add_test(
 	    tc, drops_what_was_retained_where_the_remote_cannot_keep_it);
 	tcase_add_test(tc, stops_what_has_passed_too_many_weirs);
+	tcase_add_test(tc, tells_the_broker_what_is_our_own);
 	tcase_add_test(tc, acknowledges_what_is_committed);
 	tcase_add_test(
 	    tc, with_a_journal_acknowledges_what_the_broker_released);
