@@ -68,7 +68,7 @@ REMOTES = {
 }
 
 
-def configuration(cloud_port, plant_port):
+def configuration(cloud_port, plant_port, overflow):
     """Limits as tight as the flood allows, so that the bound says something."""
 
     def bridge(name, port, topic, **more):
@@ -83,7 +83,7 @@ def configuration(cloud_port, plant_port):
             url="mqtt://127.0.0.1:%d" % port,
             forward=rules,
             ring=RING,
-            overflow="stall",
+            overflow=overflow,
             **more
         )
 
@@ -118,7 +118,10 @@ class Scene:
         kills=(),
         most=6000,
         settle_s=40,
+        overflow="stall",
+        more=(),
     ):
+        self.more = list(more)  # options of bench/flood-clients
         self.kills = sorted(kills)
         self.killed = []
         self.flood_s, self.most, self.settle_s = flood_s, most, settle_s
@@ -129,7 +132,9 @@ class Scene:
             stack.callback(self.cloud.close)
             self.plant = stack.enter_context(flooding.Remote())
             self.suite = stack.enter_context(
-                weir.Weir(**configuration(self.cloud.port, self.plant.port))
+                weir.Weir(
+                    **configuration(self.cloud.port, self.plant.port, overflow)
+                )
             )
             self.run()
 
@@ -169,7 +174,7 @@ class Scene:
             "-1", PUBLISHERS, "-2", PUBLISHERS, "-n", self.most,
             "-t", int(self.flood_s), "-S", self.settle_s,
             "-y", STALL_TIMEOUT_MS,
-        ]
+        ] + self.more
 
     # -------------------------------------------------- what happens when
 
@@ -246,8 +251,9 @@ class Scene:
         return bool(rings) and all(r["used"] == 0 for r in rings)
 
     def judge(self):
+        self.producers = self.clients.producers()
         self.verdict = flooding.judge(
-            self.clients.producers(), self.cloud.witness.arrivals()
+            self.producers, self.cloud.witness.arrivals()
         )
         plant = self.seen["plant"]
         got = [

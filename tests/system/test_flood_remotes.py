@@ -94,6 +94,27 @@ def try_remote(tap, name, most):
     return None
 
 
+def try_reject(tap):
+    """MQTT 5.0 publishers are told 0x97, and go on."""
+    with tap.case("stalled, overflow = reject: a flood runs"):
+        scene = flood_scene.Scene(
+            "stalled", trouble_s=3.0, overflow="reject", more=["-5"], most=20000
+        )
+        scene.report(tap, "stalled, overflow = reject")
+        check_flood(tap, scene, "reject")
+        check_neighbours(tap, scene, "reject")
+        refused = [
+            one.name
+            for one in scene.producers
+            if one.name.startswith("m") and "r" in one.outcomes
+        ]
+        tap.equal(
+            (len(refused), scene.done["reconnects"]),
+            (2 * flood_scene.PUBLISHERS, 0),
+            "reject: each MQTT 5.0 publisher is told 0x97, none is cut off",
+        )
+
+
 def check_judge(tap):
     """A flood in which each fault is planted once, and found."""
     producers = [
@@ -145,6 +166,7 @@ def main():
         name: try_remote(tap, name, 10000 if name == "healthy" else 6000)
         for name in flood_scene.REMOTES
     }
+    try_reject(tap)
     healthy = scenes.pop("healthy")
     for name, scene in scenes.items():
         if scene is None or healthy is None:
