@@ -2,21 +2,10 @@
 
 /* Bridges and their dead letters. */
 
-#include <string.h>
-
 #include "httpd/api.h"
 #include "httpd/api_routes.h"
 #include "httpd/connection.h"
 #include "httpd/publish_json.h"
-
-/* ---- answers -------------------------------------------------------------
- */
-
-static void
-answer_done(struct api_call *call)
-{
-	api_answer_done(call->request);
-}
 
 static void
 ask(struct httpd *httpd, struct request *request, const char *what,
@@ -87,10 +76,12 @@ api_bridge_put_run(
 static void
 answer_created(struct api_call *call)
 {
-	api_answer(call->request, 201, json_pack("{s:i}", "code", 0));
+	json_object_del(call->answer, "status");
+	json_object_set_new(call->answer, "code", json_integer(0));
+	api_answer(call->request, 201, json_incref(call->answer));
 }
 
-/* What there is must not be changed by who thinks that it is new. */
+/* What there is is not changed by who thinks that it is new. */
 void
 api_bridge_create_run(
     struct httpd *httpd, struct request *request, struct slice body)
@@ -108,7 +99,7 @@ api_bridge_delete_run(
     struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "bridge_delete", answer_done);
+	ask(httpd, request, "bridge_delete", api_answer_order);
 }
 
 void

@@ -267,7 +267,20 @@ def bridges(tap, suite):
 
     with tap.case("a bridge that is there is not made again"):
         path = "/api/v4/bridges/cloud"
-        refused(suite, "POST", path, 409, "PUT", {"url": "mqtt://127.0.0.1:1"})
+        keys = {"url": "mqtt://127.0.0.1:1", "forward": [{"filter": "m/#"}]}
+        refused(suite, "POST", path, 409, "PUT", keys)
+        path = "/api/v4/bridges/made"
+        status, answer, _ = ask(suite, "POST", path, keys)
+        weir.expect(status == 201 and answer["code"] == 0, (status, answer))
+        refused(suite, "POST", path, 409, "PUT", keys)
+        status, answer, _ = ask(suite, "PUT", path, keys)
+        weir.expect(status == 200 and not answer["created"], (status, answer))
+        status, answer, _ = ask(suite, "DELETE", path)
+        weir.expect(status == 200 and answer["code"] == 0, (status, answer))
+        refused(suite, "DELETE", path, 404, "made")
+        status, answer, _ = ask(suite, "POST", path, keys)
+        weir.expect(status == 201, (status, answer))
+        weir.expect(ask(suite, "DELETE", path)[0] == 200, "again")
 
 
 def body_for(route, scope):
