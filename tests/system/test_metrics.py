@@ -114,6 +114,8 @@ def numbers(tap, suite, remote):
             )
         ]
         weir.expect(sum(parts) == given, parts)
+        weir.expect(value(after, prefix + "dead_letters", **cloud) == 0, "dead")
+        weir.expect(value(after, prefix + "enabled", **cloud) == 1, "enabled")
         producers = [
             value(after, prefix + part + "_messages_total", **cloud)
             for part in ("offered", "answered", "refused", "unknown")
