@@ -506,7 +506,8 @@ worker_use_commit(struct worker *worker, struct commit_port *port)
 {
 	worker->commit = port;
 	worker->sessions.commit = port;
-	commit_port_trim(port, &worker->trimmer);
+	if (port != NULL) /* at the end there is none any more */
+		commit_port_trim(port, &worker->trimmer);
 }
 
 int
