@@ -283,6 +283,12 @@ open_cursor(struct links_endpoint *endpoint)
 		    slice_of(body, store_bridge_size(&bridge)), &sequence);
 	if (err == 0)
 		err = store_commit(broker->store, true);
+	if (err == -ENOSPC)
+		log_error("journal_full",
+		    "bridge=%s reason=\"a new bridge needs a record, and the "
+		    "journal has no room left\" help=\"raise journal.max_size, "
+		    "or start without this bridge until what waits is gone\"",
+		    log_quote(endpoint->identity.name));
 	return err;
 }
 

@@ -143,8 +143,9 @@ uint64_t store_next_cursor(const struct store *store);
 /*
  * Into the batch.  0 with the sequence; -ENOSPC: the journal is at its limit
  * or has no segment ready (some room is kept for those who come to take what
- * waits: DONE, CLOSE, RELEASED and RECEIVED may still be appended, and SESSION,
- * LEAVE and UNSUBSCRIBE into half of it); -EIO: see store_commit();
+ * waits: DONE, CLOSE, RELEASED and RECEIVED may still be appended, and OPEN,
+ * BRIDGE, SESSION, LEAVE and UNSUBSCRIBE into half of it); -EIO: see
+ * store_commit();
  * -EAGAIN: the batch would not fit into one segment: commit it first;
  * -EMSGSIZE: more than a quarter of a segment; -ENOMEM.
  */

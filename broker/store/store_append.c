@@ -120,7 +120,7 @@ store_drop_batch(struct store *store)
 /* How much of the last room a record may take; see store.h. */
 enum need {
 	NEED_ROOM,  /* what adds to the journal: none of it */
-	NEED_STATE, /* a session comes or goes: half */
+	NEED_STATE, /* a session or a bridge comes or goes: half */
 	NEED_LITTLE /* what makes room: all */
 };
 
@@ -131,6 +131,7 @@ need_of(uint8_t kind)
 	case STORE_RELEASED:
 	case STORE_RECEIVED:
 		return NEED_LITTLE;
+	case STORE_BRIDGE:
 	case STORE_SESSION:
 	case STORE_LEAVE:
 	case STORE_UNSUBSCRIBE:
@@ -317,7 +318,7 @@ append_cursor(struct store *store, uint8_t kind, uint64_t cursor)
 	int err;
 
 	err = prepare(store, STORE_CURSOR_BYTES, 1,
-	    kind == STORE_CLOSE ? NEED_LITTLE : NEED_ROOM);
+	    kind == STORE_CLOSE ? NEED_LITTLE : NEED_STATE);
 	if (err == 0 && kind == STORE_OPEN) {
 		pthread_mutex_lock(&store->lock);
 		err = cursors_reserve_open(&store->cursors, cursor);

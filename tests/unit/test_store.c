@@ -426,6 +426,9 @@ START_TEST(keeps_half_of_the_last_room_for_what_ends)
 	fill_up();
 	append_many(STORE_SUBSCRIBE);
 	ck_assert_uint_eq(append_many(STORE_SUBSCRIBE), 0);
+	/* A bridge that is new in the configuration. */
+	ck_assert_int_eq(store_append_open(store, 2), 0);
+	commit();
 	sessions = append_many(STORE_SESSION);
 	ck_assert_uint_gt(sessions, 0);
 	ck_assert_uint_eq(append_many(STORE_LEAVE), 0);
