@@ -46,6 +46,7 @@
 struct commit;
 struct commit_item;
 struct commit_port;
+struct pool_level;
 struct pool_trimmer;
 
 /* A message's way to one session or bridge. */
@@ -132,6 +133,10 @@ struct commit_port *commit_port(struct commit *commit, unsigned member);
 
 /* Have the port's memory given back after bursts; its member's thread. */
 void commit_port_trim(struct commit_port *port, struct pool_trimmer *trimmer);
+
+/* Of what is under way to the journal; added to *level, by that thread. */
+void commit_port_level(
+    const struct commit_port *port, struct pool_level *level);
 
 /* Ask the keeper for a checkpoint now (weirctl store compact).  Any thread. */
 void commit_ask_checkpoint(struct commit *commit);

@@ -49,6 +49,13 @@ commit_port_trim(struct commit_port *port, struct pool_trimmer *trimmer)
 }
 
 void
+commit_port_level(const struct commit_port *port, struct pool_level *level)
+{
+	pool_level_add(level, &port->items);
+	pool_level_add(level, &port->done_items);
+}
+
+void
 commit_port_fini(struct commit_port *port)
 {
 	struct commit_list left = { port->newest, port->oldest };

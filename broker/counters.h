@@ -14,6 +14,12 @@ enum counter {
 	COUNT_ROWS
 };
 
+struct pool_level;
+
+/* Three rows from `first` on: in use, the most, and the size. */
+void counters_set_pool(struct stats_block *block, enum counter first,
+    const struct pool_level *level);
+
 /* The table itself, COUNT_ROWS rows. */
 extern const struct stats_row counter_rows[];
 

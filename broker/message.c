@@ -77,6 +77,13 @@ message_pools_may_trim(const struct message_pools *pools)
 }
 
 void
+message_pools_level(const struct message_pools *pools, struct pool_level *level)
+{
+	for (unsigned i = 0; i < POOL_COUNT; i++)
+		pool_level_add(level, &pools->pools[i]);
+}
+
+void
 message_pools_free(struct message_pools *pools)
 {
 	if (pools == NULL)

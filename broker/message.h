@@ -54,6 +54,7 @@ struct message_parts {
 };
 
 struct message_pools;
+struct pool_level;
 struct pool_trimmer;
 
 /* One for each thread that makes messages. */
@@ -71,6 +72,10 @@ void message_pools_trim_with(
  */
 void message_pools_trim(struct message_pools *pools);
 bool message_pools_may_trim(const struct message_pools *pools);
+
+/* Added to *level, by the thread that makes the messages. */
+void message_pools_level(
+    const struct message_pools *pools, struct pool_level *level);
 
 /* All messages must have been put. */
 void message_pools_free(struct message_pools *pools);

@@ -369,6 +369,8 @@ pool_trim(struct pool *pool)
 		pool->idle_slabs--;
 		given_back += pool->slab_bytes;
 	}
+	if (pool->high > pool->most)
+		pool->most = pool->high;
 	pool->high = pool->in_use;
 	return given_back;
 }

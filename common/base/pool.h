@@ -41,6 +41,7 @@ struct pool {
 	uint32_t total;        /* [owner] objects that the slabs can hold */
 	uint32_t in_use;       /* [owner] but for what `returned` holds */
 	uint32_t high;         /* [owner] most in use since pool_trim() */
+	uint32_t most;         /* [owner] ... and before that */
 	uint32_t idle_slabs;   /* [owner] without an object in use */
 	uint64_t refused;      /* [owner] takes that found nothing */
 	struct pool_slab *usable; /* [owner] with a free object */
@@ -91,6 +92,22 @@ pool_may_trim(const struct pool *pool)
 
 /* Objects taken and not yet put; owner only. */
 uint32_t pool_in_use(struct pool *pool);
+
+/* For counters: of one pool, or of several that do the same. */
+struct pool_level {
+	uint64_t in_use; /* objects; what others returned just now counts yet */
+	uint64_t most;   /* that were in use at a time, ever */
+	uint64_t size;   /* objects that there is memory for now */
+};
+
+/* Owner only, cheap. */
+static inline void
+pool_level_add(struct pool_level *level, const struct pool *pool)
+{
+	level->in_use += pool->in_use;
+	level->most += pool->high > pool->most ? pool->high : pool->most;
+	level->size += pool->total;
+}
 
 /* How often pool_take() returned NULL; owner only. */
 uint64_t pool_refused(const struct pool *pool);

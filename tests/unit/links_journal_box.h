@@ -256,6 +256,13 @@ commit_port_trim(struct commit_port *port, struct pool_trimmer *trimmer)
 }
 
 void
+commit_port_level(const struct commit_port *port, struct pool_level *level)
+{
+	(void)port;
+	(void)level;
+}
+
+void
 commit_flush(struct commit_port *port)
 {
 	(void)port;

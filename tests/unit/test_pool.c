@@ -152,6 +152,31 @@ START_TEST(gives_back_what_others_returned)
 }
 END_TEST
 
+START_TEST(knows_the_most_that_were_lent)
+{
+	struct pool_level level = { 0 };
+	struct pool pool;
+	void *objects[20];
+
+	ck_assert_int_eq(pool_init(&pool, 1000, 1, 20), 0);
+	for (int i = 0; i < 20; i++)
+		objects[i] = pool_take(&pool);
+	for (int i = 0; i < 19; i++)
+		pool_put(&pool, objects[i]);
+	/* Twice: the first one keeps what was wanted in between. */
+	pool_trim(&pool);
+	pool_trim(&pool);
+	pool_level_add(&level, &pool);
+	ck_assert_uint_eq(level.in_use, 1);
+	ck_assert_uint_eq(level.most, 20);
+	ck_assert_uint_ge(level.size, 1);
+	pool_level_add(&level, &pool);
+	ck_assert_uint_eq(level.most, 40);
+	pool_put(&pool, objects[19]);
+	pool_fini(&pool);
+}
+END_TEST
+
 START_TEST(takes_objects_larger_than_a_page)
 {
 	struct pool pool;
@@ -179,6 +204,7 @@ main(void)
 	tcase_add_test(tc, lends_each_object_once_whoever_puts_it_back);
 	tcase_add_test(tc, gives_back_what_a_burst_took);
 	tcase_add_test(tc, gives_back_what_others_returned);
+	tcase_add_test(tc, knows_the_most_that_were_lent);
 	tcase_add_test(tc, takes_objects_larger_than_a_page);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
