@@ -157,17 +157,25 @@ decide(struct identity *identity, struct entry *entry,
 	}
 }
 
+/* Nobody has judged it: it may be asked again, and nothing was wrong. */
+static void
+end_unjudged(struct identity *identity, struct entry *entry,
+    enum identity_verdict verdict, uint64_t now_ns)
+{
+	entry->state = EMPTY;
+	give_failure(identity, entry->client, now_ns);
+	decide(identity, entry, verdict);
+}
+
 void
-identity_flush(struct identity *identity)
+identity_flush(struct identity *identity, uint64_t now_ns)
 {
 	struct entry *entry;
 
 	for (uint32_t i = 0; i < SETS * WAYS; i++) {
 		entry = &identity->entry[i];
-		if (entry->state == ASKED) {
-			entry->state = EMPTY;
-			decide(identity, entry, IDENTITY_AWAY);
-		}
+		if (entry->state == ASKED)
+			end_unjudged(identity, entry, IDENTITY_AWAY, now_ns);
 		entry->state = EMPTY;
 	}
 }
@@ -514,9 +522,7 @@ identity_answer(struct identity *identity, uint64_t id,
 		give_failure(identity, entry->client, now_ns);
 		decide(identity, entry, IDENTITY_KNOWN);
 	} else if (is_busy(result->code)) {
-		entry->state = EMPTY;
-		give_failure(identity, entry->client, now_ns);
-		decide(identity, entry, IDENTITY_BUSY);
+		end_unjudged(identity, entry, IDENTITY_BUSY, now_ns);
 	} else {
 		entry->state = BAD;
 		entry->expires_ns = now_ns + IDENTITY_BAD_NS;
@@ -551,9 +557,7 @@ identity_expire(struct identity *identity, uint64_t now_ns)
 		return;
 	for (uint32_t i = 0; i < SETS * WAYS; i++) {
 		entry = &identity->entry[i];
-		if (entry->state == ASKED && entry->expires_ns <= now_ns) {
-			entry->state = EMPTY;
-			decide(identity, entry, IDENTITY_AWAY);
-		}
+		if (entry->state == ASKED && entry->expires_ns <= now_ns)
+			end_unjudged(identity, entry, IDENTITY_AWAY, now_ns);
 	}
 }

@@ -14,7 +14,7 @@
  *
  * Requests with the same credentials wait for one question.  How often an
  * address may be wrong is limited: each question takes from its bucket and
- * gives back when the answer is yes.  One thread.
+ * gives back unless the answer is no.  One thread.
  */
 
 #ifndef WEIR_HTTPD_IDENTITY_H
@@ -113,6 +113,6 @@ void identity_renew(struct identity *identity);
 void identity_expire(struct identity *identity, uint64_t now_ns);
 
 /* The link is gone or new: forget all, those who wait are told AWAY. */
-void identity_flush(struct identity *identity);
+void identity_flush(struct identity *identity, uint64_t now_ns);
 
 #endif

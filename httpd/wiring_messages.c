@@ -123,7 +123,7 @@ on_up(void *context, uint64_t epoch, uint32_t receipts, bool is_same)
 {
 	struct httpd *httpd = context;
 
-	identity_flush(httpd->identity);
+	identity_flush(httpd->identity, loop_now_ns(httpd->loop));
 	asks_flush(httpd->asks);
 	tally_attach(&httpd->tally, link_notes(httpd->link));
 	pending_attach(httpd->pending, epoch, receipts, is_same);
@@ -137,7 +137,7 @@ on_down(void *context)
 
 	tally_detach(&httpd->tally);
 	lanes_detached(httpd->lanes);
-	identity_flush(httpd->identity);
+	identity_flush(httpd->identity, loop_now_ns(httpd->loop));
 	asks_flush(httpd->asks);
 	pending_detach(httpd->pending);
 	service_status(httpd->service, "waiting for the broker: %s",

@@ -315,6 +315,23 @@ START_TEST(what_nobody_judged_is_not_wrong)
 }
 END_TEST
 
+/* A broker that hangs or restarts says nothing of the credentials. */
+START_TEST(what_was_never_answered_is_not_wrong)
+{
+	identity_limit(world.identity, 1, 2, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_int_eq(check(&world, GOOD_HEADER, 0), IDENTITY_ASKED);
+		identity_flush(world.identity, 0);
+		ck_assert_int_eq(check(&world, GOOD_HEADER, 0), IDENTITY_ASKED);
+		identity_expire(world.identity, IDENTITY_ASK_NS);
+	}
+	ck_assert_uint_eq(world.decided[IDENTITY_AWAY], 6);
+	ck_assert_int_eq(guess(0, 0), IDENTITY_ASKED);
+	ck_assert_int_eq(guess(1, 0), IDENTITY_ASKED);
+	ck_assert_int_eq(guess(2, 0), IDENTITY_LIMITED);
+}
+END_TEST
+
 START_TEST(forgets_all_when_the_broker_is_new)
 {
 	int waiting;
@@ -322,7 +339,7 @@ START_TEST(forgets_all_when_the_broker_is_new)
 	check(&world, GOOD_HEADER, 0);
 	answer(0, 1, 0);
 	check(&waiting, OTHER_HEADER, 0);
-	identity_flush(world.identity);
+	identity_flush(world.identity, 0);
 	ck_assert_uint_eq(world.decided[IDENTITY_AWAY], 1);
 	ck_assert_ptr_eq(world.last_request, &waiting);
 	ck_assert_int_eq(check(&world, GOOD_HEADER, 0), IDENTITY_ASKED);
@@ -433,6 +450,7 @@ main(void)
 	tcase_add_test(tc, limits_how_often_an_address_is_wrong);
 	tcase_add_test(tc, a_limited_address_pushes_nobody_out);
 	tcase_add_test(tc, what_nobody_judged_is_not_wrong);
+	tcase_add_test(tc, what_was_never_answered_is_not_wrong);
 	tcase_add_test(tc, forgets_all_when_the_broker_is_new);
 	tcase_add_test(tc, does_not_tell_a_client_that_left);
 	tcase_add_test(tc, gives_up_when_the_broker_does_not_answer);
