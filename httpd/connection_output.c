@@ -88,7 +88,9 @@ write_rendered(struct connection *c, struct request *request)
 	}
 	request->rendered_sent += length;
 	request->written = request->rendered_sent == request->rendered_length;
-	if (!request->written && connection_is_between_requests(c))
+	/* No other clock runs then. */
+	if (!request->written &&
+	    (c->is_deaf || connection_is_between_requests(c)))
 		c->deadline_ns =
 		    loop_now_ns(c->all->loop) + c->all->config.idle_timeout_ns;
 }

@@ -802,6 +802,38 @@ START_TEST(who_does_not_read_a_long_answer_is_closed)
 }
 END_TEST
 
+/* Also when it has begun the next request, which is then refused. */
+START_TEST(who_does_not_read_is_closed_whatever_it_sends)
+{
+	static const char begun[] =
+	    "GET /l HTTP/1.1\r\nHost: x\r\n\r\nGET /m HTTP/1.1\r\n";
+	struct world world;
+	uint64_t now_ns;
+
+	setup(&world);
+	world.large = large_text();
+	world.hold = true;
+	ck_assert_int_gt(
+	    send(world.client, begun, sizeof(begun) - 1, MSG_NOSIGNAL), 0);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(loop_turn(world.loop, false), 0);
+	ck_assert_uint_eq(world.held, 1);
+	answer(world.waiting[0], world.large);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(loop_turn(world.loop, false), 0);
+	now_ns = loop_now_ns(world.loop);
+	connections_tick(world.connections, now_ns + 11 * CLOCK_SECOND_NS);
+	ck_assert_uint_eq(connections_count(world.connections), 1);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(loop_turn(world.loop, false), 0);
+	connections_tick(world.connections, now_ns + 72 * CLOCK_SECOND_NS);
+	ck_assert_uint_eq(connections_count(world.connections), 0);
+	ck_assert_uint_eq(connections_unsent_bytes(world.connections), 0);
+	free(world.large);
+	teardown(&world);
+}
+END_TEST
+
 START_TEST(closes_http_1_0_after_the_answer)
 {
 	struct world world;
@@ -865,6 +897,7 @@ main(void)
 	tcase_add_test(
 	    tc, an_answer_longer_than_the_output_may_be_arrives_whole);
 	tcase_add_test(tc, who_does_not_read_a_long_answer_is_closed);
+	tcase_add_test(tc, who_does_not_read_is_closed_whatever_it_sends);
 	tcase_add_test(tc, closes_http_1_0_after_the_answer);
 	tcase_add_test(tc, drains_by_answering_what_is_under_way);
 	suite_add_tcase(suite, tc);
