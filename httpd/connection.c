@@ -276,8 +276,9 @@ connections_accept(struct connections *all, int fd, const char *peer)
 		return;
 	}
 	if (!secure(all, c)) {
+		stats_increment(all->counters, COUNT_out_of_memory);
 		stream_close(&c->stream);
-		free(c);
+		pool_put(&all->pool, c);
 		return;
 	}
 	stream_set_limits(&c->stream, OUTPUT_LIMIT, STREAM_DEFAULT_INPUT_LIMIT);
