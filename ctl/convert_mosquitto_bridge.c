@@ -48,12 +48,6 @@ static const struct convert_row bridge_rows[] = {
 	    "what waits for a bridge waits in the journal: see backlog"),
 	CONVERT_LEFT("bridge_psk", "put the key into a file: tls.psk_file"),
 	CONVERT_LEFT("bridge_require_ocsp", "not in this version"),
-	CONVERT_LEFT(
-	    "bridge_tls_version", "TLS 1.2 and later: see tls.min_version"),
-	CONVERT_LEFT(
-	    "bridge_tcp_keepalive", "see tcp_keepalive in weir.conf(5)"),
-	CONVERT_LEFT(
-	    "bridge_tcp_user_timeout", "see tcp_user_timeout in weir.conf(5)"),
 	{ NULL, CONVERT_TEXT, NULL, NULL },
 };
 
