@@ -21,6 +21,11 @@ struct convert_note {
 	bool is_left;
 };
 
+struct convert_name {
+	struct convert_name *next;
+	char text[];
+};
+
 /* ---- notes ----------------------------------------------------------------
  */
 
@@ -373,6 +378,22 @@ convert_slurp(const char *path)
 	return text;
 }
 
+const char *
+convert_keep_name(struct convert *convert, const char *path)
+{
+	size_t size = strlen(path) + 1;
+	struct convert_name *name = malloc(sizeof(*name) + size);
+
+	if (name == NULL) {
+		convert->no_memory = true;
+		return "?";
+	}
+	memcpy(name->text, path, size);
+	name->next = convert->names;
+	convert->names = name;
+	return name->text;
+}
+
 /* HOCON and the flat form have = or { in a line; mosquitto.conf has not. */
 static enum convert_format
 guess(const char *text)
@@ -429,6 +450,21 @@ write_all(const struct convert *convert, const char *path, FILE *out)
 	return ferror(out) != 0 || fflush(out) != 0 ? -EIO : 0;
 }
 
+static void
+forget(struct convert *convert)
+{
+	struct convert_name *name;
+
+	for (size_t i = 0; i < convert->note_count; i++)
+		free(convert->notes[i].text);
+	free(convert->notes);
+	while ((name = convert->names) != NULL) {
+		convert->names = name->next;
+		free(name);
+	}
+	config_destroy(&convert->tree);
+}
+
 int
 convert_file(const char *path, enum convert_format format, FILE *out,
     FILE *errors, unsigned *out_left)
@@ -454,10 +490,7 @@ convert_file(const char *path, enum convert_format format, FILE *out,
 	if (err == 0)
 		err = write_all(&convert, path, out);
 	*out_left = convert.left;
-	for (size_t i = 0; i < convert.note_count; i++)
-		free(convert.notes[i].text);
-	free(convert.notes);
-	config_destroy(&convert.tree);
+	forget(&convert);
 	free(text);
 	return err;
 }

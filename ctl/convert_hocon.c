@@ -214,7 +214,7 @@ include(struct parser *parser, const char *path)
 		return;
 	}
 	parser->convert->includes++;
-	inner.file = path;
+	inner.file = convert_keep_name(parser->convert, path);
 	inner.line = 1;
 	inner.at = text;
 	parse_object(&inner, true);

@@ -373,7 +373,8 @@ include(struct mosquitto_reader *reader, const struct convert_at *at,
 		convert_mistake(reader->convert, at->file, at->line,
 		    "cannot read %s: %s", path, strerror(-err));
 	else
-		err = read_text(reader, path, text);
+		err = read_text(
+		    reader, convert_keep_name(reader->convert, path), text);
 	free(text);
 	return err;
 }

@@ -54,12 +54,14 @@ struct convert_row {
 	}
 
 struct convert_note; /* a line of the comment on top */
+struct convert_name; /* of a file that was included */
 
 struct convert {
 	config_t tree;
 	FILE *errors;
 	struct convert_note *notes;
 	size_t note_count, note_room;
+	struct convert_name *names;
 	unsigned left;
 	unsigned includes; /* that are open */
 	bool is_wrong;     /* a mistake was told */
@@ -117,6 +119,12 @@ int convert_truth(const char *text);
 
 /* A text of the whole file, on the heap, ended by NUL; NULL with errno. */
 char *convert_slurp(const char *path);
+
+/*
+ * The path of an included file, as it stays to the end: what is told then may
+ * be about it.  "?" without memory.
+ */
+const char *convert_keep_name(struct convert *convert, const char *path);
 
 /* The readers.  `text` is changed.  0 or -errno; a mistake was told. */
 int convert_read_mosquitto(

@@ -406,6 +406,29 @@ START_TEST(says_what_it_cannot_read)
 }
 END_TEST
 
+/* Its rules are written in the end, when all files have been closed. */
+START_TEST(names_the_file_of_a_rule_that_was_included)
+{
+	static const char rules[] =
+	    "bridges.mqtt.far {\n"
+	    "  server = \"mqtt-tcp://broker.example:1884\"\n"
+	    "  forwards = [\n"
+	    "    { remote_topic = \"x/+/y\", local_topic = \"a/#\" }\n"
+	    "  ]\n"
+	    "}\n";
+	char text[128], name[128];
+
+	snprintf(name, sizeof(name), "%s/inner", folder);
+	write_bytes(name, rules, strlen(rules));
+	snprintf(text, sizeof(text), "include \"%s/inner\"\n", folder);
+	snprintf(name, sizeof(name), "%s/middle", folder);
+	write_bytes(name, text, strlen(text));
+	snprintf(text, sizeof(text), "include \"%s/middle\"\n", folder);
+	ck_assert_int_eq(convert_bytes(text, strlen(text), CONVERT_NANOMQ), 0);
+	ck_assert_ptr_nonnull(strstr(told, "/inner:4: forward"));
+}
+END_TEST
+
 /* ---- both -----------------------------------------------------------------
  */
 
@@ -479,6 +502,7 @@ main(void)
 	tcase_add_test(tc, takes_over_objects);
 	tcase_add_test(tc, takes_over_lines);
 	tcase_add_test(tc, says_what_it_cannot_read);
+	tcase_add_test(tc, names_the_file_of_a_rule_that_was_included);
 	tcase_add_test(tc, tells_no_secret);
 	tcase_add_test(tc, survives_any_change);
 	tcase_add_test(tc, bounds_what_it_reads);
