@@ -44,7 +44,7 @@ const struct ctl_verb ctl_verbs[] = {
 	    cmd_bridges, &cmd_bridges_options },
 	{ "dead", "show what remotes refused; send it again or drop it",
 	    cmd_dead, &cmd_dead_options },
-	{ "bridge", "disable or enable a bridge", cmd_bridge,
+	{ "bridge", "disable, enable or test a bridge", cmd_bridge,
 	    &cmd_bridge_options },
 	{ "reload", "have all programs read the configuration again",
 	    cmd_reload, &cmd_reload_options },
