@@ -120,12 +120,24 @@ api_answer_done(struct request *request)
 		api_answer(request, 200, json_pack("{s:i}", "code", 0));
 }
 
-void
-api_answer_order(struct api_call *call)
+static void
+answer_order(struct api_call *call, unsigned status)
 {
 	json_object_del(call->answer, "status");
 	json_object_set_new(call->answer, "code", json_integer(0));
-	api_answer(call->request, 200, json_incref(call->answer));
+	api_answer(call->request, status, json_incref(call->answer));
+}
+
+void
+api_answer_order(struct api_call *call)
+{
+	answer_order(call, 200);
+}
+
+void
+api_answer_created(struct api_call *call)
+{
+	answer_order(call, 201);
 }
 
 /* ---- parameters ----------------------------------------------------------
@@ -408,4 +420,14 @@ api_ask(struct httpd *httpd, struct request *request, json_t *question,
 	const struct api_plan plan = { .question = question, .done = done };
 
 	api_ask_as(httpd, request, &plan);
+}
+
+void
+api_ask_for(struct httpd *httpd, struct request *request, const char *ask,
+    api_done done)
+{
+	json_t *question = api_question(request, ask);
+
+	if (question != NULL)
+		api_ask(httpd, request, question, done);
 }

@@ -4,9 +4,7 @@
  * api - the management routes: a question to the broker, its answer in the
  * shape that clients of the route expect.
  *
- *	run:	question = api_question(request, "clients");
- *		if (question != NULL)
- *			api_ask(httpd, request, question, done);
+ *	run:	api_ask_for(httpd, request, "clients", done);
  *	done:	api_answer_list(call, clients);
  *
  * weir-httpd keeps no state of its own for them: what can be read or changed
@@ -66,6 +64,10 @@ json_t *api_question(struct request *request, const char *ask);
 void api_ask(struct httpd *httpd, struct request *request, json_t *question,
     api_done done);
 
+/* The question that is `ask` and the request's parameters alone. */
+void api_ask_for(struct httpd *httpd, struct request *request, const char *ask,
+    api_done done);
+
 /* A question that is not like most. */
 struct api_plan {
 	json_t *question; /* taken; NULL (no memory) is answered 503 */
@@ -105,8 +107,9 @@ void api_answer_list(struct api_call *call, json_t *data);
 /* 200 {"code":0}, or in v5 204 without a body. */
 void api_answer_done(struct request *request);
 
-/* 200 with what the broker says that it did: {"code":0, ...}. */
+/* 200, or 201, with what the broker says that it did: {"code":0, ...}. */
 void api_answer_order(struct api_call *call);
+void api_answer_created(struct api_call *call);
 
 /* How a field of an answer is called in an API, and what it becomes. */
 enum api_kind {

@@ -7,44 +7,22 @@
 #include "httpd/connection.h"
 #include "httpd/publish_json.h"
 
-static void
-ask(struct httpd *httpd, struct request *request, const char *what,
-    api_done done)
-{
-	json_t *question = api_question(request, what);
-
-	if (question != NULL)
-		api_ask(httpd, request, question, done);
-}
-
 /* ---- bridges -------------------------------------------------------------
  */
-
-static json_t *
-bridges_of(const struct api_call *call)
-{
-	return json_incref(json_object_get(call->answer, "bridges"));
-}
 
 static void
 answer_bridges(struct api_call *call)
 {
-	api_answer_data(call->request, bridges_of(call));
+	api_answer_data(call->request,
+	    json_incref(json_object_get(call->answer, "bridges")));
 }
 
+/* All, or that of the path: the broker answers 404 for an unknown name. */
 void
 api_bridges_run(struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "bridges", answer_bridges);
-}
-
-/* The same question: the broker answers 404 for a name that is unknown. */
-void
-api_bridge_run(struct httpd *httpd, struct request *request, struct slice body)
-{
-	(void)body;
-	ask(httpd, request, "bridges", answer_bridges);
+	api_ask_for(httpd, request, "bridges", answer_bridges);
 }
 
 /* The question with the body in it, or NULL after it was answered. */
@@ -73,14 +51,6 @@ api_bridge_put_run(
 		api_ask(httpd, request, question, api_answer_order);
 }
 
-static void
-answer_created(struct api_call *call)
-{
-	json_object_del(call->answer, "status");
-	json_object_set_new(call->answer, "code", json_integer(0));
-	api_answer(call->request, 201, json_incref(call->answer));
-}
-
 /* What there is is not changed by who thinks that it is new. */
 void
 api_bridge_create_run(
@@ -91,7 +61,7 @@ api_bridge_create_run(
 	if (question == NULL)
 		return;
 	json_object_set_new(question, "create", json_true());
-	api_ask(httpd, request, question, answer_created);
+	api_ask(httpd, request, question, api_answer_created);
 }
 
 void
@@ -99,7 +69,7 @@ api_bridge_delete_run(
     struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "bridge_delete", api_answer_order);
+	api_ask_for(httpd, request, "bridge_delete", api_answer_order);
 }
 
 void
@@ -141,7 +111,7 @@ void
 api_dead_run(struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "dead", answer_dead);
+	api_ask_for(httpd, request, "dead", answer_dead);
 }
 
 static void
@@ -156,7 +126,7 @@ api_dead_one_run(
     struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "dead_show", answer_dead_one);
+	api_ask_for(httpd, request, "dead_show", answer_dead_one);
 }
 
 /* One of them if the path says which, else all. */

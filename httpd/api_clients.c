@@ -63,11 +63,8 @@ answer_clients(struct api_call *call)
 void
 api_clients_run(struct httpd *httpd, struct request *request, struct slice body)
 {
-	json_t *question = api_question(request, "clients");
-
 	(void)body;
-	if (question != NULL)
-		api_ask(httpd, request, question, answer_clients);
+	api_ask_for(httpd, request, "clients", answer_clients);
 }
 
 /* One of them: a list of one in v4, itself in v5. */
@@ -94,11 +91,8 @@ answer_client(struct api_call *call)
 void
 api_client_run(struct httpd *httpd, struct request *request, struct slice body)
 {
-	json_t *question = api_question(request, "clients");
-
 	(void)body;
-	if (question != NULL)
-		api_ask(httpd, request, question, answer_client);
+	api_ask_for(httpd, request, "clients", answer_client);
 }
 
 static void
@@ -110,11 +104,8 @@ answer_done(struct api_call *call)
 void
 api_kick_run(struct httpd *httpd, struct request *request, struct slice body)
 {
-	json_t *question = api_question(request, "kick");
-
 	(void)body;
-	if (question != NULL)
-		api_ask(httpd, request, question, answer_done);
+	api_ask_for(httpd, request, "kick", answer_done);
 }
 
 static void
@@ -131,11 +122,8 @@ void
 api_subscriptions_run(
     struct httpd *httpd, struct request *request, struct slice body)
 {
-	json_t *question = api_question(request, "subscriptions");
-
 	(void)body;
-	if (question != NULL)
-		api_ask(httpd, request, question, answer_subscriptions);
+	api_ask_for(httpd, request, "subscriptions", answer_subscriptions);
 }
 
 /* A bare array, as v5 has it, so of all or not at all. */
@@ -236,9 +224,6 @@ void
 api_topic_tree_run(
     struct httpd *httpd, struct request *request, struct slice body)
 {
-	json_t *question = api_question(request, "topic_tree");
-
 	(void)body;
-	if (question != NULL)
-		api_ask(httpd, request, question, answer_topic_tree);
+	api_ask_for(httpd, request, "topic_tree", answer_topic_tree);
 }

@@ -113,9 +113,6 @@ answer_reloaded(struct api_call *call)
 void
 api_reload_run(struct httpd *httpd, struct request *request, struct slice body)
 {
-	json_t *question = api_question(request, "reload");
-
 	(void)body;
-	if (question != NULL)
-		api_ask(httpd, request, question, answer_reloaded);
+	api_ask_for(httpd, request, "reload", answer_reloaded);
 }

@@ -14,16 +14,6 @@
 #include "httpd/endpoints.h"
 #include "httpd/httpd.h"
 
-static void
-ask(struct httpd *httpd, struct request *request, const char *what,
-    api_done done)
-{
-	json_t *question = api_question(request, what);
-
-	if (question != NULL)
-		api_ask(httpd, request, question, done);
-}
-
 static json_int_t
 number(const json_t *object, const char *name)
 {
@@ -102,7 +92,7 @@ void
 api_brokers_run(struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "broker", answer_brokers);
+	api_ask_for(httpd, request, "broker", answer_brokers);
 }
 
 static void
@@ -129,7 +119,7 @@ void
 api_nodes_run(struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "broker", answer_nodes);
+	api_ask_for(httpd, request, "broker", answer_nodes);
 }
 
 /* ---- numbers -------------------------------------------------------------
@@ -192,7 +182,7 @@ void
 api_metrics_run(struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "metrics", answer_metrics);
+	api_ask_for(httpd, request, "metrics", answer_metrics);
 }
 
 static void
@@ -215,5 +205,5 @@ void
 api_stats_run(struct httpd *httpd, struct request *request, struct slice body)
 {
 	(void)body;
-	ask(httpd, request, "broker", answer_stats);
+	api_ask_for(httpd, request, "broker", answer_stats);
 }

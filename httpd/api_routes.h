@@ -42,7 +42,6 @@ API_RUN(api_reload_run);
 
 /* api_bridges.c */
 API_RUN(api_bridges_run);
-API_RUN(api_bridge_run);
 API_RUN(api_bridge_put_run);
 API_RUN(api_bridge_create_run);
 API_RUN(api_bridge_delete_run);
