@@ -12,6 +12,7 @@
 
 #include "common/base/parse.h"
 #include "httpd/asks.h"
+#include "httpd/challenge.h"
 #include "httpd/connection.h"
 #include "httpd/counters.h"
 #include "httpd/endpoints.h"
@@ -316,7 +317,7 @@ static const char *
 forget_identity(struct api_call *call)
 {
 	identity_drop(call->httpd->identity, call->request->identity);
-	return "WWW-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n";
+	return CHALLENGE_BASIC;
 }
 
 void

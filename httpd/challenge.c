@@ -7,9 +7,6 @@
 #include "httpd/connection.h"
 #include "httpd/publish_json.h"
 
-#define BASIC_LINE                                                             \
-	"WWW-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n"
-
 /* RFC 6750, 3: no quotes and no backslashes in it. */
 static const char *
 token_fault(enum record_detail detail)
@@ -88,7 +85,8 @@ challenge_answer(struct request *request, bool takes_tokens,
 	if (takes_tokens || fault != NULL)
 		length = bearer_line(
 		    fault, verdict == IDENTITY_NO_TOKEN, lines, sizeof(lines));
-	snprintf(lines + length, sizeof(lines) - (size_t)length, BASIC_LINE);
+	snprintf(
+	    lines + length, sizeof(lines) - (size_t)length, CHALLENGE_BASIC);
 	request_answer_error(request, 401,
 	    verdict == IDENTITY_MISSING ? PUBLISH_CODE_NO_CREDENTIALS
 					: PUBLISH_CODE_BAD_CREDENTIALS,

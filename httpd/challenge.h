@@ -17,6 +17,10 @@
 
 struct request;
 
+/* The line for Basic; also of an account that the broker has forgotten. */
+#define CHALLENGE_BASIC                                                        \
+	"WWW-Authenticate: Basic realm=\"weir\", charset=\"UTF-8\"\r\n"
+
 /*
  * Answer for MISSING, SCHEME, BROKEN, NO_TOKEN, DENIED and TOKEN_DENIED;
  * `detail` is of the last.  `takes_tokens`: there are rules in http.jwt.

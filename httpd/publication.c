@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "httpd/challenge.h"
 #include "httpd/connection.h"
 
 /* Bytes of one result, but for topic and message. */
@@ -219,10 +220,7 @@ answer_failure(struct publisher *publisher, struct publication *publication)
 	}
 	request_answer_error(publication->request, failure->status,
 	    failure->code, failure->retry_after_s,
-	    failure->status == 401 ? "WWW-Authenticate: Basic realm=\"weir\", "
-				     "charset=\"UTF-8\"\r\n"
-				   : NULL,
-	    failure->message);
+	    failure->status == 401 ? CHALLENGE_BASIC : NULL, failure->message);
 }
 
 static bool
