@@ -42,7 +42,7 @@ struct publication {
 	bool is_open; /* messages are still being added */
 	bool is_cut;  /* memory ran out: later messages were not looked at */
 	struct publish_status first_failure;
-	char detail[224]; /* the text of first_failure, if made here */
+	char detail[224]; /* the text of the last failure, if made here */
 	char limit[LIMITS_NAME_SIZE]; /* that the first failure met, or "" */
 	uint32_t lane;          /* that lacks room by that limit, or _NO_LANE */
 	uint64_t limits_asked;  /* see limits_take_message() */

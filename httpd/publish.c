@@ -102,12 +102,14 @@ static void
 record_result(struct publication *publication, uint32_t index,
     const struct publish_status *status, uint32_t receivers)
 {
+	const bool is_first_failure =
+	    status->status != 200 && publication->first_failure.status == 0;
 	struct result *result;
 
 	publication->settled++;
 	if (status->status == 200)
 		publication->accepted++;
-	else if (publication->first_failure.status == 0)
+	if (is_first_failure)
 		publication->first_failure = *status;
 	publication->receivers += receivers;
 	if (publication->results == NULL)
@@ -119,8 +121,11 @@ record_result(struct publication *publication, uint32_t index,
 	result->status.message = NULL;
 	if (status->message != NULL)
 		result->message = strdup(status->message);
-	if (result->message != NULL)
-		publication->messages_length += strlen(result->message);
+	if (result->message == NULL)
+		return;
+	publication->messages_length += strlen(result->message);
+	if (is_first_failure)
+		publication->first_failure.message = result->message;
 }
 
 void

@@ -18,8 +18,8 @@ ACCOUNTS = (
 )
 
 
-def post(suite, topic, payload="x", auth="admin:public"):
-    body = json.dumps({"topic": topic, "payload": payload, "qos": 1})
+def post(suite, topic, payload="x", auth="admin:public", key="topic"):
+    body = json.dumps({key: topic, "payload": payload, "qos": 1})
     status, headers, text = suite.http("POST", PUBLISH, body, auth=auth)
     return status, json.loads(text), headers
 
@@ -69,6 +69,7 @@ def by_name(tap):
         "rate_per_filter": (
             {"name": "slow", "filter": "slow/#", "per_second": 1, "burst": 2},
             {"name": "big", "filter": "big", "bytes_per_second": 1, "bytes_burst": 50},
+            {"name": "huge", "filter": "huge", "bytes_per_second": 1, "bytes_burst": 40},
         ),
     }
     with weir.Weir(http=http, accounts=ACCOUNTS) as suite:
@@ -83,6 +84,9 @@ def by_name(tap):
         with tap.case("what is larger than a burst is 413 by that limit's name"):
             limit = "http.rate_per_filter.big.bytes_per_second"
             answer = post(suite, "big", "x" * 60, auth="second:other")
+            refused_by(answer, limit, 413)
+        with tap.case("of several topics that are refused the first one is told"):
+            answer = post(suite, "big,huge", "x" * 60, auth="second:other", key="topics")
             refused_by(answer, limit, 413)
         with tap.case("bytes are counted, and Retry-After is as long as it takes"):
             limit = "http.rate.bytes_per_second"
