@@ -5,6 +5,7 @@
 #include "httpd/httpd.h"
 
 #include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -477,6 +478,7 @@ httpd_fini(struct httpd *httpd)
 	publisher_free(httpd->publisher);
 	identity_free(httpd->identity);
 	asks_free(httpd->asks);
+	free(httpd->openapi);
 	limits_free(httpd->limits);
 	lanes_free(httpd->lanes);
 	if (httpd->hub != NULL)

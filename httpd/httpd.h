@@ -55,6 +55,7 @@ struct httpd {
 	struct publisher *publisher;
 	struct link *link;
 	struct asks *asks;           /* questions to the broker */
+	char *openapi;               /* as text, once somebody has asked */
 	struct loop_hook work_hook;  /* before the answers are written */
 	struct loop_hook sleep_hook; /* after */
 	struct loop_timer tick;

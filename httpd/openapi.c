@@ -9,6 +9,7 @@
 #include "common/base/bug.h"
 #include "httpd/connection.h"
 #include "httpd/endpoints.h"
+#include "httpd/httpd.h"
 #include "httpd/parameters.h"
 
 #define WORD_MAX 32
@@ -253,17 +254,29 @@ openapi_document(void)
 	    "bearer", "paths", paths(), "components", components());
 }
 
+/* Anybody may ask, so the document is made but once. */
+static const char *
+text_of(struct httpd *httpd)
+{
+	json_t *document;
+
+	if (httpd->openapi == NULL) {
+		document = openapi_document();
+		httpd->openapi = document == NULL
+		    ? NULL
+		    : json_dumps(document, JSON_COMPACT);
+		json_decref(document);
+	}
+	return httpd->openapi;
+}
+
 void
 openapi_run(struct httpd *httpd, struct request *request, struct slice body)
 {
 	struct response response = { .status = 200 };
-	json_t *document = openapi_document();
-	char *text;
+	const char *text = text_of(httpd);
 
-	(void)httpd;
 	(void)body;
-	text = document == NULL ? NULL : json_dumps(document, JSON_COMPACT);
-	json_decref(document);
 	if (text == NULL) {
 		request_answer_error(request, 503, 503, 1, NULL,
 		    "weir-httpd has no memory left");
@@ -271,5 +284,4 @@ openapi_run(struct httpd *httpd, struct request *request, struct slice body)
 	}
 	response.body = slice_of_string(text);
 	request_answer(request, &response);
-	free(text);
 }
