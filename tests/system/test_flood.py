@@ -13,11 +13,11 @@ with the stall, and with kill -9 of weir-httpd and weir-bridged on top.
 import collections
 import json
 import multiprocessing
-import os
 import signal
 import threading
 import time
 
+import flooding
 import weir
 
 TOTAL = 20000
@@ -95,72 +95,13 @@ def flood_process(port, go, outcomes, answered, no_retry_after):
         thread.join()
 
 
-def paced(per_second, stop):
-    """Yield 0, 1, 2... at a rate, in small bursts, until told to stop."""
-    started = time.monotonic()
-    sent = 0
-    while not stop.is_set():
-        due = int((time.monotonic() - started) * per_second)
-        while sent < due:
-            yield sent
-            sent += 1
-        time.sleep(0.005)
-
-
-def unrelated_process(port, stop, pipe):
-    """1,000 MQTT messages a second to a topic that no bridge wants."""
-    collector = weir.Collector(port, "other/#", qos=1)
-    publisher = weir.Mqtt(port, "unrelated-publisher")
-    acknowledged, broken = [0], []
-
-    def read_acknowledgements():
-        try:
-            while True:
-                kind, _, _ = publisher.read(timeout=3600)
-                acknowledged[0] += kind == weir.PUBACK
-        except Exception as error:  # the connection's end, whatever it is
-            broken.append(error)
-
-    threading.Thread(target=read_acknowledgements, daemon=True).start()
-    sent = 0
-    for number in paced(UNRELATED_PER_SECOND, stop):
-        text = "%d %d" % (number, time.monotonic_ns())
-        publisher.send(
-            weir.publish_packet("other/x", text, 1, publisher.new_id())
-        )
-        sent += 1
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not broken and (
-        len(collector.messages) < sent or acknowledged[0] < sent
-    ):
-        time.sleep(0.02)
-    numbers, delays = [], []
-    for message in collector.messages:
-        number, stamp = message.payload.split()
-        numbers.append(int(number))
-        delays.append(message.arrived * 1e3 - int(stamp) / 1e6)
-    delays.sort()
-    pipe.send(
-        {
-            "sent": sent,
-            "acknowledged": acknowledged[0],
-            "in_order": numbers == list(range(sent)),
-            "received": len(numbers),
-            "dropped": bool(broken) or collector.broken is not None,
-            "p50": delays[len(delays) // 2] if delays else 0,
-            "p99": delays[len(delays) * 99 // 100] if delays else 0,
-            "max": delays[-1] if delays else 0,
-        }
-    )
-
-
 def unbridged_process(port, mqtt_port, stop, pipe):
     """Some HTTP to a topic that no bridge wants, through the same httpd."""
     collector = weir.Collector(mqtt_port, "plain/#", qos=1)
     sender = Sender(port)
     outcomes = collections.Counter()
     accepted, delays = set(), []
-    for number in paced(UNBRIDGED_PER_SECOND, stop):
+    for number in flooding.paced(UNBRIDGED_PER_SECOND, stop):
         started = time.monotonic()
         outcome, _ = sender.publish("plain/x", str(number))
         delays.append((time.monotonic() - started) * 1e3)
@@ -179,31 +120,6 @@ def unbridged_process(port, mqtt_port, stop, pipe):
             "max": delays[-1] if delays else 0,
         }
     )
-
-
-class Memory(threading.Thread):
-    """The greatest resident size seen of each program."""
-
-    def __init__(self, suite):
-        super().__init__(daemon=True)
-        self.suite = suite
-        self.most = collections.Counter()
-        self.sum = 0
-        self.stopping = False
-        self.start()
-
-    def run(self):
-        while not self.stopping:
-            total = 0
-            for pid, words in weir.marked(self.suite.box.mark).items():
-                name = os.path.basename(words[0])
-                if not name.startswith("weir-"):
-                    continue
-                size = weir.resident_kib(pid)
-                total += size
-                self.most[name] = max(self.most[name], size)
-            self.sum = max(self.sum, total)
-            time.sleep(0.2)
 
 
 class Flood:
@@ -253,8 +169,8 @@ class Flood:
         )
         neighbours = [
             fork.Process(
-                target=unrelated_process,
-                args=(suite.port, stop, unrelated_end),
+                target=flooding.mqtt_neighbour,
+                args=(suite.port, UNRELATED_PER_SECOND, stop, unrelated_end),
                 daemon=True,
             ),
             fork.Process(
@@ -265,9 +181,10 @@ class Flood:
         ]
         for process in neighbours + [flood]:
             process.start()
+        weir.expect(unrelated.poll(20) and unrelated.recv() == "ready", "neighbour")
         # Threads only after the forks, and the flood only after its witness.
         arrived = weir.Collector(remote.port, "bridge/#", qos=1)
-        memory = Memory(suite)
+        memory = flooding.Memory(suite)
         for name in ("weir-broker", "weir-httpd", "weir-bridged"):
             self.pids_before[name] = suite.pid(name)
         self.limit = self.memory_bound(suite)
@@ -290,7 +207,7 @@ class Flood:
         self.pids_after = {
             name: suite.pids(name) for name in self.pids_before
         }
-        memory.stopping = True
+        memory.end()
         self.memory = memory
         self.rings = self.quiet_rings(suite)
         arrived.stop()
