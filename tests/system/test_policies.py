@@ -259,10 +259,7 @@ def main():
         (stall_and_reject, ("none",)),
         (more_backlog, ()),
     ):
-        try:
-            what(tap, *arguments)
-        except Exception:  # outside a case: the suite itself
-            tap.ok(False, what.__name__, weir.traceback.format_exc())
+        tap.attempt(what, *arguments)
     tap.done()
 
 

@@ -376,10 +376,7 @@ def main():
         (killed, ("weir-broker",)),
         (all_killed, ()),
     ):
-        try:
-            what(tap, *arguments)
-        except Exception:  # outside a case: the suite itself
-            tap.ok(False, what.__name__, weir.traceback.format_exc())
+        tap.attempt(what, *arguments)
     tap.done()
 
 

@@ -152,6 +152,13 @@ class Tap:
         else:
             self.ok(True, name)
 
+    def attempt(self, what, *arguments):
+        """A group of cases; what fails outside of them fails the group."""
+        try:
+            what(self, *arguments)
+        except Exception:  # the suite itself, mostly
+            self.ok(False, what.__name__, traceback.format_exc())
+
     def done(self):
         signal.alarm(0)
         print("1..%d" % self.count, flush=True)
