@@ -90,7 +90,7 @@ struct flood_producer {
 };
 
 struct flood_totals {
-	uint64_t offered, accepted, refused, rude, unknown, errors, resent;
+	uint64_t accepted, refused, rude, errors, resent;
 	uint64_t by_status[600];
 	struct histogram accepted_us; /* answer after request, HTTP */
 	struct histogram late_us; /* refused after stall_timeout, beyond it */
