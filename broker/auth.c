@@ -373,7 +373,7 @@ auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked)
 }
 
 void
-auth_free(struct auth *auth)
+auth_stop(struct auth *auth)
 {
 	if (auth == NULL)
 		return;
@@ -383,11 +383,20 @@ auth_free(struct auth *auth)
 		pthread_cond_signal(&auth->not_empty);
 		pthread_mutex_unlock(&auth->lock);
 		pthread_join(auth->thread, NULL);
+		auth->has_thread = false;
 	}
 	for (; auth->waiting > 0; auth->waiting--) {
 		give_up(auth->queue[auth->first]);
 		auth->first = (auth->first + 1) % QUEUE_MAX;
 	}
+}
+
+void
+auth_free(struct auth *auth)
+{
+	if (auth == NULL)
+		return;
+	auth_stop(auth);
 	auth_accounts_free(current(auth));
 	auth_names_fini(&auth->names);
 	pthread_cond_destroy(&auth->not_empty);

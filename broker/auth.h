@@ -84,7 +84,13 @@ struct auth *auth_new(const struct conf *conf);
  */
 int auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked);
 
-/* What still waits is answered MQTT_SERVER_UNAVAILABLE, by mail. */
+/*
+ * No check is made any more; what still waits is answered
+ * MQTT_SERVER_UNAVAILABLE, by mail.
+ */
+void auth_stop(struct auth *auth);
+
+/* Stopped, and all of its answers opened: they say who it is by this. */
 void auth_free(struct auth *auth);
 
 /*

@@ -250,11 +250,12 @@ broker_free(struct broker *broker)
 			worker_join(broker->workers[i]);
 	journal_stop(broker);
 	loop_timer_stop(&life->links_timer);
-	auth_free(broker->auth);
+	auth_stop(broker->auth);
 	if (broker->workers != NULL)
 		free_workers(broker);
 	else
 		retained_free(broker->retained);
+	auth_free(broker->auth);
 	subscription_tree_free(broker->subscriptions);
 	bridge_table_free(broker->bridges);
 	mailbox_free(broker->links_mailbox);

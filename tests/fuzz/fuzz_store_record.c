@@ -94,8 +94,11 @@ with_text(struct slice body)
 
 	if (store_subscribe_parse(body, &subscribe) == 0)
 		BUG_ON(store_subscribe_size(&subscribe) != body.len);
+	/* Of a former version it is shorter. */
 	if (store_bridge_parse(body, &bridge) == 0)
-		BUG_ON(store_bridge_size(&bridge) != body.len);
+		BUG_ON(store_bridge_size(&bridge) < body.len ||
+		    (body.data[0] > 1 &&
+			store_bridge_size(&bridge) != body.len));
 }
 
 static void

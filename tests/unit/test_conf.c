@@ -324,6 +324,7 @@ START_TEST(reads_where_a_remote_is)
 	ck_assert_uint_eq(bridge->remotes[1].port, 9);
 	ck_assert(bridge->urls_order);
 	ck_assert_uint_eq(bridge->primary_retry_ns, 60000000000);
+	ck_assert(bridge->tls.enabled);
 	ck_assert_int_eq(load("bridges = ( { name = \"a\"; url = "
 			      "\"ws://h/x?y\"; }, { name = \"b\"; url = "
 			      "\"wss://[::1]:9\"; } );"),
@@ -333,7 +334,6 @@ START_TEST(reads_where_a_remote_is)
 	ck_assert(conf->bridges[1].remotes[0].is_tls);
 	ck_assert_str_eq(conf->bridges[1].remotes[0].path, "/mqtt");
 	ck_assert_str_eq(conf->bridges[1].host, "::1");
-	ck_assert(bridge->tls.enabled);
 }
 END_TEST
 

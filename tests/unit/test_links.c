@@ -166,10 +166,11 @@ start_broker(void)
 static void
 stop_broker(void)
 {
-	auth_free(broker.auth);
+	auth_stop(broker.auth);
 	mailbox_open(broker.links_mailbox, 0);
 	mailbox_open(worker.mailbox, 0);
 	links_free(broker.links);
+	auth_free(broker.auth);
 	message_pools_free(broker.links_messages);
 	mailbox_free(broker.links_mailbox);
 	mailbox_free(worker.mailbox);

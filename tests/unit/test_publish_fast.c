@@ -108,8 +108,8 @@ START_TEST(leaves_all_else_to_the_other)
 		"{\"topic\":\"a\",\"payload\":\"x\",\"retain\":truer}",
 		"{\"topic\":\"a\",\"payload\":\"x\",\"topic\":\"b\"}",
 		"{\"topic\":\"a\",\"payload\":\"x\",\"encoding\":\"base64\"}",
-		"{\"topic\":\"a\",\"payload\":\"x\",\"encoding\":\"plain\","
-		"\"payload_encoding\":\"plain\"}",
+		("{\"topic\":\"a\",\"payload\":\"x\",\"encoding\":\"plain\","
+		 "\"payload_encoding\":\"plain\"}"),
 		"{\"topics\":\"a,b\",\"payload\":\"x\"}",
 		"{\"topic\":\"a\",\"payload\":\"x\",\"properties\":{}}",
 		"{\"topic\":\"a\",\"payload\":\"x\",\"more\":1}",
