@@ -42,7 +42,6 @@ struct lanes_slot {
 	enum lanes_state state;
 	uint32_t ring_lane; /* while open */
 	uint64_t messages;  /* put into it, over all lives */
-	uint64_t held;      /* had to wait first */
 	uint64_t refused;   /* turned away for want of credit */
 	struct drain drain; /* while open: how fast it is emptied */
 	struct overflow overflow;
