@@ -164,6 +164,18 @@ connections_count(const struct connections *all)
 	return all->count;
 }
 
+uint32_t
+connections_most(const struct connections *all)
+{
+	return all->most;
+}
+
+void
+connections_forget_most(struct connections *all)
+{
+	all->most = all->count;
+}
+
 static void
 on_closed(struct stream *stream, int reason)
 {
@@ -297,6 +309,8 @@ connections_accept(struct connections *all, int fd, const char *peer)
 	all->count++;
 	if (all->count > all->high_water)
 		all->high_water = all->count;
+	if (all->count > all->most)
+		all->most = all->count;
 	all->overflow += is_over;
 	stats_set(all->counters, COUNT_connections, all->count);
 	stats_increment(all->counters, COUNT_connections_accepted);

@@ -105,6 +105,10 @@ void connections_use(const struct connections *connections,
 
 uint32_t connections_count(const struct connections *connections);
 
+/* The most there were since connections_forget_most(). */
+uint32_t connections_most(const struct connections *connections);
+void connections_forget_most(struct connections *connections);
+
 /* Bytes of answers that wait for their turn or for a client that reads. */
 uint64_t connections_unsent_bytes(const struct connections *connections);
 

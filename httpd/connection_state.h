@@ -68,8 +68,9 @@ struct connections {
 	struct stats_block *counters;
 	struct pool requests;
 	struct pool_use requests_use;
-	uint32_t high_water; /* of `count` */
-	struct pool pool;    /* of connections */
+	uint32_t high_water;   /* of `count` */
+	uint32_t most;         /* of it, since connections_forget_most() */
+	struct pool pool;      /* of connections */
 	uint64_t unsent_bytes; /* of requests' rendered answers */
 	struct connection *first;
 	struct connection *dead;

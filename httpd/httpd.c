@@ -125,14 +125,12 @@ give_up(struct httpd *httpd)
 static void
 give_memory_back(struct httpd *httpd)
 {
-	uint32_t count = connections_count(httpd->connections);
+	uint32_t most = connections_most(httpd->connections);
 
-	if (count > httpd->most_connections)
-		httpd->most_connections = count;
-	if (httpd->most_connections < MANY_CONNECTIONS ||
-	    count > httpd->most_connections / 4)
+	if (most < MANY_CONNECTIONS ||
+	    connections_count(httpd->connections) > most / 4)
 		return;
-	httpd->most_connections = count;
+	connections_forget_most(httpd->connections);
 	malloc_trim(0);
 }
 

@@ -62,8 +62,7 @@ struct httpd {
 	struct loop_timer expiry; /* of what is pending, */
 	uint64_t expiry_ns;       /* which is armed for then */
 	uint64_t beaten_ns;
-	uint32_t most_connections; /* since memory was given back */
-	uint64_t give_up_ns;       /* while draining */
+	uint64_t give_up_ns; /* while draining */
 	bool is_draining;
 	bool takes_tokens; /* there are rules in http.jwt */
 };

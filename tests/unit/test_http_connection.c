@@ -834,6 +834,28 @@ START_TEST(who_does_not_read_is_closed_whatever_it_sends)
 }
 END_TEST
 
+/* Also of those that come and go while nobody looks. */
+START_TEST(the_most_connections_are_known_afterwards)
+{
+	struct world world;
+	int pair[2];
+
+	setup(&world);
+	ck_assert_int_eq(
+	    socketpair(
+		AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+	    0);
+	connections_accept(world.connections, pair[0], "192.0.2.2:5000");
+	close(pair[1]);
+	run(&world);
+	ck_assert_uint_eq(connections_count(world.connections), 1);
+	ck_assert_uint_eq(connections_most(world.connections), 2);
+	connections_forget_most(world.connections);
+	ck_assert_uint_eq(connections_most(world.connections), 1);
+	teardown(&world);
+}
+END_TEST
+
 START_TEST(closes_http_1_0_after_the_answer)
 {
 	struct world world;
@@ -898,6 +920,7 @@ main(void)
 	    tc, an_answer_longer_than_the_output_may_be_arrives_whole);
 	tcase_add_test(tc, who_does_not_read_a_long_answer_is_closed);
 	tcase_add_test(tc, who_does_not_read_is_closed_whatever_it_sends);
+	tcase_add_test(tc, the_most_connections_are_known_afterwards);
 	tcase_add_test(tc, closes_http_1_0_after_the_answer);
 	tcase_add_test(tc, drains_by_answering_what_is_under_way);
 	suite_add_tcase(suite, tc);
