@@ -43,17 +43,24 @@ const struct options cmd_passwd_options = {
 
 /* ---- the password -------------------------------------------------------- */
 
-/* The next line of standard input, without its end; NULL: there is none. */
+/*
+ * The next line of standard input, without its end; NULL: there is none.  A
+ * NUL would end it early, and so becomes what no password may have.
+ */
 static char *
 read_line(void)
 {
-	char *line = NULL;
+	char *line = NULL, *nul;
 	size_t size = 0;
+	ssize_t length = getline(&line, &size, stdin);
 
-	if (getline(&line, &size, stdin) == -1) {
+	if (length == -1) {
 		free(line);
 		return NULL;
 	}
+	nul = memchr(line, '\0', (size_t)length);
+	if (nul != NULL)
+		*nul = '\1';
 	line[strcspn(line, "\r\n")] = '\0';
 	return line;
 }

@@ -438,14 +438,18 @@ def credentials(tap, suite):
         weir.expect(status_of(basic(b"admin:public")) == 200, "the next one")
 
 
-def passwd(path, *arguments, password=None):
-    done = subprocess.run(
+def run_passwd(path, *arguments, password=None):
+    return subprocess.run(
         [weir.program("weirctl"), "passwd", "-f", path, *arguments],
         input=password and password + "\n",
         capture_output=True,
         encoding="utf-8",
         timeout=60,
     )
+
+
+def passwd(path, *arguments, password=None):
+    done = run_passwd(path, *arguments, password=password)
     weir.expect(done.returncode == 0, done.stderr)
 
 
@@ -469,6 +473,10 @@ def files(tap, folder):
             expect_status(suite, "ann:one", "a", 401)
             expect_status(suite, "ann:three", "a", 200)
             expect_status(suite, "bob:two", "a", 401)
+        with tap.case("a password with a NUL in it is refused, not cut"):
+            done = run_passwd(path, "ann", password="one\0more")
+            weir.expect(done.returncode == 1, done)
+            weir.expect("no control characters" in done.stderr, done)
         with tap.case("a file that others may read leaves the accounts"):
             os.chmod(path, 0o644)
             reload(suite)
