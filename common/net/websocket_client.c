@@ -368,21 +368,20 @@ client_receive(struct stream_layer *layer, uint8_t *into, size_t room)
 	}
 	if (!layer->is_ready && (err = send_request(c)) < 0)
 		return err;
-	/* A turn whose bytes were control frames alone is not the end. */
-	do {
-		len = stream_layer_receive_below(layer, into, room);
-		if (len != -EAGAIN && len <= 0 && !layer->is_ready)
-			return lost_early(c, (int)len);
-		if (len <= 0)
-			return len;
-		if (!layer->is_ready)
-			len = read_head(c, into, (size_t)len);
-		if (layer->is_ready && len > 0)
-			len = decode(c, into, (size_t)len);
-		else if (layer->is_ready && len == 0)
-			len = -EAGAIN;
-	} while (len == -EAGAIN);
-	return len;
+	len = stream_layer_receive_below(layer, into, room);
+	if (len != -EAGAIN && len <= 0 && !layer->is_ready)
+		return lost_early(c, (int)len);
+	if (len <= 0)
+		return len;
+	if (!layer->is_ready)
+		len = read_head(c, into, (size_t)len);
+	/*
+	 * A head or control frames alone are not the end, nor reason to read
+	 * on here: who sends them without end has one read a turn.
+	 */
+	if (layer->is_ready && len == 0)
+		return -EAGAIN;
+	return layer->is_ready && len > 0 ? decode(c, into, (size_t)len) : len;
 }
 
 /* One frame of what there is. */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -501,6 +502,31 @@ START_TEST(answers_a_ping)
 }
 END_TEST
 
+/* Who sends no payload, and much of it, holds nobody else up. */
+START_TEST(reads_once_a_turn_whatever_comes)
+{
+	static char pings[4096];
+	int left = 0;
+
+	answer("", 0);
+	for (size_t i = 0; i < sizeof(pings); i += 2)
+		memcpy(pings + i, "\x89", 2); /* an empty one */
+	while (write(peer, pings, sizeof(pings)) == (ssize_t)sizeof(pings))
+		;
+	turn();
+	ck_assert_int_eq(ioctl(stream_fd(&stream), FIONREAD, &left), 0);
+	ck_assert_int_gt(left, 0);
+	for (int i = 0; left != 0 && i < 100; i++) {
+		turn();
+		ck_assert_int_eq(ioctl(stream_fd(&stream), FIONREAD, &left), 0);
+	}
+	ck_assert_int_eq(left, 0);
+	ck_assert_int_eq(closed, 1); /* as it was */
+	say("\x82\x02ok", 4);
+	ck_assert_uint_eq(got_len, 2);
+}
+END_TEST
+
 START_TEST(closes_in_order)
 {
 	uint8_t out[256];
@@ -650,6 +676,7 @@ main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, sends_nothing_before_the_answer_and_all_of_it_then);
 	tcase_add_test(tc, answers_a_ping);
+	tcase_add_test(tc, reads_once_a_turn_whatever_comes);
 	tcase_add_test(tc, closes_in_order);
 	tcase_add_test(tc, says_good_bye_when_closed_by_us);
 	tcase_add_test(tc, a_fault_is_told_to_both_sides);
