@@ -406,14 +406,14 @@ auth_free(struct auth *auth)
 	free(auth);
 }
 
-/* Returns false if the queue is full. */
+/* Returns false if the queue is full, or nobody empties it any more. */
 static bool
 enqueue(struct auth *auth, struct auth_request *request)
 {
 	bool has_room;
 
 	pthread_mutex_lock(&auth->lock);
-	has_room = auth->waiting < QUEUE_MAX;
+	has_room = !auth->is_ending && auth->waiting < QUEUE_MAX;
 	if (has_room) {
 		auth->queue[(auth->first + auth->waiting) % QUEUE_MAX] =
 		    request;

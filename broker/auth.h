@@ -86,7 +86,7 @@ int auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked);
 
 /*
  * No check is made any more; what still waits is answered
- * MQTT_SERVER_UNAVAILABLE, by mail.
+ * MQTT_SERVER_UNAVAILABLE, by mail, and what comes now MQTT_SERVER_BUSY.
  */
 void auth_stop(struct auth *auth);
 

@@ -209,6 +209,27 @@ START_TEST(a_full_queue_is_answered_busy)
 }
 END_TEST
 
+START_TEST(identities_are_known_until_the_very_end)
+{
+	struct auth_request request;
+	uint64_t identity;
+
+	with_hashed_bob();
+	check("admin", "public", &request);
+	identity = request.identity;
+	auth_stop(auth);
+	auth_stop(auth);
+	ck_assert(auth_identity_is_valid(auth, identity));
+	ck_assert_str_eq(auth_identity_name(auth, identity), "admin");
+	ck_assert(check("admin", "public", &request));
+	ck_assert_int_eq(request.reason, MQTT_SUCCESS);
+	/* Nobody is left to hash. */
+	ck_assert(check("bob", "secret", &request));
+	ck_assert_int_eq(request.reason, MQTT_SERVER_BUSY);
+	auth_request_fini(&request);
+}
+END_TEST
+
 START_TEST(handles_cannot_be_guessed)
 {
 	struct auth_request request;
@@ -854,6 +875,7 @@ main(void)
 	tcase_add_test(tc, all_failures_take_the_slow_way_if_one_does);
 	tcase_add_test(tc, a_name_with_a_nul_is_nobody);
 	tcase_add_test(tc, a_full_queue_is_answered_busy);
+	tcase_add_test(tc, identities_are_known_until_the_very_end);
 	tcase_add_test(tc, handles_cannot_be_guessed);
 	tcase_add_test(tc, an_account_may_all_and_who_has_no_name_only_publish);
 	tcase_add_test(tc, with_http_handles_are_good_for_the_next_broker_too);
