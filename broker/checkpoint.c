@@ -10,7 +10,6 @@
 
 #include "broker/commit.h"
 #include "broker/links.h"
-#include "broker/links_dead.h"
 #include "broker/retain.h"
 #include "broker/session_walk.h"
 #include "broker/wall_clock.h"
@@ -149,16 +148,13 @@ checkpoint_keep_bridge(
 }
 
 int
-checkpoint_keep_letter(struct checkpoint_desk *desk, uint64_t cursor,
-    const struct dead_letter *letter)
+checkpoint_keep_record(void *context, enum store_kind kind, struct slice body)
 {
-	const struct store_dead dead = links_dead_record(cursor, letter);
-	struct kept_bridge *kept =
-	    keep(desk, STORE_DEAD, store_dead_size(&dead));
+	struct kept_bridge *kept = keep(context, kind, body.len);
 
 	if (kept == NULL)
 		return -ENOMEM;
-	store_dead_write(&dead, kept->body);
+	memcpy(kept->body, body.data, body.len);
 	return 0;
 }
 

@@ -35,7 +35,6 @@
 
 struct broker;
 struct checkpoint_desk;
-struct dead_letter;
 
 /* Between the keeper and the members; broker->checkpoints.  NULL: no memory. */
 struct checkpoint_desk *checkpoint_desk_new(struct broker *broker);
@@ -50,9 +49,9 @@ void checkpoint_desk_free(struct checkpoint_desk *desk);
 int checkpoint_keep_bridge(
     struct checkpoint_desk *desk, const struct store_bridge *bridge);
 
-/* Likewise one of its dead letters. */
-int checkpoint_keep_letter(struct checkpoint_desk *desk, uint64_t cursor,
-    const struct dead_letter *letter);
+/* Likewise what else there is of it; `context` is the desk. */
+int checkpoint_keep_record(
+    void *context, enum store_kind kind, struct slice body);
 
 /* For commit_spec.write_state; `context` is the broker. */
 int checkpoint_write_state(void *context, struct store_checkpoint *checkpoint);

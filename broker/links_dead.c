@@ -20,8 +20,8 @@
 /* ---- the journal ----------------------------------------------------------
  */
 
-struct store_dead
-links_dead_record(uint64_t cursor, const struct dead_letter *letter)
+static struct store_dead
+record_of(uint64_t cursor, const struct dead_letter *letter)
 {
 	return (struct store_dead){
 		.cursor = cursor,
@@ -77,29 +77,53 @@ forget(struct links_endpoint *endpoint, struct dead_letter *letter)
 	dead_remove(&endpoint->dead, letter);
 }
 
+static int
+put_record(const struct store_dead *record, links_dead_put *put, void *context)
+{
+	const size_t size = store_dead_size(record);
+	uint8_t *body = malloc(size);
+	int err;
+
+	if (body == NULL)
+		return -ENOMEM;
+	store_dead_write(record, body);
+	err = put(context, STORE_DEAD, slice_of(body, size));
+	free(body);
+	return err;
+}
+
 int
-links_dead_checkpoint(const struct links_endpoint *endpoint,
-    int (*put)(void *context, enum store_kind kind, struct slice body),
-    void *context)
+links_dead_each_record(const struct dead *dead, uint64_t cursor,
+    links_dead_put *put, void *context)
 {
 	const struct dead_letter *letter;
 	struct store_dead record;
-	uint8_t *body;
-	size_t size;
 	int err = 0;
 
-	for (letter = endpoint->dead.first; letter != NULL && err == 0;
+	for (letter = dead->first; letter != NULL && err == 0;
 	     letter = letter->next) {
-		record = links_dead_record(cursor_of(endpoint), letter);
-		size = store_dead_size(&record);
-		body = malloc(size);
-		if (body == NULL)
-			return -ENOMEM;
-		store_dead_write(&record, body);
-		err = put(context, STORE_DEAD, slice_of(body, size));
-		free(body);
+		record = record_of(cursor, letter);
+		err = put_record(&record, put, context);
+	}
+	/* Its number is not given out again. */
+	if (err == 0 && dead->last_id != 0 &&
+	    dead_find(dead, dead->last_id) == NULL) {
+		record = (struct store_dead){
+			.cursor = cursor,
+			.id = dead->last_id,
+			.is_gone = true,
+		};
+		err = put_record(&record, put, context);
 	}
 	return err;
+}
+
+int
+links_dead_checkpoint(
+    const struct links_endpoint *endpoint, links_dead_put *put, void *context)
+{
+	return links_dead_each_record(
+	    &endpoint->dead, cursor_of(endpoint), put, context);
 }
 
 void
@@ -188,7 +212,7 @@ links_dead_take(struct links_incoming *in)
 		return false;
 	}
 	endpoint->dead.kept++;
-	kept = links_dead_record(cursor_of(endpoint), letter);
+	kept = record_of(cursor_of(endpoint), letter);
 	in->ticket = tell_journal(endpoint, &kept);
 	return true;
 }

@@ -36,13 +36,17 @@ bool links_dead_take(struct links_incoming *in);
 /* Its letters as recovery found them, cut to the limits of today. */
 void links_dead_recover(struct links_endpoint *endpoint);
 
-/* Ends with what `put` returned if it is not 0. */
-int links_dead_checkpoint(const struct links_endpoint *endpoint,
-    int (*put)(void *context, enum store_kind kind, struct slice body),
-    void *context);
+typedef int links_dead_put(
+    void *context, enum store_kind kind, struct slice body);
 
-struct store_dead links_dead_record(
-    uint64_t cursor, const struct dead_letter *letter);
+/*
+ * What a checkpoint has of letters: each, and the number that was given out
+ * last.  Ends with what `put` returned if it is not 0; -ENOMEM.
+ */
+int links_dead_each_record(const struct dead *dead, uint64_t cursor,
+    links_dead_put *put, void *context);
+int links_dead_checkpoint(
+    const struct links_endpoint *endpoint, links_dead_put *put, void *context);
 
 /*
  * To the end of that bridge's queue, as a new message for it alone that never

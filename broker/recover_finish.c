@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "broker/checkpoint.h"
+#include "broker/links_dead.h"
 #include "broker/recover_private.h"
 #include "broker/retain.h"
 #include "broker/session_queue.h"
@@ -54,12 +55,11 @@ keep_bridge(struct recovery_state *state, const struct recovery_entry *entry,
     const struct store_bridge *record)
 {
 	struct checkpoint_desk *desk = state->broker->checkpoints;
-	const struct dead_letter *letter;
 	int err = checkpoint_keep_bridge(desk, record);
 
-	for (letter = entry->dead.first; letter != NULL && err == 0;
-	     letter = letter->next)
-		err = checkpoint_keep_letter(desk, entry->cursor, letter);
+	if (err == 0)
+		err = links_dead_each_record(
+		    &entry->dead, entry->cursor, checkpoint_keep_record, desk);
 	return err;
 }
 

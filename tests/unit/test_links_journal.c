@@ -996,7 +996,8 @@ START_TEST(accepted_is_what_became_of_it)
 }
 END_TEST
 
-static unsigned put_bridges, put_sources;
+static unsigned put_bridges, put_sources, put_letters;
+static struct store_dead last_letter;
 static struct store_source last_source;
 
 static int
@@ -1007,6 +1008,9 @@ put_record(void *context, enum store_kind kind, struct slice body)
 	put_sources += kind == STORE_SOURCE;
 	if (kind == STORE_SOURCE)
 		ck_assert_int_eq(store_source_parse(body, &last_source), 0);
+	put_letters += kind == STORE_DEAD;
+	if (kind == STORE_DEAD)
+		ck_assert_int_eq(store_dead_parse(body, &last_letter), 0);
 	return 0;
 }
 
@@ -1024,6 +1028,35 @@ START_TEST(a_checkpoint_has_bridges_and_what_is_settled)
 	ck_assert_uint_eq(last_source.lane, 1);
 	ck_assert_uint_eq(last_source.sequence, 5);
 	ck_assert_uint_eq(last_source.link, broker.links->endpoints[0]->source);
+	tear_down_journal();
+}
+END_TEST
+
+START_TEST(a_checkpoint_has_the_number_of_the_last_dead_letter)
+{
+	static const struct dead_parts parts = { .journal = 7 };
+	struct dead *dead;
+
+	put_letters = 0;
+	begin();
+	dead = &broker.links->endpoints[1]->dead;
+	dead_add(dead, 0, &parts);
+	dead_add(dead, 0, &parts);
+	ck_assert_int_eq(
+	    links_checkpoint(broker.links, put_record, &put_bridges), 0);
+	ck_assert_uint_eq(put_letters, 2);
+	ck_assert_uint_eq(last_letter.id, 2);
+	ck_assert(!last_letter.is_gone);
+
+	/* It is gone, its number not to be given out again. */
+	dead_remove(dead, dead->last);
+	ck_assert_int_eq(
+	    links_checkpoint(broker.links, put_record, &put_bridges), 0);
+	ck_assert_uint_eq(put_letters, 4);
+	ck_assert_uint_eq(last_letter.id, 2);
+	ck_assert(last_letter.is_gone);
+	ck_assert_uint_eq(
+	    last_letter.cursor, broker.links->endpoints[1]->feed->cursor);
 	tear_down_journal();
 }
 END_TEST
@@ -1082,6 +1115,7 @@ add_deaths(TCase *tc)
 	tcase_add_test(tc, a_read_under_way_is_of_no_use_to_a_new_ring);
 	tcase_add_test(tc, httpd_breaks_its_link_with_records_in_the_line);
 	tcase_add_test(tc, a_checkpoint_has_bridges_and_what_is_settled);
+	tcase_add_test(tc, a_checkpoint_has_the_number_of_the_last_dead_letter);
 }
 
 int
