@@ -3,14 +3,13 @@
 #include "broker/auth_initial.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "broker/small_file.h"
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 
@@ -20,19 +19,6 @@
 	sodium_base64_ENCODED_LEN(                                             \
 	    INITIAL_RANDOM_BYTES, sodium_base64_VARIANT_URLSAFE_NO_PADDING)
 
-static int
-write_whole(int fd, const char *text, size_t length)
-{
-	ssize_t n;
-
-	n = write(fd, text, length);
-	if (n == -1)
-		return -errno;
-	if ((size_t)n != length)
-		return -ENOSPC;
-	return fsync(fd) == -1 ? -errno : 0;
-}
-
 /* Make the file with a random password; *out_line is "name:password". */
 static int
 create_initial(const char *path, char **out_line)
@@ -40,25 +26,16 @@ create_initial(const char *path, char **out_line)
 	char password[INITIAL_PASSWORD_SIZE];
 	uint8_t random[INITIAL_RANDOM_BYTES];
 	char *line;
-	int err, fd;
+	int err;
 
 	randombytes_buf(random, sizeof(random));
 	sodium_bin2base64(password, sizeof(password), random, sizeof(random),
 	    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	if (asprintf(&line, INITIAL_NAME ":%s\n", password) == -1)
 		return -ENOMEM;
-
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd == -1) {
-		err = -errno;
-		free(line);
-		return err;
-	}
-	err = write_whole(fd, line, strlen(line));
-	close(fd);
+	err = small_file_replace(path, slice_of_string(line), 0600);
 	if (err != 0) {
-		unlink(path);
-		free(line);
+		auth_initial_wipe(line);
 		return err;
 	}
 	line[strlen(line) - 1] = '\0';
@@ -71,22 +48,14 @@ create_initial(const char *path, char **out_line)
 }
 
 static int
-initial_line(const char *path, char **out_line)
+find_line(const char *path, const char *state_dir, char **out_line)
 {
 	int err;
 
-	err = create_initial(path, out_line);
-	if (err != -EEXIST)
-		return err;
-	return conf_read_secret(path, out_line);
-}
-
-static int
-find_line(const char *path, const char *state_dir, char **out_line)
-{
 	if (mkdir(state_dir, 0750) == -1 && errno != EEXIST)
 		return -errno;
-	return initial_line(path, out_line);
+	err = conf_read_secret(path, out_line);
+	return err == -ENOENT ? create_initial(path, out_line) : err;
 }
 
 void

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/small_file.h"
 #include "common/base/log.h"
 
 /* The mode and length are those of the open file. */
@@ -50,38 +51,6 @@ find_key(const char *path, uint8_t out_key[AUTH_KEY_BYTES])
 }
 
 static int
-write_key(int fd, const uint8_t key[AUTH_KEY_BYTES])
-{
-	ssize_t length;
-
-	length = write(fd, key, AUTH_KEY_BYTES);
-	if (length == -1)
-		return -errno;
-	return length == (ssize_t)AUTH_KEY_BYTES ? 0 : -ENOSPC;
-}
-
-/* Whole or not at all: it gets its name when it is written. */
-static int
-keep_key(const char *path, const uint8_t key[AUTH_KEY_BYTES])
-{
-	char *draft;
-	int err, fd;
-
-	if (asprintf(&draft, "%s.%ld", path, (long)getpid()) == -1)
-		return -ENOMEM;
-	fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	err = fd == -1 ? -errno : write_key(fd, key);
-	if (fd != -1)
-		close(fd);
-	if (err == 0 && rename(draft, path) == -1)
-		err = -errno;
-	if (err != 0 && fd != -1)
-		unlink(draft);
-	free(draft);
-	return err;
-}
-
-static int
 load(const char *path, uint8_t out_key[AUTH_KEY_BYTES])
 {
 	int err;
@@ -92,7 +61,8 @@ load(const char *path, uint8_t out_key[AUTH_KEY_BYTES])
 	if (err != -ENOENT)
 		log_warning("identity_key_replaced", "path=%s error=%s",
 		    log_quote(path), log_quote(strerror(-err)));
-	return keep_key(path, out_key);
+	return small_file_replace(
+	    path, slice_of(out_key, AUTH_KEY_BYTES), 0600);
 }
 
 int

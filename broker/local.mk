@@ -205,6 +205,8 @@ libbroker_a_SOURCES = \
 	%D%/session_walk.h \
 	%D%/settle.c \
 	%D%/settle.h \
+	%D%/small_file.c \
+	%D%/small_file.h \
 	%D%/sources.c \
 	%D%/sources.h \
 	%D%/subscription_group.c \

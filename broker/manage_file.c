@@ -3,15 +3,11 @@
 #include "broker/manage_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "broker/links_private.h"
+#include "broker/small_file.h"
 #include "common/base/thread.h"
 
 struct manage_file {
@@ -26,88 +22,15 @@ struct manage_file {
 	char path[];
 };
 
-static void
-folder_of(const char *path, char folder[PATH_MAX])
-{
-	char *slash;
-
-	snprintf(folder, PATH_MAX, "%s", path);
-	slash = strrchr(folder, '/');
-	if (slash != NULL)
-		*slash = '\0';
-}
-
 static int
-sync_folder(const char *path)
+replace(const struct manage_file *file)
 {
-	char folder[PATH_MAX];
-	int err = 0, fd;
+	int err = small_file_make_folder(file->path);
 
-	folder_of(path, folder);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
-		return -errno;
-	if (fsync(fd) == -1)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
-/* Also its own name, if it is new. */
-static int
-make_folder(const char *path)
-{
-	char folder[PATH_MAX];
-
-	folder_of(path, folder);
-	if (mkdir(folder, 0750) == -1)
-		return errno == EEXIST ? 0 : -errno;
-	if (chmod(folder, 0750) == -1)
-		return -errno;
-	return sync_folder(folder);
-}
-
-static int
-fill(int fd, const char *text)
-{
-	size_t left = strlen(text);
-	ssize_t n;
-
-	while (left != 0) {
-		n = write(fd, text, left);
-		if (n == -1 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			left -= (size_t)n;
-		}
-	}
-	return fsync(fd) == -1 ? -errno : 0;
-}
-
-static int
-replace(const char *path, const char *text, mode_t mode)
-{
-	char fresh[PATH_MAX];
-	int err, fd;
-
-	if ((size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >=
-	    sizeof(fresh))
-		return -ENAMETOOLONG;
-	err = make_folder(path);
 	if (err != 0)
 		return err;
-	fd = open(
-	    fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1)
-		return -errno;
-	err = fchmod(fd, mode) == -1 ? -errno : fill(fd, text);
-	close(fd);
-	if (err == 0 && rename(fresh, path) == -1)
-		err = -errno;
-	if (err != 0)
-		unlink(fresh);
-	return err;
+	return small_file_replace(
+	    file->path, slice_of_string(file->text), file->mode);
 }
 
 static void *
@@ -116,12 +39,8 @@ run(void *arg)
 	struct manage_file *file = arg;
 	struct mailbox *reply = file->links->broker->links_mailbox;
 
-	if (file->text != NULL)
-		file->err = replace(file->path, file->text, file->mode);
-	else if (unlink(file->path) == -1)
-		file->err = -errno;
-	if (file->err == 0)
-		file->err = sync_folder(file->path);
+	file->err =
+	    file->text != NULL ? replace(file) : small_file_remove(file->path);
 	mailbox_put(reply, &file->mail);
 	mailbox_wake(reply);
 	return NULL;

@@ -4,8 +4,8 @@
  * manage_file - a small file of state_dir is replaced or removed, for good.
  *
  * A disk takes its time to do that, and the links thread waits for none: a
- * thread of its own writes a new file, syncs it, puts it in the old one's
- * place and syncs the folder; then `done` is called, by mail.  One at a time.
+ * thread of its own does it (small_file.h); then `done` is called, by mail.
+ * One at a time.
  *
  * Links thread.
  */

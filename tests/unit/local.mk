@@ -28,6 +28,7 @@ unit_tests = \
 	test_conf \
 	test_conf_change \
 	test_disabled \
+	test_small_file \
 	test_doctor \
 	test_drop_episode \
 	test_convert \
@@ -238,6 +239,9 @@ test_conf_change_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 test_disabled_SOURCES  = %D%/test_disabled.c
 test_disabled_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_disabled_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+test_small_file_SOURCES  = %D%/test_small_file.c
+test_small_file_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_small_file_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_doctor_SOURCES  = %D%/test_doctor.c ctl/doctor.c ctl/table.c
 test_doctor_CPPFLAGS = $(UNIT_CPPFLAGS) $(SMARTCOLS_CFLAGS)

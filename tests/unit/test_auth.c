@@ -834,6 +834,27 @@ START_TEST(without_accounts_http_gets_a_random_one_that_stays)
 }
 END_TEST
 
+/* The start that was to make it died: before its name, or behind it. */
+START_TEST(a_random_account_is_whole_or_not_there)
+{
+	char path[128];
+	FILE *file;
+
+	conf.account_count = 0;
+	conf.http.enabled = true;
+	ck_assert_int_eq(mkdir(state_dir, 0750), 0);
+	snprintf(path, sizeof(path), "%s/" AUTH_INITIAL_FILE ".new", state_dir);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs("adm", file);
+	fclose(file);
+	auth = auth_new(&conf);
+	ck_assert_ptr_nonnull(auth);
+	ck_assert(auth_has_accounts(auth));
+	ck_assert_int_eq(access(path, F_OK), -1);
+}
+END_TEST
+
 START_TEST(without_http_there_is_no_account)
 {
 	conf.account_count = 0;
@@ -896,6 +917,7 @@ main(void)
 	tcase_add_test(
 	    tc, a_narrow_token_is_another_handle_of_the_same_account);
 	tcase_add_test(tc, without_accounts_http_gets_a_random_one_that_stays);
+	tcase_add_test(tc, a_random_account_is_whole_or_not_there);
 	tcase_add_test(tc, without_http_there_is_no_account);
 	tcase_add_test(tc, doubles_and_foreign_hashes_are_refused);
 	suite_add_tcase(suite, tc);
