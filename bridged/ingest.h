@@ -59,7 +59,7 @@ struct ingest {
 	size_t given;      /* items that the journal has not yet */
 	size_t qos0_bytes; /* of these, at QoS 0 */
 	uint8_t *topic;    /* mapped */
-	/* Asks for a lane; the answer comes by ingest_lane_changed(). */
+	/* Asks for a lane; once it is open `lanes` has it. */
 	void (*open_lane)(void *arg, const char *set);
 	void *arg;
 };

@@ -107,15 +107,6 @@ mapping_fini(struct mapping *mapping)
 	*mapping = (struct mapping){ 0 };
 }
 
-bool
-mapping_is_same_subscription(
-    const struct mapping_rule *a, const struct mapping_rule *b)
-{
-	return a->qos == b->qos && a->no_local == b->no_local &&
-	    a->retain_as_published == b->retain_as_published &&
-	    a->retain_handling == b->retain_handling;
-}
-
 static bool
 is_same_text(const char *a, const char *b)
 {
@@ -125,8 +116,11 @@ is_same_text(const char *a, const char *b)
 static bool
 is_same_rule(const struct mapping_rule *a, const struct mapping_rule *b)
 {
-	return mapping_is_same_subscription(a, b) && a->retain == b->retain &&
-	    a->strip == b->strip && strcmp(a->filter, b->filter) == 0 &&
+	return a->qos == b->qos && a->no_local == b->no_local &&
+	    a->retain_as_published == b->retain_as_published &&
+	    a->retain_handling == b->retain_handling &&
+	    a->retain == b->retain && a->strip == b->strip &&
+	    strcmp(a->filter, b->filter) == 0 &&
 	    strcmp(a->prefix, b->prefix) == 0 &&
 	    is_same_text(a->template, b->template);
 }

@@ -65,10 +65,6 @@ int mapping_init(struct mapping *mapping, const struct conf_rule *rules,
 int mapping_of(struct mapping *mapping, const struct conf_bridge *conf,
     enum mapping_direction direction);
 
-/* The same subscription?  Of two receive rules with the same filter. */
-bool mapping_is_same_subscription(
-    const struct mapping_rule *a, const struct mapping_rule *b);
-
 /* The same rules in the same order? */
 bool mapping_is_same(const struct mapping *a, const struct mapping *b);
 

@@ -582,8 +582,10 @@ conf_free(struct conf *conf)
 const struct conf_bridge *
 conf_bridge(const struct conf *conf, const char *name)
 {
+	/* While it is being read, one may have no name yet. */
 	for (size_t i = 0; i < conf->bridge_count; i++)
-		if (strcmp(conf->bridges[i].name, name) == 0)
+		if (conf->bridges[i].name != NULL &&
+		    strcmp(conf->bridges[i].name, name) == 0)
 			return &conf->bridges[i];
 	return NULL;
 }

@@ -39,16 +39,6 @@ is_bridge_file(const struct dirent *entry)
 	    strcmp(entry->d_name + length - suffix, SUFFIX) == 0;
 }
 
-static const struct conf_bridge *
-find_bridge(const struct conf *conf, const char *name)
-{
-	for (size_t i = 0; i < conf->bridge_count; i++)
-		if (conf->bridges[i].name != NULL &&
-		    strcmp(conf->bridges[i].name, name) == 0)
-			return &conf->bridges[i];
-	return NULL;
-}
-
 /* One more place at the end; NULL after it was said why not. */
 static struct conf_bridge *
 add_place(struct conf_reader *reader, struct conf *conf)
@@ -77,7 +67,7 @@ static void
 take_bridge(struct conf_reader *reader, struct conf *conf, const char *name,
     config_t *parsed)
 {
-	const struct conf_bridge *other = find_bridge(conf, name);
+	const struct conf_bridge *other = conf_bridge(conf, name);
 	config_setting_t *root = config_root_setting(parsed);
 	struct conf_bridge *bridge;
 

@@ -152,8 +152,8 @@ void stream_finish(struct stream *stream);
 /*
  * Give the socket away: the stream is as closed, the descriptor open.  Kept
  * input is lost: an on_data() that detaches has it in its arguments.
- * Layers are to be taken before.  Returns the fd, or -EBUSY while bytes are
- * pending, -EBADF when closed.
+ * It has no layers.  Returns the fd, or -EBUSY while bytes are pending, -EBADF
+ * when closed.
  */
 int stream_detach(struct stream *stream);
 

@@ -151,15 +151,6 @@ stream_push_layer(struct stream *stream, struct stream_layer *layer)
 	stream_mark_dirty(stream);
 }
 
-struct stream_layer *
-stream_take_layers(struct stream *stream)
-{
-	struct stream_layer *top = stream->layer;
-
-	stream->layer = NULL;
-	return top;
-}
-
 const struct stream_layer *
 stream_layer_named(const struct stream *stream, const char *name)
 {

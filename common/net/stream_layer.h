@@ -9,7 +9,7 @@
  *	stream -> WebSocket (websocket.h) -> TLS (tls.h) -> socket
  *
  *	stream_init(&client->stream, hub, fd, &callbacks, client);
- *	stream_push_layer(&client->stream, tls_client(tls, "broker.example"));
+ *	stream_push_layer(&client->stream, tls_layer(tls, "broker.example"));
  *
  * A layer makes its handshake by itself, as soon as it is read from or
  * written to, and never waits: it is called again when the socket moves.  How
@@ -83,12 +83,6 @@ struct stream_layer {
  * handshake is over; what is written before is sent then.
  */
 void stream_push_layer(struct stream *stream, struct stream_layer *layer);
-
-/*
- * Take all layers off, to push them to the stream that gets the descriptor of
- * stream_detach().  NULL: there are none.
- */
-struct stream_layer *stream_take_layers(struct stream *stream);
 
 /* The stream's layer of that kind, or NULL. */
 const struct stream_layer *stream_layer_named(
