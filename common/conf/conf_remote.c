@@ -95,6 +95,14 @@ take_url(struct conf_reader *reader, config_setting_t *at, const char *key,
 	struct conf_remote *remote = &bridge->remotes[bridge->remote_count];
 
 	if (!parse_url(reader, url, remote)) {
+		/* Mistakes are logged, and told to whoever may reload. */
+		if (strchr(url, '@') != NULL) {
+			conf_mistake(reader, conf_at_key(at, key),
+			    "%s has a user in it (it is not repeated here); "
+			    "username and password_file are keys of their own",
+			    key);
+			return;
+		}
 		conf_mistake(reader, conf_at_key(at, key),
 		    "%s is \"%s\"; it must be mqtt://host[:port], "
 		    "mqtts://host[:port], ws://host[:port][/path] or "

@@ -349,6 +349,8 @@ START_TEST(refuses_remotes_that_make_no_sense)
 	refused(ONE("url = \"mqtt://h/path\";"), 2, "it must be mqtt://");
 	refused(ONE("url = \"mqtts://h:0\";"), 2, "it must be mqtt://");
 	refused(ONE("url = \"ws://h/a b\";"), 2, "it must be mqtt://");
+	refused(ONE("url = \"mqtt://u:hush@h\";"), 2, "keys of their own");
+	ck_assert_ptr_null(strstr(messages, "hush"));
 	refused(ONE("url = \"mqtt://h\"; tls = { alpn = \"mqtt\"; };"), 2,
 	    "nothing would be encrypted");
 	refused(ONE("url = \"mqtts://h\"; tls = { cert = \"c\"; };"), 2,
