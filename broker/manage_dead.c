@@ -10,30 +10,13 @@
 #include "broker/links_dead.h"
 #include "broker/links_private.h"
 #include "broker/manage.h"
+#include "broker/manage_orders.h"
 #include "common/base/base64.h"
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
 #include "common/msg/record.h"
 
 /* ---- which --------------------------------------------------------------- */
-
-/* NULL: the ask was refused. */
-static struct links_endpoint *
-bridge_of(struct manage_ask *ask, const json_t *question)
-{
-	struct links *links = ask->links;
-	struct slice name;
-
-	if (manage_needs_string(ask, question, "name", &name) != 0)
-		return NULL;
-	for (uint32_t i = 1; i < links->endpoint_count; i++)
-		if (links->endpoints[i] != NULL &&
-		    slice_equal_string(
-			name, links->endpoints[i]->identity.name))
-			return links->endpoints[i];
-	manage_refuse(ask, 404, "there is no bridge of this name");
-	return NULL;
-}
 
 /* A number, or its digits as a path has them; 0: neither. */
 static uint64_t
@@ -180,7 +163,7 @@ manage_dead(struct manage_ask *ask, const json_t *question)
 	struct links *links = ask->links;
 
 	if (!all) {
-		endpoint = bridge_of(ask, question);
+		endpoint = manage_bridge_of(ask, question);
 		if (endpoint == NULL)
 			return;
 	}
@@ -199,7 +182,7 @@ manage_dead(struct manage_ask *ask, const json_t *question)
 void
 manage_dead_show(struct manage_ask *ask, const json_t *question)
 {
-	const struct links_endpoint *endpoint = bridge_of(ask, question);
+	const struct links_endpoint *endpoint = manage_bridge_of(ask, question);
 	const struct dead_letter *letter;
 	struct record_message message;
 	json_t *object;
@@ -244,7 +227,7 @@ void
 manage_dead_retry(struct manage_ask *ask, const json_t *question)
 {
 	const bool all = json_is_true(json_object_get(question, "all"));
-	struct links_endpoint *endpoint = bridge_of(ask, question);
+	struct links_endpoint *endpoint = manage_bridge_of(ask, question);
 	struct dead_letter *letter, *next;
 	uint64_t count = 0;
 	int err = 0;
@@ -270,7 +253,7 @@ void
 manage_dead_drop(struct manage_ask *ask, const json_t *question)
 {
 	const bool all = json_is_true(json_object_get(question, "all"));
-	struct links_endpoint *endpoint = bridge_of(ask, question);
+	struct links_endpoint *endpoint = manage_bridge_of(ask, question);
 	struct dead_letter *letter;
 	uint64_t count = 0;
 

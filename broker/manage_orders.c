@@ -166,17 +166,22 @@ struct switching {
 	bool is_disabled; /* to be */
 };
 
-static struct links_endpoint *
-find_bridge(const struct links *links, struct slice name)
+struct links_endpoint *
+manage_bridge_of(struct manage_ask *ask, const json_t *question)
 {
+	struct links *links = ask->links;
 	struct links_endpoint *endpoint;
+	struct slice name;
 
+	if (manage_needs_string(ask, question, "name", &name) != 0)
+		return NULL;
 	for (uint32_t i = 1; i < links->endpoint_count; i++) {
 		endpoint = links->endpoints[i];
-		if (endpoint != NULL &&
-		    slice_equal_string(name, endpoint->identity.name))
+		if (slice_equal_string(name, endpoint->identity.name))
 			return endpoint;
 	}
+	manage_refuse(ask, 404, "there is no bridge \"%.*s\"",
+	    (int)(name.len > 64 ? 64 : name.len), name.data);
 	return NULL;
 }
 
@@ -271,17 +276,15 @@ manage_bridge_enable(struct manage_ask *ask, const json_t *question)
 {
 	const json_t *enable = json_object_get(question, "enable");
 	const struct links_endpoint *endpoint;
-	struct slice name;
 
-	if (manage_needs_string(ask, question, "name", &name) != 0)
-		return;
-	endpoint = find_bridge(ask->links, name);
-	if (!json_is_boolean(enable))
+	if (!json_is_boolean(enable)) {
 		manage_refuse(ask, 400, "\"enable\" must be true or false");
-	else if (endpoint == NULL)
-		manage_refuse(ask, 404, "there is no bridge \"%.*s\"",
-		    (int)(name.len > 64 ? 64 : name.len), name.data);
-	else if (json_is_true(enable) == !endpoint->is_disabled)
+		return;
+	}
+	endpoint = manage_bridge_of(ask, question);
+	if (endpoint == NULL)
+		return;
+	if (json_is_true(enable) == !endpoint->is_disabled)
 		answer_switched(ask, endpoint);
 	else
 		begin_switching(ask, endpoint);
