@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker/links_private.h"
+#include "common/base/utf8.h"
 #include "common/msg/ask.h"
 
 #define REASON_SIZE 512u
@@ -70,6 +71,17 @@ manage_answer(struct manage_ask *ask, json_t *answer)
 	manage_answer_text(ask, code, text, text == NULL ? 0 : strlen(text));
 }
 
+/* What was cut short may end within a character: no text for JSON. */
+static void
+make_text(char *reason)
+{
+	if (utf8_is_valid(slice_of_string(reason)))
+		return;
+	for (; *reason != '\0'; reason++)
+		if ((unsigned char)*reason >= 0x80)
+			*reason = '?';
+}
+
 void
 manage_refuse(struct manage_ask *ask, unsigned status, const char *format, ...)
 {
@@ -79,6 +91,7 @@ manage_refuse(struct manage_ask *ask, unsigned status, const char *format, ...)
 	va_start(list, format);
 	vsnprintf(reason, sizeof(reason), format, list);
 	va_end(list);
+	make_text(reason);
 	manage_answer(ask,
 	    json_pack("{s:i, s:s}", "status", (int)status, "message", reason));
 }

@@ -352,6 +352,9 @@ def check_refusals(w):
     for words, word in (
         (("clients", "--limit", "10001"), "from 1 to 10000"),
         (("subscriptions", "--page", "99999999999"), "from 1 to"),
+        # What is cut short within a character is told all the same.
+        (("kick", "x" + 150 * "\u00e4"), "no client is connected"),
+        (("bridge", "enable", "x" + 40 * "\u00e4"), "there is no bridge"),
     ):
         status, _, said = call(w, *words)
         weir.expect(status == FAILED and word in said, "%r: %s" % (words, said))
