@@ -126,6 +126,8 @@ bridge_reload(struct bridge *bridge, const struct conf *conf)
 	if (take_rules(bridge, &bridge->receive_rules, &receive, "receive"))
 		bridge->kind->resubscribe(bridge->remote);
 	take_keys(bridge, ours);
+	/* `live` points into it: also while later ones are not taken. */
+	service_hold(bridge->service);
 	if (bridge->state == BRIDGE_ENDED &&
 	    bridge->conf->start != CONF_START_ONCE)
 		bridge_begin(bridge);

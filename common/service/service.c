@@ -35,6 +35,8 @@ struct service {
 	void *arg;
 	struct settings settings;
 	struct conf *conf, *first_conf; /* the first one stays for good */
+	struct conf *held;              /* by service_hold(), or NULL */
+	struct conf *former;            /* inside reload(), or NULL */
 	struct stat read_stat;          /* of its file when it was read */
 	uint64_t read_ns;
 	char **operands;
@@ -175,6 +177,24 @@ log_mistakes(char *text)
 			log_error("configuration_wrong", "what=\"%s\"", line);
 }
 
+/* Free it, unless somebody still has it. */
+static void
+forget(const struct service *service, struct conf *conf)
+{
+	if (conf != service->conf && conf != service->first_conf &&
+	    conf != service->held && conf != service->former)
+		conf_free(conf);
+}
+
+void
+service_hold(struct service *service)
+{
+	struct conf *before = service->held;
+
+	service->held = service->conf;
+	forget(service, before);
+}
+
 int
 service_reload(struct service *service, char **out_mistakes)
 {
@@ -196,11 +216,12 @@ service_reload(struct service *service, char **out_mistakes)
 	}
 	free(text);
 	service->conf = fresh;
+	service->former = old;
 	apply_log_level(service);
 	if (service->spec.reload != NULL)
 		service->spec.reload(service->arg, fresh);
-	if (old != service->first_conf)
-		conf_free(old);
+	service->former = NULL;
+	forget(service, old);
 	log_info("reloaded", "path=%s", log_quote(service->conf->path));
 	return 0;
 }
@@ -466,6 +487,9 @@ service_end(struct service *service, int code)
 	loop_timer_stop(&service->drain_deadline);
 	loop_timer_stop(&service->watchdog);
 	loop_free(service->loop);
+	if (service->held != service->conf &&
+	    service->held != service->first_conf)
+		conf_free(service->held);
 	if (service->first_conf != service->conf)
 		conf_free(service->first_conf);
 	conf_free(service->conf);

@@ -133,6 +133,12 @@ void service_refresh(struct service *service);
  */
 int service_reload(struct service *service, char **out_mistakes);
 
+/*
+ * The configuration in use now stays, whatever others come, until this is
+ * called again: for who keeps what it points to, and does not take each.
+ */
+void service_hold(struct service *service);
+
 /* SIGTERM or SIGINT came. */
 bool service_is_draining(const struct service *service);
 

@@ -19,6 +19,7 @@ static char socket_path[96];
 static int notify_fd;
 static struct service *service;
 static unsigned drains, reloads;
+static bool holds;
 
 static void
 write_conf(const char *text)
@@ -45,6 +46,7 @@ set_up(void)
 	setenv("NOTIFY_SOCKET", socket_path, 1);
 	setenv("WEIR_SANDBOX", "0", 1);
 	drains = reloads = 0;
+	holds = false;
 	service = NULL;
 }
 
@@ -70,6 +72,8 @@ on_reload(void *arg, const struct conf *conf)
 {
 	(void)arg;
 	reloads = conf->workers;
+	if (holds)
+		service_hold(service);
 	raise(SIGTERM);
 }
 
@@ -144,6 +148,35 @@ START_TEST(the_first_configuration_stays_after_a_reload)
 	ck_assert_ptr_ne(service_conf(service), first);
 	ck_assert_str_eq(first->path, path);
 	ck_assert_str_eq(first->run_dir, "/run/weir");
+}
+END_TEST
+
+static const struct conf *
+reload(const char *text, bool is_held)
+{
+	char *mistakes;
+
+	holds = is_held;
+	write_conf(text);
+	ck_assert_int_eq(service_reload(service, &mistakes), 0);
+	return service_conf(service);
+}
+
+/* A bridge that is not in later ones goes on with the last it was in. */
+START_TEST(what_is_held_stays_until_another_is)
+{
+	const struct conf *held;
+
+	ck_assert_int_eq(start(0, NULL, NULL), EXIT_OK);
+	reload("run_dir = \"/a\";", true);
+	held = reload("run_dir = \"/held/by/a/bridge\";", true);
+	for (int i = 0; i < 5; i++) {
+		reload("run_dir = \"/another/that/is/not\";", false);
+		ck_assert_str_eq(held->run_dir, "/held/by/a/bridge");
+	}
+	held = reload("run_dir = \"/b\";", true);
+	reload("run_dir = \"/c\";", false);
+	ck_assert_str_eq(held->run_dir, "/b");
 }
 END_TEST
 
@@ -273,6 +306,7 @@ main(void)
 	tcase_add_test(tc, drains_at_sigterm_and_tells_the_supervisor);
 	tcase_add_test(tc, reloads_at_sighup);
 	tcase_add_test(tc, the_first_configuration_stays_after_a_reload);
+	tcase_add_test(tc, what_is_held_stays_until_another_is);
 	tcase_add_test(tc, refreshes_when_the_file_is_another_one);
 	tcase_add_test(tc, keeps_the_old_configuration_when_the_new_is_wrong);
 	tcase_add_test(tc, tests_the_configuration_and_leaves);
