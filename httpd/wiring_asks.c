@@ -45,5 +45,5 @@ wiring_ask_result(void *context, uint64_t correlation,
 	/* An answer to a former life names that life's epoch. */
 	if (record_correlation(link_epoch(httpd->link), id) != correlation ||
 	    !asks_result(httpd->asks, id, header, bytes))
-		stats_increment(httpd->counters, COUNT_receipts_ignored);
+		stats_increment(httpd->counters, COUNT_asks_ignored);
 }
