@@ -199,6 +199,9 @@ def stall_and_reject(tap, durability):
             # Without a journal it is on its way, and subscribers have it.
             if durability != "none":
                 weir.expect(at.client.answer(10) == QUOTA_EXCEEDED, "not refused")
+            weir.wait_for(
+                "it is told", lambda: at.run.logged("overflow=reject former=stall")
+            )
             other = Client(at.run, "other")
             weir.wait_for(
                 "new ones are refused", lambda: other.is_refused() == QUOTA_EXCEEDED
