@@ -50,17 +50,6 @@ look(const _Atomic uint64_t *word)
 	return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-static void
-set_bit(_Atomic uint64_t *set, unsigned bridge, bool is_in)
-{
-	const uint64_t bit = UINT64_C(1) << bridge;
-
-	if (is_in)
-		atomic_fetch_or_explicit(set, bit, memory_order_relaxed);
-	else
-		atomic_fetch_and_explicit(set, ~bit, memory_order_relaxed);
-}
-
 void
 backlog_configure(struct backlogs *backlogs, unsigned bridge, uint64_t bytes,
     enum conf_overflow overflow)
@@ -75,13 +64,14 @@ backlog_configure(struct backlogs *backlogs, unsigned bridge, uint64_t bytes,
 	atomic_store_explicit(&backlog->limit, limit, memory_order_relaxed);
 	atomic_store_explicit(
 	    &backlog->relief, limit - reserve, memory_order_relaxed);
-	set_bit(&backlogs->rejecting, bridge, overflow == CONF_OVERFLOW_REJECT);
-	set_bit(
+	bridge_table_put(
+	    &backlogs->rejecting, bridge, overflow == CONF_OVERFLOW_REJECT);
+	bridge_table_put(
 	    &backlogs->sliding, bridge, overflow == CONF_OVERFLOW_DROP_OLDEST);
-	set_bit(&backlogs->droppable, bridge,
+	bridge_table_put(&backlogs->droppable, bridge,
 	    overflow == CONF_OVERFLOW_DROP_NEWEST);
 	/* Who waits asks again. */
-	set_bit(&backlogs->asked, bridge, false);
+	bridge_table_put(&backlogs->asked, bridge, false);
 }
 
 struct backlogs *

@@ -142,27 +142,16 @@ make_filters(const struct bridge_table *table, const struct conf *conf)
 	return NULL;
 }
 
-/* relaxed, as all looks at it: nothing else is ordered by it */
-static void
-set_bit(_Atomic uint64_t *set, unsigned bridge, bool is_in)
-{
-	const uint64_t bit = UINT64_C(1) << bridge;
-
-	if (is_in)
-		atomic_fetch_or_explicit(set, bit, memory_order_relaxed);
-	else
-		atomic_fetch_and_explicit(set, ~bit, memory_order_relaxed);
-}
-
 void
 bridge_table_set_overflow(
     struct bridge_table *table, unsigned bridge, enum conf_overflow overflow)
 {
 	BUG_ON(bridge >= table->count);
-	set_bit(&table->reliable, bridge,
+	bridge_table_put(&table->reliable, bridge,
 	    overflow == CONF_OVERFLOW_STALL ||
 		overflow == CONF_OVERFLOW_REJECT);
-	set_bit(&table->rejecting, bridge, overflow == CONF_OVERFLOW_REJECT);
+	bridge_table_put(
+	    &table->rejecting, bridge, overflow == CONF_OVERFLOW_REJECT);
 }
 
 static int

@@ -15,6 +15,7 @@
 #ifndef WEIR_BROKER_BRIDGE_TABLE_H
 #define WEIR_BROKER_BRIDGE_TABLE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,18 @@ struct conf;
 	for (uint64_t set_left_ = (set); set_left_ != 0 &&                     \
 	     ((bridge) = (unsigned)__builtin_ctzll(set_left_), true);          \
 	     set_left_ &= set_left_ - 1)
+
+/* One bridge into a set, or out of it; what looks at sets orders nothing. */
+static inline void
+bridge_table_put(_Atomic uint64_t *set, unsigned bridge, bool is_in)
+{
+	const uint64_t bit = UINT64_C(1) << bridge;
+
+	if (is_in)
+		atomic_fetch_or_explicit(set, bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(set, ~bit, memory_order_relaxed);
+}
 
 /* `conf` is not needed afterwards.  NULL with errno ENOMEM. */
 struct bridge_table *bridge_table_new(const struct conf *conf);

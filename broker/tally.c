@@ -47,49 +47,46 @@ add(_Atomic uint64_t *term, uint64_t n)
 	    memory_order_relaxed);
 }
 
-void
-tally_offered(struct tally *tally, uint64_t bridges)
+/* The term that lies there in a row, of each bridge of the set. */
+static void
+count(struct tally *tally, uint64_t bridges, size_t term, uint64_t n)
 {
 	unsigned bridge;
 
 	BRIDGE_TABLE_EACH(bridge, bridges)
-	add(&tally->rows[bridge].offered, 1);
+	add((_Atomic uint64_t *)(void *)((char *)&tally->rows[bridge] + term),
+	    n);
+}
+
+void
+tally_offered(struct tally *tally, uint64_t bridges)
+{
+	count(tally, bridges, offsetof(struct row, offered), 1);
 }
 
 void
 tally_accepted(struct tally *tally, uint64_t bridges)
 {
-	unsigned bridge;
-
-	BRIDGE_TABLE_EACH(bridge, bridges)
-	add(&tally->rows[bridge].accepted, 1);
+	count(tally, bridges, offsetof(struct row, accepted), 1);
 }
 
 void
 tally_declined(struct tally *tally, uint64_t bridges)
 {
-	unsigned bridge;
-
-	BRIDGE_TABLE_EACH(bridge, bridges)
-	add(&tally->rows[bridge].declined, 1);
+	count(tally, bridges, offsetof(struct row, declined), 1);
 }
 
 void
 tally_stalled(struct tally *tally, uint64_t bridges)
 {
-	unsigned bridge;
-
-	BRIDGE_TABLE_EACH(bridge, bridges)
-	add(&tally->rows[bridge].stalled, 1);
+	count(tally, bridges, offsetof(struct row, stalled), 1);
 }
 
 void
 tally_moved(struct tally *tally, uint64_t from, uint64_t to)
 {
-	unsigned bridge;
-
-	BRIDGE_TABLE_EACH(bridge, from & ~to)
-	add(&tally->rows[bridge].offered, UINT64_MAX); /* one less */
+	/* One less. */
+	count(tally, from & ~to, offsetof(struct row, offered), UINT64_MAX);
 	tally_offered(tally, to & ~from);
 }
 
