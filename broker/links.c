@@ -8,6 +8,7 @@
 
 #include "broker/bridge_port_links.h"
 #include "broker/commit.h"
+#include "broker/counters_pools.h"
 #include "broker/disabled.h"
 #include "broker/links_asks.h"
 #include "broker/links_control.h"
@@ -247,21 +248,6 @@ count_wakes(struct links *links, bool moved)
 }
 
 static void
-show_pools(struct links *links)
-{
-	struct pool_level messages = { 0 }, commits = { 0 };
-
-	if (links->counters == NULL)
-		return;
-	message_pools_level(links->pools, &messages);
-	counters_set_pool(links->counters, COUNT_pool_messages, &messages);
-	if (links->journal.port == NULL)
-		return;
-	commit_port_level(links->journal.port, &commits);
-	counters_set_pool(links->counters, COUNT_pool_commits, &commits);
-}
-
-static void
 run_turn(void *arg)
 {
 	struct links *links = arg;
@@ -275,7 +261,9 @@ run_turn(void *arg)
 	}
 	count_wakes(links, moved_any);
 	links_journal_flush(links);
-	show_pools(links);
+	if (links->counters != NULL)
+		counters_show_pools(
+		    links->counters, links->pools, links->journal.port);
 	if (moved)
 		loop_again(links->loop);
 	else {

@@ -64,6 +64,7 @@ libbroker_a_SOURCES = \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \
+	%D%/counters_pools.h \
 	%D%/dead.c \
 	%D%/dead.h \
 	%D%/deliver.c \

@@ -11,6 +11,7 @@
 
 #include "broker/client.h"
 #include "broker/commit.h"
+#include "broker/counters_pools.h"
 #include "broker/deliver.h"
 #include "broker/retain_job.h"
 #include "broker/route.h"
@@ -251,19 +252,6 @@ on_turn_end(void *arg)
 	settle(worker);
 }
 
-static void
-show_pools(struct worker *worker)
-{
-	struct pool_level messages = { 0 }, commits = { 0 };
-
-	message_pools_level(worker->messages, &messages);
-	counters_set_pool(worker->counters, COUNT_pool_messages, &messages);
-	if (worker->commit == NULL)
-		return;
-	commit_port_level(worker->commit, &commits);
-	counters_set_pool(worker->counters, COUNT_pool_commits, &commits);
-}
-
 /*
  * The streams' flush may have called back: connections were closed, kept
  * input was given again.  What that left over is done in a turn that does
@@ -275,7 +263,7 @@ on_flushed(void *arg)
 	struct worker *worker = arg;
 
 	settle(worker);
-	show_pools(worker);
+	counters_show_pools(worker->counters, worker->messages, worker->commit);
 	if (worker->pumped != NULL ||
 	    (worker->waiting_wills.count != 0 && !worker->wills_wait))
 		loop_again(worker->loop);
