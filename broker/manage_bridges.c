@@ -220,8 +220,11 @@ begin_put(struct manage_ask *ask, const json_t *question, struct change *change)
 	return 0;
 }
 
+/* A change of its own for the order; it lives on only if it was begun. */
 static void
-run_put(struct manage_ask *ask, const json_t *question)
+run(struct manage_ask *ask, const json_t *question,
+    int (*begin)(
+	struct manage_ask *ask, const json_t *question, struct change *change))
 {
 	struct change *change = calloc(1, sizeof(*change));
 
@@ -230,8 +233,14 @@ run_put(struct manage_ask *ask, const json_t *question)
 		return;
 	}
 	change->ask = ask;
-	if (begin_put(ask, question, change) != 0)
+	if (begin(ask, question, change) != 0)
 		free(change);
+}
+
+static void
+run_put(struct manage_ask *ask, const json_t *question)
+{
+	run(ask, question, begin_put);
 }
 
 void
@@ -265,15 +274,7 @@ begin_delete(
 static void
 run_delete(struct manage_ask *ask, const json_t *question)
 {
-	struct change *change = calloc(1, sizeof(*change));
-
-	if (change == NULL) {
-		manage_answer(ask, NULL);
-		return;
-	}
-	change->ask = ask;
-	if (begin_delete(ask, question, change) != 0)
-		free(change);
+	run(ask, question, begin_delete);
 }
 
 void
