@@ -20,6 +20,9 @@ struct httpd;
 extern const struct connection_handler wiring_requests;
 extern const struct identity_ops wiring_identity;
 
+/* The lane of questions: 0, or -ENOTCONN, -EAGAIN as ops.ask() has them. */
+int wiring_plain_lane(const struct httpd *httpd, uint32_t *out_ring_lane);
+
 /* wiring_asks.c */
 extern const struct asks_ops wiring_asks;
 void wiring_ask_result(void *context, uint64_t correlation,

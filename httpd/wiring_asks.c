@@ -2,8 +2,6 @@
 
 /* Questions to the broker: what asks collects and link carries. */
 
-#include <errno.h>
-
 #include "httpd/counters.h"
 #include "httpd/httpd.h"
 #include "httpd/wiring.h"
@@ -12,13 +10,12 @@ static int
 ask(void *context, struct slice question, uint64_t identity, uint64_t id)
 {
 	struct httpd *httpd = context;
-	const struct lanes_slot *plain = lanes_get(httpd->lanes, LANES_PLAIN);
+	uint32_t lane;
+	int err = wiring_plain_lane(httpd, &lane);
 
-	if (!link_is_up(httpd->link))
-		return -ENOTCONN;
-	if (plain->state != LANES_OPEN)
-		return -EAGAIN;
-	return link_put_ask(httpd->link, plain->ring_lane, question, identity,
+	if (err != 0)
+		return err;
+	return link_put_ask(httpd->link, lane, question, identity,
 	    record_correlation(link_epoch(httpd->link), id));
 }
 

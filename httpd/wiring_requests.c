@@ -190,17 +190,29 @@ const struct connection_handler wiring_requests = {
 	.gone = on_gone,
 };
 
-static int
-ask_broker(void *context, const struct record_auth *auth, uint64_t id)
+int
+wiring_plain_lane(const struct httpd *httpd, uint32_t *out_ring_lane)
 {
-	struct httpd *httpd = context;
 	const struct lanes_slot *plain = lanes_get(httpd->lanes, LANES_PLAIN);
 
 	if (!link_is_up(httpd->link))
 		return -ENOTCONN;
 	if (plain->state != LANES_OPEN)
 		return -EAGAIN;
-	return link_put_auth(httpd->link, plain->ring_lane, auth,
+	*out_ring_lane = plain->ring_lane;
+	return 0;
+}
+
+static int
+ask_broker(void *context, const struct record_auth *auth, uint64_t id)
+{
+	struct httpd *httpd = context;
+	uint32_t lane;
+	int err = wiring_plain_lane(httpd, &lane);
+
+	if (err != 0)
+		return err;
+	return link_put_auth(httpd->link, lane, auth,
 	    record_correlation(link_epoch(httpd->link), id));
 }
 
