@@ -349,6 +349,42 @@ convert_by_row(struct convert *convert, const struct convert_group *group,
 	return false;
 }
 
+/* ---- what both have -------------------------------------------------------
+ */
+
+void
+convert_name_bridge(struct convert *convert, const struct convert_group *bridge,
+    const struct convert_at *at, const char *name)
+{
+	char ours[CONF_MAX_BRIDGE_NAME + 1];
+
+	snprintf(ours, sizeof(ours), "%s", name);
+	for (char *c = ours; *c != '\0'; c++)
+		*c = isalnum((unsigned char)*c) != 0 || *c == '_'
+		    ? (char)tolower((unsigned char)*c)
+		    : '-';
+	convert_put(convert, bridge, at, "name", CONVERT_TEXT, ours);
+	if (strcmp(ours, name) != 0)
+		convert_leave(
+		    convert, at, "the bridge %s is called %s here", name, ours);
+}
+
+void
+convert_end_listeners(
+    struct convert *convert, const struct convert_at *at, bool anonymous)
+{
+	struct convert_group listener = { .path = "listeners" };
+	config_setting_t *list = config_lookup(&convert->tree, "listeners");
+	int count = list == NULL ? 0 : config_setting_length(list);
+
+	for (int i = 0; i < count; i++) {
+		listener.setting = config_setting_get_elem(list, (unsigned)i);
+		if (!convert_has(&listener, "allow_anonymous"))
+			convert_put(convert, &listener, at, "allow_anonymous",
+			    CONVERT_BOOL, anonymous ? "true" : "false");
+	}
+}
+
 /* ---- files ----------------------------------------------------------------
  */
 

@@ -253,21 +253,8 @@ finish_first(struct mosquitto_reader *reader, const struct convert_at *at)
 static void
 finish_listeners(struct mosquitto_reader *reader, const struct convert_at *at)
 {
-	struct convert_group listener = { .path = "listeners" };
-	config_setting_t *list;
-	int count;
-
 	finish_first(reader, at);
-	list = config_lookup(&reader->convert->tree, "listeners");
-	count = list == NULL ? 0 : config_setting_length(list);
-	for (int i = 0; i < count; i++) {
-		listener.setting = config_setting_get_elem(list, (unsigned)i);
-		if (config_setting_get_member(
-			listener.setting, "allow_anonymous") == NULL)
-			convert_put(reader->convert, &listener, at,
-			    "allow_anonymous", CONVERT_BOOL,
-			    reader->anonymous == 1 ? "true" : "false");
-	}
+	convert_end_listeners(reader->convert, at, reader->anonymous == 1);
 }
 
 /* ---- the rest -------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 /* The bridges of a mosquitto.conf. */
 
-#include <ctype.h>
 #include <string.h>
 
 #include "ctl/convert_mosquitto.h"
@@ -56,25 +55,13 @@ void
 mosquitto_begin_bridge(
     struct mosquitto_reader *reader, const struct convert_at *at)
 {
-	char name[33];
-	size_t length = 0;
-
 	reader->listener.setting = NULL;
 	reader->has_left = false;
 	reader->bridge_is_tls = false;
 	reader->is_retain_cleared = false;
 	reader->addresses[0] = '\0';
 	reader->bridge = convert_add(reader->convert, "bridges");
-	for (const char *c = at->value; *c != '\0' && length < 32; c++)
-		name[length++] = isalnum((unsigned char)*c) != 0 || *c == '_'
-		    ? (char)tolower((unsigned char)*c)
-		    : '-';
-	name[length] = '\0';
-	convert_put(
-	    reader->convert, &reader->bridge, at, "name", CONVERT_TEXT, name);
-	if (strcmp(name, at->value) != 0)
-		convert_leave(
-		    reader->convert, at, "the bridge is called %s here", name);
+	convert_name_bridge(reader->convert, &reader->bridge, at, at->value);
 }
 
 /* host, host:port, IPv6 without a port. */

@@ -197,19 +197,10 @@ finish(struct nanomq_reader *reader, const char *path)
 	const struct convert_at at = {
 		.file = path, .line = 1, .key = "listeners", .value = ""
 	};
-	struct convert_group listener = { .path = "listeners" };
-	config_setting_t *list;
-	int count;
 
 	if (!reader->has_listener)
 		add_listener(reader, &at, "0.0.0.0:1883", false);
-	list = config_lookup(&reader->convert->tree, "listeners");
-	count = list == NULL ? 0 : config_setting_length(list);
-	for (int i = 0; i < count; i++) {
-		listener.setting = config_setting_get_elem(list, (unsigned)i);
-		convert_put(reader->convert, &listener, &at, "allow_anonymous",
-		    CONVERT_BOOL, reader->anonymous == 0 ? "false" : "true");
-	}
+	convert_end_listeners(reader->convert, &at, reader->anonymous != 0);
 }
 
 int

@@ -2,7 +2,6 @@
 
 /* The bridges of a nanomq.conf. */
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +67,6 @@ bridge_of(struct nanomq_reader *reader, const struct convert_at *at,
     const char *name, size_t length)
 {
 	struct nanomq_bridge *bridge;
-	char ours[33];
 	size_t i;
 
 	for (i = 0; i < reader->bridge_count; i++)
@@ -84,16 +82,7 @@ bridge_of(struct nanomq_reader *reader, const struct convert_at *at,
 	bridge = &reader->bridges[reader->bridge_count++];
 	snprintf(bridge->name, sizeof(bridge->name), "%.*s", (int)length, name);
 	bridge->group = convert_add(reader->convert, "bridges");
-	snprintf(ours, sizeof(ours), "%.32s", bridge->name);
-	for (char *c = ours; *c != '\0'; c++)
-		*c = isalnum((unsigned char)*c) != 0 || *c == '_'
-		    ? (char)tolower((unsigned char)*c)
-		    : '-';
-	convert_put(
-	    reader->convert, &bridge->group, at, "name", CONVERT_TEXT, ours);
-	if (strcmp(ours, bridge->name) != 0)
-		convert_leave(reader->convert, at,
-		    "the bridge %s is called %s here", bridge->name, ours);
+	convert_name_bridge(reader->convert, &bridge->group, at, bridge->name);
 	return bridge;
 }
 

@@ -95,6 +95,15 @@ void convert_put_list(struct convert *convert,
     const struct convert_group *group, const struct convert_at *at,
     const char *key, char *const texts[], size_t count);
 
+/* The bridge's name, of one that weir.conf may not take. */
+void convert_name_bridge(struct convert *convert,
+    const struct convert_group *bridge, const struct convert_at *at,
+    const char *name);
+
+/* allow_anonymous of each listener that does not say it. */
+void convert_end_listeners(
+    struct convert *convert, const struct convert_at *at, bool anonymous);
+
 /* Is there such a member? */
 bool convert_has(const struct convert_group *group, const char *name);
 
