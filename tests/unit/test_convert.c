@@ -146,6 +146,8 @@ START_TEST(opens_no_listener_without_its_tls)
 		return;
 	ck_assert_uint_eq(left, 3);
 	ck_assert_ptr_nonnull(strstr(told, "other.conf:3: certfile"));
+	ck_assert_ptr_nonnull(
+	    strstr(told, "other.conf:5: max_connections 7: its listener"));
 	conf = load();
 	ck_assert_uint_eq(conf->listener_count, 1);
 	ck_assert_uint_eq(conf->listeners[0].max_connections, 0);

@@ -20,6 +20,7 @@
 #include "broker/auth_initial.h"
 #include "broker/auth_key.h"
 #include "broker/bridge_port.h"
+#include "broker/links_private.h"
 #include "broker/links_status.h"
 #include "broker/route.h"
 #include "broker/worker.h"
@@ -730,7 +731,8 @@ END_TEST
 
 /*
  * What is in a lane, and finds that others were faster, is refused when its
- * request has waited for stall_timeout: not before, and by a timer.
+ * request has waited for stall_timeout: not before, and by a timer.  In a lane
+ * of the set's own, and in the one that sets share.
  */
 START_TEST(what_waits_in_a_lane_is_refused_in_time)
 {
@@ -744,7 +746,7 @@ START_TEST(what_waits_in_a_lane_is_refused_in_time)
 	grant_all(&other);
 	identity = log_in();
 	ck_assert_int_eq(open_lane(&httpd, "cloud"), 1);
-	ck_assert_int_eq(open_lane(&httpd, "cloud+plant"), 2);
+	ck_assert_int_eq(open_lane(&httpd, _i == 0 ? "cloud+plant" : "*"), 2);
 	flood_cloud(identity, &published);
 	conf.http.stall_timeout_ns = 30 * CLOCK_MS_NS;
 	begin_ns = clock_now_ns();
@@ -758,6 +760,10 @@ START_TEST(what_waits_in_a_lane_is_refused_in_time)
 	ck_assert_uint_ge(clock_now_ns() - begin_ns, 30 * CLOCK_MS_NS);
 	ck_assert_uint_eq(routed, 0);
 	ck_assert_uint_eq(receive(&other, 9, NULL), 0);
+	/* Only what comes through the shared lane is ours to count. */
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(
+		    links_bridge_output(broker.links, i)->offers.declined, _i);
 
 	/* There is room again, and the lane goes on. */
 	while (receive(&bridge, 9, NULL) != 0) {
@@ -1660,7 +1666,7 @@ main(void)
 	tcase_add_test(tc, a_bridged_message_is_in_the_ring_before_its_receipt);
 	tcase_add_test(tc, a_stalled_bridge_blocks_its_lane_and_nothing_else);
 	tcase_add_test(tc, a_message_waits_for_all_its_bridges);
-	tcase_add_test(tc, what_waits_in_a_lane_is_refused_in_time);
+	tcase_add_loop_test(tc, what_waits_in_a_lane_is_refused_in_time, 0, 2);
 	tcase_add_test(tc, a_bridge_that_drops_loses_its_own_only);
 	tcase_add_test(tc, a_bridge_that_rejects_refuses_what_has_no_room);
 	tcase_add_test(tc, a_bridge_that_drops_its_oldest_is_told_to_skip_them);
