@@ -2,6 +2,7 @@
 
 EXTRA_DIST += \
 	%D%/certificates.py \
+	%D%/mqtt_raw.py \
 	%D%/scripted.py \
 	%D%/test_backlog.py \
 	%D%/test_bad_config.py \
@@ -35,6 +36,7 @@ EXTRA_DIST += \
 	%D%/test_manage.py \
 	%D%/test_metrics.py \
 	%D%/test_mosquitto_clients.py \
+	%D%/test_mqtt_raw.py \
 	%D%/test_openapi.py \
 	%D%/test_pending.py \
 	%D%/test_power_loss.py \
