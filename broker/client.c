@@ -10,6 +10,7 @@
 
 #include "broker/deliver.h"
 #include "broker/handover.h"
+#include "broker/peer.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 
@@ -38,9 +39,12 @@ static const char *const state_names[CLIENT_STATES] = {
 const char *
 client_address(const struct client *client, char text[LISTENER_ADDRESS_SIZE])
 {
+	const struct sockaddr *told = peer_address(client->peer);
 	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
 
+	if (told != NULL)
+		return listener_format(told, text);
 	if (!stream_is_open(&client->stream) ||
 	    getpeername(stream_fd(&client->stream), (struct sockaddr *)&address,
 		&length) != 0)
@@ -86,43 +90,66 @@ set_limits(struct client *client)
 	    (uint32_t)(packet + STREAM_READ_SIZE));
 }
 
-void
-client_new(struct worker *worker, int fd, unsigned listener,
-    const uint8_t *bytes, size_t length, uint64_t accepted_ns)
+/* The last in the worker's list. */
+static void
+enlist(struct client *client)
 {
-	const struct conf *conf = worker->broker->conf;
-	struct client *client;
+	struct client_list *list = &client->worker->clients;
 
-	client = calloc(1, sizeof(*client));
+	client->previous = list->last;
+	if (list->last != NULL)
+		list->last->next = client;
+	else
+		list->first = client;
+	list->last = client;
+	list->count++;
+}
+
+static struct client *
+make(struct worker *worker, const struct client_origin *origin)
+{
+	struct client *client = NULL;
+
+	if (!worker->draining)
+		client = calloc(1, sizeof(*client));
 	if (client == NULL) {
-		close(fd);
-		count_closed(worker, listener);
-		return;
+		stream_parts_close(&origin->parts);
+		return NULL;
 	}
 	client->worker = worker;
-	client->listener = (uint16_t)listener;
+	client->listener = (uint16_t)origin->listener;
 	client->max_packet = UINT32_MAX;
 	client->alarm.fire = on_alarm;
-	if (stream_init(&client->stream, worker->hub, fd, &callbacks, client) !=
-	    0) {
-		count_closed(worker, listener);
+	if (stream_attach(&client->stream, worker->hub, &origin->parts,
+		&callbacks, client) != 0) {
 		free(client);
-		return;
+		return NULL;
 	}
-	set_limits(client);
-	client->next = NULL;
-	client->previous = worker->clients.last;
-	if (client->previous != NULL)
-		client->previous->next = client;
-	else
-		worker->clients.first = client;
-	worker->clients.last = client;
-	worker->clients.count++;
+	return client;
+}
 
-	if (alarms_set(&worker->alarms, &client->alarm,
-		accepted_ns + conf->connect_timeout_ns) != 0 ||
-	    (length != 0 && stream_feed(&client->stream, bytes, length) != 0))
-		client_close(client, false);
+struct client *
+client_new(struct worker *worker, const struct client_origin *origin)
+{
+	const uint64_t deadline_ns =
+	    origin->accepted_ns + worker->broker->conf->connect_timeout_ns;
+	const struct slice input = origin->input;
+	struct client *client = make(worker, origin);
+
+	if (client == NULL) {
+		peer_free(origin->peer);
+		count_closed(worker, origin->listener);
+		return NULL;
+	}
+	client->peer = origin->peer;
+	set_limits(client);
+	enlist(client);
+	if (alarms_set(&worker->alarms, &client->alarm, deadline_ns) == 0 &&
+	    (input.len == 0 ||
+		stream_feed(&client->stream, input.data, input.len) == 0))
+		return client;
+	client_close(client, false);
+	return NULL;
 }
 
 /* ---- death ------------------------------------------------------------ */
@@ -159,20 +186,30 @@ bury(struct client *client)
 	worker->clients.count--;
 	topic_aliases_free(client->aliases);
 	client->aliases = NULL;
+	peer_free(client->peer);
+	client->peer = NULL;
 	client->next = worker->graveyard;
 	worker->graveyard = client;
 }
 
 int
-client_give_away(struct client *client)
+client_give_away(struct client *client, struct client_origin *out)
 {
-	const int fd = stream_detach(&client->stream);
+	struct client_origin origin = {
+		.peer = client->peer,
+		.listener = client->listener,
+		.accepted_ns = client->alarm.when_ns -
+		    client->worker->broker->conf->connect_timeout_ns,
+	};
+	const int err = stream_detach(&client->stream, &origin.parts);
 
-	if (fd < 0)
-		return fd;
+	if (err != 0)
+		return err;
+	client->peer = NULL;
 	client_enter(client, CLIENT_CLOSED);
 	bury(client);
-	return fd;
+	*out = origin;
+	return 0;
 }
 
 void

@@ -74,6 +74,7 @@ enum packet_verdict {
 
 struct commit_letter;
 struct arrival;
+struct peer;
 struct connect_check;
 
 /* PUBLISH packets as they came, behind one that found no room. */
@@ -109,6 +110,7 @@ struct client {
 	struct settle_line waits; /* its answers that do */
 	struct parked *parked;
 	struct topic_aliases *aliases;
+	struct peer *peer;     /* NULL: nothing is known */
 	uint32_t max_packet;   /* that it accepts */
 	uint64_t connected_ns; /* when its CONNECT was accepted */
 	uint64_t messages_in;  /* PUBLISH packets, as in the counters */
@@ -124,18 +126,32 @@ struct client {
 	bool is_verified;
 };
 
+/* A connection that becomes a client, or moves to another worker. */
+struct client_origin {
+	struct stream_parts parts;
+	struct peer *peer;    /* NULL: nothing is known */
+	unsigned listener;    /* where it was accepted */
+	uint64_t accepted_ns; /* connect_timeout runs from here */
+	struct slice input;   /* what was read already; copied */
+};
+
 /*
- * A connection that was accepted here, or handed here with `bytes` of input.
- * Takes `fd`; on failure it is closed and counted.
+ * A connection that was accepted here, or handed here.  Takes the parts and
+ * the peer.  NULL when it failed, or the worker drains: it is closed then,
+ * and counted as closed.
  */
-void client_new(struct worker *worker, int fd, unsigned listener,
-    const uint8_t *bytes, size_t length, uint64_t accepted_ns);
+struct client *client_new(
+    struct worker *worker, const struct client_origin *origin);
 
 /* The one place where the state changes. */
 void client_enter(struct client *client, enum client_state state);
 
-/* The socket goes elsewhere: forget the connection.  Returns the fd. */
-int client_give_away(struct client *client);
+/*
+ * The connection goes elsewhere, with all its layers and what is known of its
+ * peer; it stays counted.  Fills in *out but for the input.  Returns 0; on
+ * -errno the client is as it was.
+ */
+int client_give_away(struct client *client, struct client_origin *out);
 
 /*
  * Say goodbye with a reason (MQTT 5.0) and close once that is sent; a will is
@@ -163,7 +179,7 @@ void client_resume(struct client *client, enum client_pause why);
 bool client_acknowledge(struct client *client, enum mqtt_packet_type type,
     uint16_t packet_id, enum mqtt_reason reason);
 
-/* "10.0.0.7:40123", for a log line. */
+/* "10.0.0.7:40123", for a log line: what a proxy told, else the socket's. */
 const char *client_address(
     const struct client *client, char text[LISTENER_ADDRESS_SIZE]);
 

@@ -3,8 +3,11 @@
 /*
  * handover - give a connection to the worker that its client belongs to.
  *
- * The socket goes with the bytes that were read from it, its CONNECT first,
- * and with the time of its accept: connect_timeout runs on.
+ * The connection goes whole: its socket, the layers on it with what they have
+ * decrypted and nobody has read, the bytes that were read, its CONNECT first,
+ * what is known of its peer, and the time of its accept: connect_timeout runs
+ * on.  The mailbox orders it: the next worker sees all that this one did, and
+ * no layer is ever used by two threads at a time.
  */
 
 #ifndef WEIR_BROKER_HANDOVER_H

@@ -179,6 +179,8 @@ libbroker_a_SOURCES = \
 	%D%/packet_ids.c \
 	%D%/packet_ids.h \
 	%D%/parked.c \
+	%D%/peer.c \
+	%D%/peer.h \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/rcu.h \

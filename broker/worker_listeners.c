@@ -41,6 +41,11 @@ on_accept(void *arg, int fd, const char *peer)
 {
 	const struct door *door = arg;
 	struct worker *worker = door->worker;
+	const struct client_origin origin = {
+		.parts = { .fd = fd },
+		.listener = door->index,
+		.accepted_ns = worker_now_ns(worker),
+	};
 
 	(void)peer;
 	if (!admit(worker, door->index)) {
@@ -50,7 +55,7 @@ on_accept(void *arg, int fd, const char *peer)
 	}
 	worker_count(worker, COUNT_connections_accepted);
 	stats_increment(worker->counters, COUNT_connections);
-	client_new(worker, fd, door->index, NULL, 0, worker_now_ns(worker));
+	client_new(worker, &origin);
 }
 
 int

@@ -170,9 +170,8 @@ forget_kept(struct stream *stream)
 	stream->kept_size = 0;
 }
 
-/* Everything but the descriptor. */
-static void
-let_go(struct stream *stream)
+void
+stream_let_go(struct stream *stream)
 {
 	if (stream->interest != 0)
 		event_del(&stream->event);
@@ -197,22 +196,8 @@ stream_close(struct stream *stream)
 	/* Not behind bytes that the peer would then miss. */
 	if (stream_pending(stream) == 0 && stream->error == 0)
 		stream_layer_finish(stream->layer);
-	let_go(stream);
+	stream_let_go(stream);
 	close(fd);
-}
-
-int
-stream_detach(struct stream *stream)
-{
-	int fd = stream->fd;
-
-	if (!stream_is_open(stream))
-		return -EBADF;
-	BUG_ON(stream->layer != NULL);
-	if (stream->pending > 0)
-		return -EBUSY;
-	let_go(stream);
-	return fd;
 }
 
 /* The end: close, then tell. */

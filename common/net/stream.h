@@ -77,6 +77,16 @@ struct stream_callbacks {
  */
 #define STREAM_DRAIN_MARK (64u << 10)
 
+/*
+ * A connection without a loop: on its way to the hub of another thread, or
+ * before it has one.  One thread at a time owns it, and who hands it on makes
+ * sure (by a mailbox, say) that the next sees what was done with it.
+ */
+struct stream_parts {
+	int fd;                     /* connected, non-blocking */
+	struct stream_layer *layer; /* the top one; NULL: the socket itself */
+};
+
 /* Embed it by value; its fields are private to stream*.c, but for owner. */
 struct stream {
 	void *owner; /* the caller's */
@@ -150,12 +160,24 @@ void stream_close(struct stream *stream);
 void stream_finish(struct stream *stream);
 
 /*
- * Give the socket away: the stream is as closed, the descriptor open.  Kept
- * input is lost: an on_data() that detaches has it in its arguments.
- * It has no layers.  Returns the fd, or -EBUSY while bytes are pending, -EBADF
- * when closed.
+ * Give the connection away: the stream is as closed, the connection open.
+ * Kept input is lost: an on_data() that detaches has it in its arguments.
+ * What its layers hold goes with them, be it unread or unsent.
+ * Returns 0, or -EBUSY while written bytes are pending, -EBADF when closed;
+ * *out_parts is set on success only.
  */
-int stream_detach(struct stream *stream);
+int stream_detach(struct stream *stream, struct stream_parts *out_parts);
+
+/*
+ * Start, or go on, with a connection in parts, in this hub: as stream_init()
+ * and then its layers.  Takes the parts, also on error.  Returns 0 or -errno.
+ */
+int stream_attach(struct stream *stream, struct stream_hub *hub,
+    const struct stream_parts *parts, const struct stream_callbacks *callbacks,
+    void *owner);
+
+/* Nobody goes on with it: say goodbye by its layers, close. */
+void stream_parts_close(const struct stream_parts *parts);
 
 /*
  * Treat these bytes as read after what is kept and before all that follows;

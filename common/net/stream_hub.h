@@ -46,6 +46,10 @@ stream_held(const struct stream *stream)
 	return stream->layer == NULL ? 0 : stream_layer_held(stream->layer);
 }
 
+/* Free all it has but the descriptor: it is closed.  Layers that are to stay
+ * were taken from it before. */
+void stream_let_go(struct stream *stream);
+
 /* Make the event wait for what is of interest now; a no-op when it does. */
 void stream_update_interest(struct stream *stream);
 

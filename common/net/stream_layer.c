@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/base/bug.h"
 #include "common/net/stream_hub.h"
@@ -149,6 +150,46 @@ stream_push_layer(struct stream *stream, struct stream_layer *layer)
 	stream->is_ready = stream_layer_is_ready(stream->layer);
 	/* A client's handshake begins by our sending. */
 	stream_mark_dirty(stream);
+}
+
+int
+stream_detach(struct stream *stream, struct stream_parts *out_parts)
+{
+	struct stream_parts parts = { stream->fd, stream->layer };
+
+	if (!stream_is_open(stream))
+		return -EBADF;
+	if (stream->pending > 0)
+		return -EBUSY;
+	stream->layer = NULL;
+	stream_let_go(stream);
+	*out_parts = parts;
+	return 0;
+}
+
+int
+stream_attach(struct stream *stream, struct stream_hub *hub,
+    const struct stream_parts *parts, const struct stream_callbacks *callbacks,
+    void *owner)
+{
+	int err = stream_init(stream, hub, parts->fd, callbacks, owner);
+
+	if (err != 0) {
+		stream_layer_free(parts->layer);
+		return err;
+	}
+	/* What they have read and not given is looked for in this turn. */
+	if (parts->layer != NULL)
+		stream_push_layer(stream, parts->layer);
+	return 0;
+}
+
+void
+stream_parts_close(const struct stream_parts *parts)
+{
+	stream_layer_finish(parts->layer);
+	stream_layer_free(parts->layer);
+	close(parts->fd);
 }
 
 const struct stream_layer *

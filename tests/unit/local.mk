@@ -86,6 +86,7 @@ unit_tests = \
 	test_pace \
 	test_packet \
 	test_passwd \
+	test_peer \
 	test_pool \
 	test_pool_trimmer \
 	test_properties \
@@ -487,6 +488,10 @@ test_pace_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_packet_SOURCES  = %D%/test_packet.c %D%/mqtt_any.h
 test_packet_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_packet_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+
+test_peer_SOURCES  = %D%/test_peer.c
+test_peer_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_peer_LDADD    = libbroker.a libbase.a $(CHECK_LIBS)
 
 test_pool_SOURCES  = %D%/test_pool.c
 test_pool_CPPFLAGS = $(UNIT_CPPFLAGS)

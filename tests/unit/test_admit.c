@@ -128,7 +128,9 @@ arrive(void)
 		AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, both),
 	    0);
 	fd = both[0];
-	client_new(worker, both[1], 0, NULL, 0, worker_now_ns(worker));
+	client_new(worker,
+	    &(struct client_origin){
+		.parts.fd = both[1], .accepted_ns = worker_now_ns(worker) });
 	answer_length = 0;
 }
 

@@ -25,6 +25,8 @@ struct end {
 	size_t got_len;
 	unsigned layers;
 	unsigned drained;
+	bool gives_away; /* on_data() takes nothing and detaches */
+	struct stream_parts parts;
 	int closed; /* the reason; 1: not closed */
 	char fault[STREAM_FAULT_SIZE];
 	char cipher[64];
@@ -45,6 +47,8 @@ on_data(struct stream *s, const uint8_t *data, size_t len)
 	ck_assert_uint_le(end->got_len + len, sizeof(end->got));
 	memcpy(end->got + end->got_len, data, len);
 	end->got_len += len;
+	if (end->gives_away)
+		ck_assert_int_eq(stream_detach(s, &end->parts), 0);
 	return len;
 }
 
@@ -630,6 +634,168 @@ START_TEST(answers_plain_http_in_the_clear)
 }
 END_TEST
 
+/* ---- moving to another loop ------------------------------------------ */
+
+static struct loop *other_loop;
+static struct stream_hub *other_hub;
+
+static void
+make_other(void)
+{
+	other_loop = loop_new();
+	other_hub = stream_hub_new(other_loop, 512);
+}
+
+static void
+free_other(void)
+{
+	stream_close(&server.stream);
+	ck_assert_uint_eq(stream_hub_chunks(other_hub), 0);
+	stream_hub_free(other_hub);
+	loop_free(other_loop);
+}
+
+/* As settle(), while the server is in the other loop. */
+static void
+settle_both(void)
+{
+	for (int i = 0; i < 8; i++) {
+		ck_assert_int_eq(loop_turn(other_loop, false), 0);
+		settle();
+	}
+}
+
+static void
+attach_to_other(void)
+{
+	server.gives_away = false;
+	ck_assert_int_eq(stream_attach(&server.stream, other_hub, &server.parts,
+			     &callbacks, &server),
+	    0);
+}
+
+/*
+ * One read takes 64 KiB; the rest was decrypted or at least taken from the
+ * socket, and no event will announce it to anybody.
+ */
+START_TEST(moves_to_another_loop_with_what_its_layer_holds)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	static uint8_t bytes[STREAM_READ_SIZE + 5000];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+	make_other();
+	meet(&s, &c, "localhost");
+	server.gives_away = true;
+	ck_assert_int_eq(stream_write(&client.stream, bytes, sizeof(bytes)), 0);
+	/* Wait with all of it: the server reads once. */
+	stream_pause_read(&server.stream);
+	settle();
+	stream_resume_read(&server.stream);
+	settle();
+	ck_assert(!stream_is_open(&server.stream));
+	ck_assert_ptr_nonnull(server.parts.layer);
+	ck_assert_uint_eq(server.got_len, STREAM_READ_SIZE);
+	attach_to_other();
+	settle_both();
+	ck_assert_uint_eq(server.got_len, sizeof(bytes));
+	ck_assert_mem_eq(server.got, bytes, sizeof(bytes));
+	ck_assert_uint_eq(server.layers, 1); /* not told twice */
+	ck_assert_int_eq(stream_write(&server.stream, "back", 4), 0);
+	settle_both();
+	ck_assert_uint_eq(client.got_len, 4);
+	ck_assert_int_eq(server.closed, 1);
+	free_other();
+}
+END_TEST
+
+START_TEST(what_is_fed_comes_before_what_the_layer_holds)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	static uint8_t bytes[STREAM_READ_SIZE + 5];
+
+	memset(bytes, 'b', sizeof(bytes));
+	make_other();
+	meet(&s, &c, "localhost");
+	server.gives_away = true;
+	ck_assert_int_eq(stream_write(&client.stream, bytes, sizeof(bytes)), 0);
+	stream_pause_read(&server.stream);
+	settle();
+	stream_resume_read(&server.stream);
+	settle();
+	server.got_len = 0;
+	attach_to_other();
+	ck_assert_int_eq(stream_feed(&server.stream, "aa", 2), 0);
+	/* Nothing is given while it is paused, and nothing is lost. */
+	stream_pause_read(&server.stream);
+	settle_both();
+	ck_assert_uint_eq(server.got_len, 0);
+	stream_resume_read(&server.stream);
+	settle_both();
+	ck_assert_uint_eq(server.got_len, 7);
+	ck_assert_mem_eq(server.got, "aabbbbb", 7);
+	free_other();
+}
+END_TEST
+
+START_TEST(moves_in_the_middle_of_its_handshake)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls *tls;
+
+	make_other();
+	open_end(&client, &wires[0]);
+	open_end(&server, &wires[1]);
+	tls = make_server(&s);
+	stream_push_layer(&server.stream, tls_layer(tls, NULL));
+	tls_put(tls);
+	tls = make_client(&c);
+	stream_push_layer(&client.stream, tls_layer(tls, "localhost"));
+	tls_put(tls);
+	stream_write(&client.stream, "early", 5);
+	loop_turn(loop, false);
+	carry(wires[0], wires[1]);
+	loop_turn(loop, false);
+	ck_assert(!stream_is_ready(&server.stream));
+	ck_assert_int_eq(stream_detach(&server.stream, &server.parts), 0);
+	attach_to_other();
+	settle_both();
+	ck_assert_uint_eq(server.layers, 1);
+	ck_assert_uint_eq(server.got_len, 5);
+	free_other();
+}
+END_TEST
+
+START_TEST(does_not_move_while_it_owes_bytes)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+
+	meet(&s, &c, "localhost");
+	ck_assert_int_eq(stream_write(&server.stream, "owed", 4), 0);
+	ck_assert_int_eq(stream_detach(&server.stream, &server.parts), -EBUSY);
+	settle();
+	ck_assert_uint_eq(client.got_len, 4);
+	stream_close(&server.stream);
+	ck_assert_int_eq(stream_detach(&server.stream, &server.parts), -EBADF);
+}
+END_TEST
+
+START_TEST(closes_in_order_though_nobody_goes_on_with_it)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+
+	meet(&s, &c, "localhost");
+	ck_assert_int_eq(stream_detach(&server.stream, &server.parts), 0);
+	stream_parts_close(&server.parts);
+	/* TLS has said so, too. */
+	ck_assert(carry(wires[1], wires[0]));
+	settle();
+	ck_assert_int_eq(client.closed, 0);
+	ck_assert_str_eq(client.fault, "");
+}
+END_TEST
+
 static const unsigned char psk[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
 
 static unsigned
@@ -865,6 +1031,11 @@ main(void)
 	tcase_add_test(tc, optional_certificates_may_be_missing_but_not_wrong);
 	tcase_add_test(tc, agrees_on_a_protocol);
 	tcase_add_test(tc, answers_plain_http_in_the_clear);
+	tcase_add_test(tc, moves_to_another_loop_with_what_its_layer_holds);
+	tcase_add_test(tc, what_is_fed_comes_before_what_the_layer_holds);
+	tcase_add_test(tc, moves_in_the_middle_of_its_handshake);
+	tcase_add_test(tc, does_not_move_while_it_owes_bytes);
+	tcase_add_test(tc, closes_in_order_though_nobody_goes_on_with_it);
 	tcase_add_loop_test(tc, a_shared_key_proves_both_ends, 0, 2);
 	tcase_add_test(tc, says_which_file_is_wrong);
 	tcase_add_test(tc, refuses_secrets_that_others_may_read);

@@ -433,7 +433,9 @@ connecting(uint8_t name, uint8_t version, bool is_durable)
 	ck_assert_int_eq(
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	peer.fd = fds[0];
-	client_new(worker, fds[1], 0, NULL, 0, worker_now_ns(worker));
+	client_new(worker,
+	    &(struct client_origin){
+		.parts.fd = fds[1], .accepted_ns = worker_now_ns(worker) });
 	if (version == 5)
 		say(&peer, v5, sizeof(v5));
 	else
