@@ -280,6 +280,13 @@ has_room_for(struct worker *worker, struct session *session,
 	return false;
 }
 
+/* May what is in flight be sent again [MQTT-4.4.0-1]? */
+static bool
+may_be_resumed(const struct session *session)
+{
+	return session->expiry_ns != 0 || session->is_durable;
+}
+
 /* The first of those that wait.  False: stop for now. */
 static bool
 send_first(
@@ -299,8 +306,12 @@ send_first(
 		stats_subtract(worker->counters, COUNT_queued, 1);
 	stats_increment(worker->counters, COUNT_in_flight);
 	if (send_publish(worker, session->client, &item, outgoing->packet_id,
-		dup) == SENT)
+		dup) == SENT) {
+		/* Freed while the processor still has it in its cache. */
+		if (!may_be_resumed(session))
+			outbox_forget_message(outgoing);
 		return true;
+	}
 	if (session->client == NULL)
 		return false;
 	deliver_done(session, outgoing);

@@ -249,6 +249,13 @@ outbox_find(const struct outbox *outbox, uint16_t packet_id)
 }
 
 void
+outbox_forget_message(struct outgoing *outgoing)
+{
+	message_put(outgoing->message);
+	outgoing->message = NULL;
+}
+
+void
 outbox_received(struct outgoing *outgoing)
 {
 	message_put(outgoing->message);

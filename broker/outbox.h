@@ -43,7 +43,7 @@ struct outgoing {
 	struct outgoing *next;
 	struct outgoing *previous;
 	struct outgoing *next_in_place;
-	struct message *message; /* NULL once RECEIVED */
+	struct message *message; /* NULL once RECEIVED, or forgotten */
 	uint64_t sequence;       /* in the journal; 0: not there */
 	uint32_t *identifiers;   /* more than one: all of them, on the heap */
 	uint32_t identifier;     /* Subscription Identifier, 0: none */
@@ -124,6 +124,12 @@ uint64_t outbox_drop_waiting(struct outbox *outbox, struct pool *pool);
 
 /* In flight under this identifier, or NULL. */
 struct outgoing *outbox_find(const struct outbox *outbox, uint16_t packet_id);
+
+/*
+ * It was sent, and will not be sent again: the session ends with its
+ * connection.  Only its packet identifier is still of interest.
+ */
+void outbox_forget_message(struct outgoing *outgoing);
 
 /* PUBREC came: the message itself is needed no more. */
 void outbox_received(struct outgoing *outgoing);

@@ -466,6 +466,27 @@ START_TEST(never_uses_a_packet_identifier_twice)
 }
 END_TEST
 
+START_TEST(keeps_the_identifier_of_a_message_that_is_forgotten)
+{
+	struct session *session = online("a", 0);
+	struct outbox *outbox = &session->outbox;
+	struct outgoing *sent;
+	uint16_t packet_id;
+
+	put(session, "x", 1);
+	sent = outbox_peek(outbox);
+	ck_assert_int_eq(outbox_take(outbox, sent), 0);
+	packet_id = sent->packet_id;
+	outbox_forget_message(sent);
+	ck_assert_ptr_null(sent->message);
+	ck_assert_ptr_eq(outbox_find(outbox, packet_id), sent);
+	ck_assert_uint_eq(outbox->in_flight.count, 1);
+	outbox_done(outbox, &sessions.outgoing, sent);
+	ck_assert_ptr_null(outbox_find(outbox, packet_id));
+	session_leave(session, false);
+}
+END_TEST
+
 /* ---- packet identifiers received ---- */
 
 START_TEST(remembers_exactly_the_identifiers_it_was_given)
@@ -521,6 +542,7 @@ main(void)
 	tcase_add_test(tc, refuses_what_is_beyond_its_limits);
 	tcase_add_test(tc, leaves_no_message_in_the_gauges_when_it_ends);
 	tcase_add_test(tc, never_uses_a_packet_identifier_twice);
+	tcase_add_test(tc, keeps_the_identifier_of_a_message_that_is_forgotten);
 	tcase_add_test(tc, remembers_exactly_the_identifiers_it_was_given);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
