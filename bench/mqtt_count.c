@@ -16,7 +16,7 @@
 #define PUBLISH 3
 #define READ_SIZE 65536
 
-/* [MQTT-3.1.1] CONNECT with a clean session and a client id of our own. */
+/* MQTT 3.1.1: CONNECT with a clean session and a client id of our own. */
 static const uint8_t hello[] = { 0x10, 23, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 0,
 	0, 11, 'b', 'e', 'n', 'c', 'h', '-', 'c', 'o', 'u', 'n', 't' };
 

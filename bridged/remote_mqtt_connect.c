@@ -226,7 +226,7 @@ send_connect(struct remote *remote, const char *password)
 	bool is_new = remote->version == MQTT_5;
 
 	connect.version = (uint8_t)remote->version;
-	/* [MQTT-3.1.3-8] no client identifier, no session */
+	/* [MQTT3-3.1.3-7] no client identifier, no session */
 	connect.clean_start = conf->clean_start || conf->client_id[0] == '\0';
 	connect.keep_alive_s = (uint16_t)(conf->keepalive_ns / CLOCK_SECOND_NS);
 	connect.client_id = slice_of_string(conf->client_id);

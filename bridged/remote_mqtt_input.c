@@ -130,7 +130,7 @@ read_limits(struct remote *remote, const struct mqtt_connack *connack)
 	if (mqtt_properties_has(properties, MQTT_SERVER_KEEP_ALIVE))
 		remote->keepalive_ns =
 		    properties->server_keep_alive_s * CLOCK_SECOND_NS;
-	/* [MQTT-3.2.2.3.2] what the remote says replaces what we asked for */
+	/* section 3.2.2.3.2: what the remote says replaces what we asked for */
 	if (mqtt_properties_has(properties, MQTT_SESSION_EXPIRY_INTERVAL))
 		limits->keeps_session =
 		    properties->session_expiry_interval_s != 0;

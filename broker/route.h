@@ -42,7 +42,7 @@ void router_free(struct router *router);
 
 /*
  * Deliver `message` to every session whose subscription matches, and store
- * or clear it as retained if message->retain [MQTT-3.3.1-5, 3.3.1-6].
+ * or clear it as retained if message->retain [MQTT-3.3.1-5] [MQTT-3.3.1-6].
  * `worker` is the calling worker, NULL on the links thread.  `publisher` is
  * the session it came from (for No Local [MQTT-3.8.3-3]), NULL if none.
  * The caller keeps its reference.  Returns the number of receiving sessions.

@@ -340,7 +340,7 @@ check_together(
 	if (client->no_clean && client->client_id == NULL)
 		return options_usage_error(
 		    options, "--no-clean needs a client identifier: add -i");
-	/* [MQTT-3.1.2-22] before MQTT 5.0 */
+	/* [MQTT3-3.1.2-22] before MQTT 5.0 */
 	if (client->password != NULL && client->username == NULL &&
 	    client->version != MQTT_5)
 		return options_usage_error(

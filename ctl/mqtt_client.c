@@ -412,7 +412,7 @@ mqtt_client_find_slot(struct mqtt_client *client, uint16_t packet_id)
 	return NULL;
 }
 
-/* [MQTT-2.2.1-3] one that is not in use; [MQTT-2.2.1-1] never 0. */
+/* [MQTT-2.2.1-3] [MQTT3-2.3.1-1] one that is not in use, never 0. */
 static uint16_t
 take_packet_id(struct mqtt_client *client)
 {
@@ -452,7 +452,7 @@ static bool
 is_acceptable(struct mqtt_client *client,
     const struct mqtt_publish_out *publish, size_t size)
 {
-	/* [MQTT-3.2.2-11], -14, -15, -17 */
+	/* [MQTT-3.2.2-11] [MQTT-3.2.2-14] [MQTT-3.2.2-15] [MQTT-3.2.2-17] */
 	if (publish->qos > client->maximum_qos)
 		mqtt_client_fail(client, EXIT_FAILED,
 		    "the broker takes QoS %u at most: lower -q",

@@ -13,8 +13,8 @@
 #include "common/conf/conf_table.h"
 
 /*
- * '#' stands alone in the last level, '+' alone in any [MQTT-4.7.1-2]
- * [MQTT-4.7.1-3].  Returns what is wrong, or NULL.
+ * '#' stands alone in the last level, '+' alone in any [MQTT-4.7.1-1]
+ * [MQTT-4.7.1-2].  Returns what is wrong, or NULL.
  */
 const char *
 conf_filter_fault(const char *filter)

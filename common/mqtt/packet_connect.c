@@ -60,7 +60,7 @@ flags_are_valid(uint8_t flags, uint8_t version)
 	/* [MQTT-3.1.2-12] */
 	if ((flags & WILL_QOS_MASK) == WILL_QOS_MASK)
 		return false;
-	/* Before 5.0, [MQTT-3.1.2-22]: no password without a user name. */
+	/* Before 5.0, [MQTT3-3.1.2-22]: no password without a user name. */
 	return version == MQTT_5 || (flags & FLAG_USERNAME) != 0 ||
 	    (flags & FLAG_PASSWORD) == 0;
 }
@@ -94,7 +94,7 @@ decode_client_id(struct wire *w, struct mqtt_connect *connect)
 	if (connect->client_id.len != 0 || connect->version == MQTT_5)
 		return MQTT_SUCCESS;
 
-	/* 3.1 wants an id always, 3.1.1 [MQTT-3.1.3-8] to keep a session */
+	/* 3.1 wants an id always, 3.1.1 [MQTT3-3.1.3-8] to keep a session */
 	if (connect->version == MQTT_3_1 || !connect->clean_start)
 		return MQTT_CLIENT_IDENTIFIER_NOT_VALID;
 	return MQTT_SUCCESS;

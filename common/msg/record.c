@@ -289,7 +289,7 @@ reserve(struct record_properties *properties, size_t length)
 	return at;
 }
 
-/* Two bytes of length, big-endian, then the bytes [MQTT-1.5.4]. */
+/* Two bytes of length, big-endian, then the bytes, as in MQTT. */
 static uint8_t *
 append_text(uint8_t *out, struct slice text)
 {

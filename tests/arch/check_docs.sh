@@ -28,7 +28,20 @@ check_names() { # check_names NUMBER PAGE
 	fi
 }
 
-echo 1..3
+# Marks of clauses in code and tests name statements of the standards.
+check_marks() { # check_marks NUMBER
+	if unknown=$(sh doc/make-conformance.sh --unknown); then
+		echo "ok $1 - every mark of a statement names one that there is"
+	else
+		echo "$unknown" | sed 's/^/# no such statement: /'
+		echo "# the statements are in doc/conformance-*.tsv"
+		echo "not ok $1 - every mark of a statement names one that there is"
+	fi
+}
+
+echo 1..5
 compare 1 make-logs.sh LOGS.md
 compare 2 make-counters.sh COUNTERS.md
 check_names 3 RING.md
+compare 4 make-conformance.sh CONFORMANCE.md
+check_marks 5

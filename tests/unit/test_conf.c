@@ -677,7 +677,7 @@ with_filter(const char *filter)
 	return text;
 }
 
-/* [MQTT-4.7.1-2] [MQTT-4.7.1-3] */
+/* [MQTT-4.7.1-1] [MQTT-4.7.1-2] */
 START_TEST(wants_a_session_for_qos_2)
 {
 	refused("bridges = ( { name = \"a\"; url = \"mqtt://h\";\n"
