@@ -1,25 +1,40 @@
 #!/bin/sh
 # run_fuzz.sh [TARGET...] [RUNS] - build fuzz targets with libFuzzer and run
-# each RUNS times (100000); TAP on stdout.  Without a TARGET: all of them.
+# each RUNS times (100000), as many at once as there are processors; TAP on
+# stdout, how far they are on stderr.  Without a TARGET: all of them.
 #
 # tests/fuzz/TARGET.c is the target; its other sources and libraries are a
-# line of the table below.  Seeds are the files of tests/fuzz/corpus/TARGET.
+# line of the table below.  Seeds are the files of tests/fuzz/corpus/TARGET,
+# words to try those of tests/fuzz/TARGET.dict.
+#
 # CLANG names the compiler; without libFuzzer everything is skipped.
+# FUZZ_JOBS: how many at once.  FUZZ_SEED: other inputs than the last time
+# (1).  FUZZ_OBJECTS: a folder to keep objects in, for runs one after another
+# of the same sources.  FUZZ_KEEP: a folder for what was found to reach new
+# code, a folder a target; it is read as seeds by the next run.
 
 cd "${top_srcdir:-.}" || exit 99
 
-all="fuzz_mqtt fuzz_http fuzz_jwt fuzz_ring fuzz_store_record fuzz_websocket"
+mqtt="common/mqtt/*.c common/msg/topic.c common/base/*.c"
 
 # What a target needs beside its own file.
 sources_of() {
 	case $1 in
-	fuzz_mqtt) echo common/mqtt/*.c common/msg/*.c common/base/*.c ;;
+	fuzz_mqtt_*) echo $mqtt ;;
+	fuzz_topic) echo common/msg/topic.c common/base/*.c ;;
+	fuzz_subscription_tree) echo broker/subscription_*.c broker/mailbox.c \
+	    broker/waker.c common/msg/topic.c common/shm/bell.c \
+	    common/base/*.c ;;
+	fuzz_record) echo common/msg/record.c common/base/*.c ;;
 	fuzz_ring) echo common/ring/*.c common/shm/*.c common/base/*.c ;;
+	fuzz_ring_control) echo common/ring/*.c common/shm/*.c \
+	    common/base/*.c ;;
 	fuzz_jwt) echo broker/auth_jwt.c broker/auth_jwt_key.c \
 	    common/conf/conf*.c common/msg/record.c common/base/*.c ;;
 	fuzz_store_record) echo broker/store/store_message.c \
 	    broker/store/store_record.c common/base/*.c ;;
 	fuzz_websocket) echo common/net/websocket.c ;;
+	fuzz_websocket_answer) echo common/net/*.c common/base/*.c ;;
 	fuzz_http) echo httpd/connection*.c httpd/counters.c \
 	    httpd/publish_json.c httpd/request.c httpd/response.c \
 	    common/msg/*.c common/net/*.c common/stats/*.c common/shm/*.c \
@@ -27,14 +42,17 @@ sources_of() {
 	esac
 }
 
-# pkg-config names; -l is for a library that has no such file.
+# pkg-config names.
 packages_of() {
 	case $1 in
 	fuzz_http) echo jansson libevent openssl ;;
 	fuzz_jwt) echo jansson libconfig libsodium openssl ;;
+	fuzz_subscription_tree) echo liburcu-memb liburcu-cds ;;
+	fuzz_websocket_answer) echo libevent libevent_openssl openssl ;;
 	esac
 }
 
+# A library that has no such file.
 libraries_of() {
 	case $1 in
 	fuzz_http) echo -lhttp_parser ;;
@@ -49,10 +67,19 @@ for word; do
 	*) runs=$word ;;
 	esac
 done
-targets=${targets:-$all}
+[ -n "$targets" ] || for file in tests/fuzz/fuzz_*.c; do
+	targets="$targets $(basename "$file" .c)"
+done
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/weir-fuzz.XXXXXX") || exit 99
-trap 'rm -rf "$dir"' EXIT
+objects=${FUZZ_OBJECTS:-$dir/objects}
+running=
+cleanup() {
+	for entry in $running; do kill "${entry#*:}" 2>/dev/null; done
+	wait
+	rm -rf "$dir"
+}
+trap cleanup EXIT
 trap 'exit 1' HUP INT TERM
 
 # The first compiler that links a program with libFuzzer.
@@ -68,33 +95,48 @@ find_compiler() {
 	done
 }
 
-# build TARGET: 0, or what failed is in $dir/log.
+compile() { # SOURCE OBJECT CFLAGS...
+	source=$1 object=$2
+	shift 2
+	mkdir -p "${object%/*}"
+	"$cc" -std=gnu11 -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' -g -O1 -I. \
+	    -pthread "$@" -fsanitize=fuzzer-no-link,address,undefined \
+	    -fno-sanitize-recover=all -c "$source" -o "$object.$$.new" &&
+		mv "$object.$$.new" "$object"
+}
+
+# build TARGET: 0, or what failed is in $dir/TARGET.log.
 build() {
-	cflags= ldflags=
+	cflags= ldflags= files=
 	packages=$(packages_of "$1")
 	if [ -n "$packages" ]; then
-		cflags=$(pkg-config --cflags $packages 2>"$dir/log") || return
-		ldflags=$(pkg-config --libs $packages 2>"$dir/log") || return
+		cflags=$(pkg-config --cflags $packages) || return
+		ldflags=$(pkg-config --libs $packages) || return
 	fi
-	"$cc" -std=gnu11 -D_GNU_SOURCE -DPACKAGE_VERSION='"fuzz"' -g -O1 -I. \
-	    -pthread $cflags -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=all "tests/fuzz/$1.c" $(sources_of "$1") \
-	    $ldflags $(libraries_of "$1") -o "$dir/$1" 2>"$dir/log"
+	for source in "tests/fuzz/$1.c" $(sources_of "$1"); do
+		object=$objects/${source%.c}.o
+		files="$files $object"
+		[ -f "$object" ] || compile "$source" "$object" $cflags || return
+	done
+	"$cc" -pthread -fsanitize=fuzzer,address,undefined $files \
+	    $ldflags $(libraries_of "$1") -o "$dir/$1"
 }
 
 # run TARGET: new inputs go to a directory of our own, seeds are only read.
 run() {
-	seeds=tests/fuzz/corpus/$1
-	[ -d "$seeds" ] || seeds=
-	mkdir -p "$dir/$1.found"
-	"$dir/$1" -runs="$runs" -seed=1 -max_len=4096 -timeout=10 \
-	    -artifact_prefix="$dir/$1." "$dir/$1.found" $seeds \
-	    >"$dir/log" 2>&1
+	found=${FUZZ_KEEP:-$dir/found}/$1
+	more=
+	mkdir -p "$found"
+	[ ! -d "tests/fuzz/corpus/$1" ] || more=tests/fuzz/corpus/$1
+	[ ! -f "tests/fuzz/$1.dict" ] || more="$more -dict=tests/fuzz/$1.dict"
+	exec "$dir/$1" -runs="$runs" -seed="${FUZZ_SEED:-1}" -max_len=4096 \
+	    -timeout=10 -print_final_stats=1 -artifact_prefix="$dir/$1." \
+	    "$found" $more
 }
 
 # The end of the log, and the input that did it, as comments.
-explain() {
-	tail -40 "$dir/log" | sed 's/^/# /'
+explain() { # TARGET
+	tail -40 "$dir/$1.log" | sed 's/^/# /'
 	for input in "$dir/$1".crash-* "$dir/$1".timeout-* \
 	    "$dir/$1".oom-* "$dir/$1".leak-*; do
 		[ ! -f "$input" ] || echo "# input: $(base64 -w0 "$input")"
@@ -107,17 +149,60 @@ if [ -z "$cc" ]; then
 	exit 0
 fi
 
+# Objects are shared by targets: these are built one after another, and run
+# side by side.  An entry of `running` is TARGET:PID.
+jobs=${FUZZ_JOBS:-$(nproc)}
+number=0 failed=0 running= waited=0
+
+tell() { # TARGET STATUS
+	number=$((number + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $number - $1 survives $runs inputs"
+	else
+		explain "$1"
+		echo "not ok $number - $1 survives $runs inputs"
+		failed=1
+	fi
+}
+
+# How far those are that run.
+progress() {
+	for entry in $running; do
+		sed -n 's/^#\([0-9]*\)\t.*/\1/p' "$dir/${entry%:*}.log" |
+			tail -1 | sed "s|.*|${entry%:*}: & of $runs|" >&2
+	done
+}
+
+# Let those that have ended go, until fewer than COUNT run.
+reap() { # COUNT
+	while :; do
+		still=
+		for entry in $running; do
+			if kill -0 "${entry#*:}" 2>/dev/null; then
+				still="$still $entry"
+			else
+				wait "${entry#*:}"
+				tell "${entry%:*}" $?
+			fi
+		done
+		running=$still
+		[ "$(echo $running | wc -w)" -ge "$1" ] || return 0
+		sleep 0.2
+		waited=$((waited + 1))
+		[ $((waited % 150)) != 0 ] || progress
+	done
+}
+
 set -- $targets
 echo "1..$#"
-number=0 failed=0
 for target; do
-	number=$((number + 1))
-	if build "$target" && run "$target"; then
-		echo "ok $number - $target survives $runs inputs"
-		continue
+	reap "$jobs"
+	if build "$target" >"$dir/$target.log" 2>&1; then
+		run "$target" >"$dir/$target.log" 2>&1 &
+		running="$running $target:$!"
+	else
+		tell "$target" 99
 	fi
-	explain "$target"
-	echo "not ok $number - $target survives $runs inputs"
-	failed=1
 done
+reap 1
 exit $failed
