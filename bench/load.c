@@ -1,604 +1,382 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * load - publishers and subscribers, and what a delivery costs the broker.
+ * load - put a load on an MQTT broker, and say what it cost and whether it
+ * was right.
  *
- *	bench/load -p PORT [-P publishers] [-S subscribers] [-T topics]
- *	    [-q QOS] [-s payload bytes] [-n messages a publisher] [-w window]
- *	    [-t seconds at most] [-c PID,PID...] [-5] [-k] [-o]
+ *	bench/load -p PORT [--pattern NAME] [OPTIONS]
  *
- * Publisher and subscriber number I use topic number I modulo the topics, so
- * "-P 50 -S 50 -T 50" is fifty pairs and "-P 5 -S 500 -T 1" a fan-out.  A
- * publisher has up to `window` messages under way, acknowledged and arrived
- * at all subscribers or not: QoS 0 as well, so that nothing need be dropped.
- * With -k sessions are kept (no Clean Start); with -o the subscribers are away:
- * they subscribe and leave, and what is counted are acknowledgements.
- * With -c the processor time of those processes is divided by deliveries.
- * Prints one line of key=value; exit status 1 when not all arrived in time.
+ * --help names the patterns and options; bench/README.md says how to read what
+ * is printed: one line of key=value.  The exit status is 1 when not everything
+ * arrived in time, or something was doubled or out of order.
  */
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include "bench/cpu_time.h"
+#include "bench/load.h"
+#include "bench/load_crowd.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
-#include "common/mqtt/encode.h"
+#include "common/base/exit.h"
+#include "common/base/options.h"
 
-#define INPUT_SIZE 65536
-#define EVENTS 256
-#define HANDSHAKE_SECONDS 10
+#define UNSET UINT64_MAX
+#define PACED_SECONDS 4
 
-struct options {
-	struct cpu_time broker;
-	uint64_t messages; /* of each publisher */
-	unsigned publishers, subscribers, topics;
-	unsigned payload, window, seconds;
-	uint16_t port;
-	uint8_t qos;
-	enum mqtt_version version;
-	bool is_kept;
-	bool is_offline;
+static const struct load_pattern patterns[] = {
+	{ "p2p", "50 publishers, each with a subscriber of its own", LOAD_EXACT,
+	    50, 50, 50, 100, 10000, 0, load_traffic_run },
+	{ "fan-out", "5 publishers, 500 subscribers, one topic", LOAD_EXACT, 5,
+	    500, 1, 100, 60, 0, load_traffic_run },
+	{ "fan-in", "500 publishers, 2 subscribers, two topics", LOAD_EXACT,
+	    500, 2, 2, 100, 300, 0, load_traffic_run },
+	{ "shared", "500 publishers, 5 members of one shared subscription",
+	    LOAD_SHARED, 500, 5, 1, 100, 300, 0, load_traffic_run },
+	{ "wildcard", "1,000 filters with wildcards, of which 10 match",
+	    LOAD_WILDCARD, 100, 1000, 100, 100, 100, 0, load_traffic_run },
+	{ "open-loop", "50 pairs, 5,000 messages a second whatever happens",
+	    LOAD_EXACT, 50, 50, 50, 100, UNSET, 5000, load_traffic_run },
+	{ "ping-pong", "one pair, one message after the other", LOAD_EXACT, 1,
+	    1, 1, 1, 20000, 0, load_traffic_run },
+	{ "retained", "20 subscribers come 5 times for 1,000 topics",
+	    LOAD_EXACT, 1, 20, 1000, 1, 5, 0, load_retained_run },
+	{ "connect", "10,000 connections made and ended, 16 at a time",
+	    LOAD_EXACT, 1, 0, 1, 16, 10000, 0, load_connect_run },
 };
 
-struct topic {
-	uint8_t *packet; /* its PUBLISH, but for the packet identifier */
-	struct mqtt_publish_layout layout;
-	unsigned publishers, subscribers;
-	uint64_t sent, received;
-};
+/* ---- what the other files use ------------------------------------------- */
 
-struct peer {
-	int fd;
-	bool is_blocked; /* waits for EPOLLOUT */
-	uint16_t packet_id;
-	unsigned unacknowledged;
-	uint64_t left; /* to publish; 0 in a subscriber */
-	struct topic *topic;
-	uint8_t *output;
-	size_t output_length, output_size;
-	size_t input_length;
-	uint8_t input[INPUT_SIZE];
-};
-
-struct load {
-	struct options options;
-	struct topic *topics;
-	struct peer **peers; /* the publishers, then the subscribers */
-	unsigned peer_count;
-	unsigned unfinished; /* publishers with something left or under way */
-	uint64_t expected, received;
-	int epoll;
-};
-
-static void
-die(const char *what)
+enum mqtt_version
+load_version(const struct load_options *options)
 {
-	fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
-	exit(1);
+	return options->is_mqtt5 ? MQTT_5 : MQTT_3_1_1;
 }
 
-/* ---- bytes -------------------------------------------------------------- */
-
-static uint8_t *
-reserve(struct peer *peer, size_t length)
-{
-	if (peer->output_length + length > peer->output_size) {
-		peer->output_size = (peer->output_length + length) * 2;
-		peer->output = realloc(peer->output, peer->output_size);
-		BUG_ON(peer->output == NULL);
-	}
-	peer->output_length += length;
-	return peer->output + peer->output_length - length;
-}
-
-static void
-watch(struct load *load, struct peer *peer, int operation, uint32_t events)
-{
-	struct epoll_event event = { .events = events, .data.ptr = peer };
-
-	if (epoll_ctl(load->epoll, operation, peer->fd, &event) != 0)
-		die("epoll_ctl");
-}
-
-static void
-flush(struct load *load, struct peer *peer)
-{
-	ssize_t sent;
-
-	if (peer->output_length == 0 || peer->is_blocked)
-		return;
-	sent = send(peer->fd, peer->output, peer->output_length, MSG_NOSIGNAL);
-	if (sent == -1 && errno != EAGAIN)
-		die("send");
-	if (sent == -1)
-		sent = 0;
-	peer->output_length -= (size_t)sent;
-	if (peer->output_length == 0)
-		return;
-	memmove(peer->output, peer->output + sent, peer->output_length);
-	peer->is_blocked = true;
-	watch(load, peer, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
-}
-
-/* ---- packets ------------------------------------------------------------ */
-
-static void
-acknowledge(struct peer *peer, enum mqtt_packet_type type, uint16_t packet_id)
-{
-	mqtt_encode_ack_success(reserve(peer, 4), type, packet_id);
-}
-
-static void
-on_publish(struct load *load, struct peer *peer, const struct mqtt_frame *frame)
-{
-	struct mqtt_publish publish;
-
-	if (mqtt_decode_publish(frame, load->options.version, MQTT_CLIENT,
-		&publish) != MQTT_SUCCESS) {
-		errno = EPROTO;
-		die("PUBLISH");
-	}
-	peer->topic->received++;
-	load->received++;
-	if (publish.qos != 0)
-		acknowledge(peer, publish.qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
-		    publish.packet_id);
-}
-
-static void
-note_if_finished(struct load *load, const struct peer *peer)
-{
-	if (peer->left == 0 && peer->unacknowledged == 0)
-		load->unfinished--;
-}
-
-static void
-on_packet(struct load *load, struct peer *peer, const struct mqtt_frame *frame)
-{
-	struct mqtt_ack ack = { 0 };
-
-	if (frame->type == MQTT_PUBLISH) {
-		on_publish(load, peer, frame);
-		return;
-	}
-	if (mqtt_decode_ack(frame, load->options.version, &ack) !=
-	    MQTT_SUCCESS) {
-		errno = EPROTO;
-		die(mqtt_packet_name(frame->type));
-	}
-	switch (frame->type) {
-	case MQTT_PUBREC:
-		acknowledge(peer, MQTT_PUBREL, ack.packet_id);
-		break;
-	case MQTT_PUBREL:
-		acknowledge(peer, MQTT_PUBCOMP, ack.packet_id);
-		break;
-	default:
-		peer->unacknowledged--;
-		if (load->options.is_offline)
-			load->received++;
-		note_if_finished(load, peer);
-		break;
-	}
-}
-
-static void
-receive(struct load *load, struct peer *peer)
-{
-	struct mqtt_frame frame;
-	size_t used = 0;
-	ssize_t got;
-
-	got = recv(peer->fd, peer->input + peer->input_length,
-	    INPUT_SIZE - peer->input_length, 0);
-	if (got == -1 && errno == EAGAIN)
-		return;
-	if (got == 0)
-		errno = ECONNRESET;
-	if (got <= 0)
-		die("connection lost");
-	peer->input_length += (size_t)got;
-	while (mqtt_frame(peer->input + used, peer->input_length - used,
-		   INPUT_SIZE, &frame) == MQTT_FRAME_WHOLE) {
-		on_packet(load, peer, &frame);
-		used += frame.size;
-	}
-	peer->input_length -= used;
-	memmove(peer->input, peer->input + used, peer->input_length);
-}
-
-/* ---- publishing --------------------------------------------------------- */
-
-static bool
-may_publish(const struct load *load, const struct peer *peer)
-{
-	const struct topic *topic = peer->topic;
-	const uint64_t window = load->options.window;
-
-	return peer->left != 0 && peer->unacknowledged < window &&
-	    (topic->subscribers == 0 ||
-		topic->sent * topic->subscribers - topic->received <
-		    window * topic->publishers * topic->subscribers);
-}
-
-static void
-publish_some(struct load *load, struct peer *peer)
-{
-	struct topic *topic = peer->topic;
-	const struct mqtt_publish_layout *layout = &topic->layout;
-	uint8_t *packet;
-
-	while (may_publish(load, peer)) {
-		packet = reserve(peer, layout->size);
-		memcpy(packet, topic->packet, layout->size);
-		topic->sent++;
-		peer->left--;
-		if (load->options.qos == 0) {
-			note_if_finished(load, peer);
-			continue;
-		}
-		if (++peer->packet_id == 0)
-			peer->packet_id = 1;
-		mqtt_patch_packet_id(packet, layout, peer->packet_id);
-		peer->unacknowledged++;
-	}
-}
-
-static bool
-is_done(const struct load *load)
-{
-	return load->unfinished == 0 && load->received >= load->expected;
-}
-
-/* False: not all arrived in time. */
-static bool
-run(struct load *load, uint64_t deadline_ns)
-{
-	struct epoll_event events[EVENTS];
-	struct peer *peer;
-	int count;
-
-	for (;;) {
-		for (unsigned i = 0; i < load->options.publishers; i++)
-			publish_some(load, load->peers[i]);
-		for (unsigned i = 0; i < load->peer_count; i++)
-			flush(load, load->peers[i]);
-		if (is_done(load))
-			return true;
-		if (clock_now_ns() >= deadline_ns)
-			return false;
-		count = epoll_wait(load->epoll, events, EVENTS, 100);
-		if (count == -1)
-			die("epoll_wait");
-		for (int i = 0; i < count; i++) {
-			peer = events[i].data.ptr;
-			if ((events[i].events & EPOLLOUT) != 0) {
-				peer->is_blocked = false;
-				watch(load, peer, EPOLL_CTL_MOD, EPOLLIN);
-			}
-			receive(load, peer);
-		}
-	}
-}
-
-/* ---- setting up --------------------------------------------------------- */
-
-/* Waits for one packet, which must be of this type. */
-static void
-await(struct peer *peer, enum mqtt_packet_type type, struct mqtt_frame *frame)
-{
-	ssize_t got;
-
-	peer->input_length = 0;
-	do {
-		got = recv(peer->fd, peer->input + peer->input_length,
-		    INPUT_SIZE - peer->input_length, 0);
-		if (got <= 0)
-			die(mqtt_packet_name(type));
-		peer->input_length += (size_t)got;
-	} while (mqtt_frame(peer->input, peer->input_length, INPUT_SIZE,
-		     frame) != MQTT_FRAME_WHOLE);
-	peer->input_length = 0;
-	errno = EPROTO;
-	if (frame->type != type)
-		die(mqtt_packet_name(type));
-}
-
-static int
-open_socket(uint16_t port)
-{
-	const struct sockaddr_in to = {
-		.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	const struct timeval patience = { .tv_sec = HANDSHAKE_SECONDS };
-	const int on = 1;
-	int fd;
-
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		die("socket");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
-		die("connect");
-	return fd;
-}
-
-static void
-send_now(struct peer *peer, const uint8_t *bytes, size_t length)
-{
-	if (send(peer->fd, bytes, length, MSG_NOSIGNAL) != (ssize_t)length)
-		die("send");
-}
-
-static void
-say_hello(struct load *load, struct peer *peer, unsigned number)
-{
-	char id[48];
-	struct mqtt_connect connect = {
-		.version = (uint8_t)load->options.version,
-		.clean_start = !load->options.is_kept,
-	};
-	struct mqtt_connack connack;
-	struct mqtt_frame frame;
-	uint8_t bytes[128];
-
-	snprintf(id, sizeof(id), "load-%d-%u", (int)getpid(), number);
-	connect.client_id = slice_of_string(id);
-	send_now(
-	    peer, bytes, mqtt_encode_connect(bytes, sizeof(bytes), &connect));
-	await(peer, MQTT_CONNACK, &frame);
-	if (mqtt_decode_connack(&frame, load->options.version, &connack) !=
-		MQTT_SUCCESS ||
-	    connack.reason != MQTT_SUCCESS)
-		die("CONNACK");
-}
-
-static void
-topic_name(const struct load *load, const struct topic *topic, char name[32])
-{
-	snprintf(name, 32, "bench/load/%u", (unsigned)(topic - load->topics));
-}
-
-static void
-subscribe(struct load *load, struct peer *peer)
-{
-	char name[32];
-	struct mqtt_subscription one = { .qos = load->options.qos };
-	struct mqtt_frame frame;
-	uint8_t bytes[128];
-
-	topic_name(load, peer->topic, name);
-	one.filter = slice_of_string(name);
-	send_now(peer, bytes,
-	    mqtt_encode_subscribe(
-		bytes, sizeof(bytes), 1, &one, 1, NULL, load->options.version));
-	await(peer, MQTT_SUBACK, &frame);
-	if (frame.body.data[frame.body.len - 1] != one.qos)
-		die("SUBACK");
-}
-
-/* It has subscribed, and is away from now on. */
-static void
-leave(struct load *load, struct peer *peer)
-{
-	static const uint8_t disconnect[] = { MQTT_DISCONNECT << 4, 0 };
-
-	send_now(peer, disconnect, sizeof(disconnect));
-	close(peer->fd);
-	free(peer);
-	load->peer_count--;
-}
-
-static struct peer *
-add_peer(struct load *load, struct topic *topic)
-{
-	struct peer *peer = calloc(1, sizeof(*peer));
-
-	BUG_ON(peer == NULL);
-	peer->fd = open_socket(load->options.port);
-	peer->topic = topic;
-	say_hello(load, peer, load->peer_count);
-	load->peers[load->peer_count++] = peer;
-	return peer;
-}
-
-static void
-prepare_topic(struct load *load, struct topic *topic)
-{
-	struct mqtt_publish_out publish = {
-		.qos = load->options.qos,
-		.packet_id = 1,
-	};
-	uint8_t *payload = malloc(load->options.payload + 1);
-	char name[32];
-	size_t size;
-
-	BUG_ON(payload == NULL);
-	memset(payload, 'x', load->options.payload);
-	topic_name(load, topic, name);
-	publish.topic = slice_of_string(name);
-	publish.payload = slice_of(payload, load->options.payload);
-	size = mqtt_publish_size(&publish, load->options.version);
-	topic->packet = malloc(size);
-	BUG_ON(topic->packet == NULL);
-	mqtt_encode_publish(topic->packet, size, &publish,
-	    load->options.version, &topic->layout);
-	free(payload);
-}
-
-static void
-set_up(struct load *load)
-{
-	const struct options *options = &load->options;
-	struct topic *topic;
-	struct peer *peer;
-
-	load->topics = calloc(options->topics, sizeof(*load->topics));
-	load->peers = calloc(
-	    options->publishers + options->subscribers, sizeof(*load->peers));
-	load->epoll = epoll_create1(EPOLL_CLOEXEC);
-	BUG_ON(
-	    load->topics == NULL || load->peers == NULL || load->epoll == -1);
-	for (unsigned i = 0; i < options->topics; i++)
-		prepare_topic(load, &load->topics[i]);
-	for (unsigned i = 0; i < options->publishers; i++) {
-		topic = &load->topics[i % options->topics];
-		topic->publishers++;
-		add_peer(load, topic)->left = options->messages;
-	}
-	for (unsigned i = 0; i < options->subscribers; i++) {
-		topic = &load->topics[i % options->topics];
-		peer = add_peer(load, topic);
-		subscribe(load, peer);
-		if (options->is_offline) {
-			leave(load, peer);
-			continue;
-		}
-		topic->subscribers++;
-		load->expected += topic->publishers * options->messages;
-	}
-	if (options->is_offline)
-		load->expected = options->publishers * options->messages;
-	load->unfinished = options->publishers;
-	for (unsigned i = 0; i < load->peer_count; i++) {
-		peer = load->peers[i];
-		fcntl(peer->fd, F_SETFL, O_NONBLOCK);
-		watch(load, peer, EPOLL_CTL_ADD, EPOLLIN);
-	}
-}
-
-/* ---- the command -------------------------------------------------------- */
-
-static unsigned
-number(const char *text, unsigned min, unsigned max)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end != '\0' || value < min || value > max) {
-		fprintf(stderr, "load: \"%s\" is not a number from %u to %u\n",
-		    text, min, max);
-		exit(64);
-	}
-	return (unsigned)value;
-}
-
-static void
-set_option(struct options *options, int option, const char *value)
-{
-	switch (option) {
-	case 'p':
-		options->port = (uint16_t)number(value, 1, 65535);
-		break;
-	case 'P':
-		options->publishers = number(value, 1, 20000);
-		break;
-	case 'S':
-		options->subscribers = number(value, 1, 20000);
-		break;
-	case 'T':
-		options->topics = number(value, 1, 20000);
-		break;
-	case 'q':
-		options->qos = (uint8_t)number(value, 0, 2);
-		break;
-	case 's':
-		options->payload = number(value, 0, 32768);
-		break;
-	case 'n':
-		options->messages = number(value, 1, 100000000);
-		break;
-	case 'w':
-		options->window = number(value, 1, 60000);
-		break;
-	case 't':
-		options->seconds = number(value, 1, 3600);
-		break;
-	case '5':
-		options->version = MQTT_5;
-		break;
-	case 'k':
-		options->is_kept = true;
-		break;
-	case 'o':
-		options->is_kept = true;
-		options->is_offline = true;
-		break;
-	case 'c':
-		if (cpu_time_parse(value, &options->broker) == 0)
-			break;
-		fprintf(stderr, "load: -c takes living PID,PID...\n");
-		exit(1);
-	default:
-		fprintf(stderr,
-		    "usage: load -p PORT [-P publishers] [-S subscribers]\n"
-		    "    [-T topics] [-q QOS] [-s bytes] [-n messages]\n"
-		    "    [-w window] [-t seconds] [-c PID,...] [-5] [-k] "
-		    "[-o]\n");
-		exit(64);
-	}
-}
-
-static uint64_t
-cpu_ns(const struct load *load)
+uint64_t
+load_cpu_ns(const struct load_options *options)
 {
 	uint64_t used_ns = 0;
 
-	if (cpu_time_read(&load->options.broker, &used_ns) != 0)
-		die("the broker's processor time");
+	if (cpu_time_read(&options->broker, &used_ns) != 0)
+		load_die_of("a process of -c has ended");
 	return used_ns;
+}
+
+void
+load_client_id(char *text, size_t size, const char *role, unsigned number)
+{
+	snprintf(text, size, "load-%d-%s-%u", (int)getpid(), role, number);
+}
+
+void
+load_topic(char name[LOAD_TOPIC_SIZE], uint64_t number)
+{
+	snprintf(name, LOAD_TOPIC_SIZE, LOAD_TOPIC "%" PRIu64, number);
+}
+
+void
+load_join(const struct load_options *options, struct load_client *client,
+    const char *role, unsigned number, bool is_clean)
+{
+	struct mqtt_connect connect = {
+		.version = (uint8_t)load_version(options),
+		.clean_start = is_clean,
+	};
+	struct mqtt_frame frame;
+	char id[48];
+
+	if (options->is_mqtt5 && !is_clean) {
+		mqtt_properties_set(
+		    &connect.properties, MQTT_SESSION_EXPIRY_INTERVAL);
+		connect.properties.session_expiry_interval_s = 3600;
+	}
+	load_client_id(id, sizeof(id), role, number);
+	connect.client_id = slice_of_string(id);
+	load_client_open(client, (uint16_t)options->port);
+	load_client_connect(client, &connect);
+	load_client_await(client, MQTT_CONNACK, &frame);
+}
+
+void
+load_publish_and_wait(struct load_client *client, const char *topic,
+    struct slice payload, uint8_t qos, bool is_retained)
+{
+	const struct mqtt_publish_out out = {
+		.qos = qos,
+		.retain = is_retained,
+		.packet_id = load_client_packet_id(client),
+		.topic = slice_of_string(topic),
+		.payload = payload,
+	};
+	size_t size = mqtt_publish_size(&out, client->version);
+	uint8_t *packet = malloc(size);
+	struct mqtt_frame frame;
+
+	BUG_ON(packet == NULL || qos > 1);
+	mqtt_encode_publish(packet, size, &out, client->version, NULL);
+	load_client_send(client, packet, size);
+	free(packet);
+	if (qos == 1)
+		load_client_await(client, MQTT_PUBACK, &frame);
+}
+
+/* ---- the command line --------------------------------------------------- */
+
+static const char *
+read_pattern(void *target, const char *value)
+{
+	struct load_options *options = target;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(patterns); i++)
+		if (strcmp(patterns[i].name, value) == 0) {
+			options->pattern = &patterns[i];
+			return NULL;
+		}
+	return "one of p2p, fan-out, fan-in, shared, wildcard, open-loop, "
+	       "ping-pong, retained, connect";
+}
+
+static const char *
+read_processes(void *target, const char *value)
+{
+	struct load_options *options = target;
+
+	return cpu_time_parse(value, &options->broker) == 0
+	    ? NULL
+	    : "a list of living processes, as in 4711,4712";
+}
+
+#define U64(field) OPTION_U64, offsetof(struct load_options, field), NULL
+#define FLAG(field) OPTION_FLAG, offsetof(struct load_options, field), NULL
+
+static const struct option_row rows[] = {
+	{ 'p', "port", "PORT", "the broker's, on the loopback address",
+	    U64(port) },
+	{ 'm', "pattern", "NAME", "one of those below, which sets the rest",
+	    OPTION_CALL, 0, read_pattern },
+	{ 'P', "publishers", "N", "clients that publish", U64(publishers) },
+	{ 'S', "subscribers", "N", "clients that subscribe", U64(subscribers) },
+	{ 'T', "topics", "N", "client I uses topic I modulo N", U64(topics) },
+	{ 'q', "qos", "QOS", "0, 1 or 2", U64(qos) },
+	{ 's', "payload", "BYTES", "16 or more: order and loss are checked",
+	    U64(payload) },
+	{ 'n', "messages", "N", "of each publisher", U64(messages) },
+	{ 'w', "window", "N", "messages that each publisher has under way",
+	    U64(window) },
+	{ 'r', "rate", "N", "messages a second of all, instead of a window",
+	    U64(rate) },
+	{ 't', "seconds", "N", "time that is given to arrive", U64(seconds) },
+	{ 'c', "cpu", "PID,...", "measure the processor time of these",
+	    OPTION_CALL, 0, read_processes },
+	{ '5', "mqtt5", NULL, "speak MQTT 5.0 instead of 3.1.1",
+	    FLAG(is_mqtt5) },
+	{ 'k', "kept", NULL, "sessions are kept", FLAG(is_kept) },
+	{ 'o', "offline", NULL, "subscribers are away; count acknowledgements",
+	    FLAG(is_offline) },
+	{ 0, "idle", "N", "beside it: clients that do nothing", U64(idle) },
+	{ 0, "unrelated", "N", "beside it: subscriptions that do not match",
+	    U64(unrelated) },
+	{ 0, "other-retained", "N", "beside it: retained messages",
+	    U64(retained) },
+	{ 0, "queued", "N", "beside it: messages for a session that is away",
+	    U64(queued) },
+	{ 0, "stalled", "N", "beside it: subscribers that do not read",
+	    U64(stalled) },
+	{ 0, "half-open", "N", "beside it: connections without a CONNECT",
+	    U64(half_open) },
+	{ 0, "hold", NULL, "no pattern; say ready=N, and leave with stdin",
+	    FLAG(is_held) },
+};
+
+static const struct {
+	const char *name;
+	size_t offset;
+	uint64_t least, most;
+} ranges[] = {
+	{ "--port", offsetof(struct load_options, port), 1, 65535 },
+	{ "--publishers", offsetof(struct load_options, publishers), 1, 60000 },
+	{ "--subscribers", offsetof(struct load_options, subscribers), 0,
+	    60000 },
+	{ "--topics", offsetof(struct load_options, topics), 1, 1000000 },
+	{ "--qos", offsetof(struct load_options, qos), 0, 2 },
+	{ "--payload", offsetof(struct load_options, payload), 0, 32768 },
+	{ "--messages", offsetof(struct load_options, messages), 1, 100000000 },
+	{ "--window", offsetof(struct load_options, window), 1, 60000 },
+	{ "--rate", offsetof(struct load_options, rate), 0, 10000000 },
+	{ "--seconds", offsetof(struct load_options, seconds), 1, 3600 },
+	{ "--idle", offsetof(struct load_options, idle), 0, 1000000 },
+	{ "--unrelated", offsetof(struct load_options, unrelated), 0,
+	    10000000 },
+	{ "--other-retained", offsetof(struct load_options, retained), 0,
+	    10000000 },
+	{ "--queued", offsetof(struct load_options, queued), 0, 10000000 },
+	{ "--stalled", offsetof(struct load_options, stalled), 0, 60000 },
+	{ "--half-open", offsetof(struct load_options, half_open), 0, 60000 },
+};
+
+static const char *
+list_patterns(char *text, size_t size)
+{
+	size_t used = (size_t)snprintf(text, size, "\nPatterns:\n");
+
+	for (size_t i = 0; i < ARRAY_LENGTH(patterns) && used < size; i++)
+		used += (size_t)snprintf(text + used, size - used,
+		    "  %-10s  %s\n", patterns[i].name, patterns[i].summary);
+	return text;
+}
+
+static void
+fill_in(uint64_t *value, uint64_t otherwise)
+{
+	if (*value == UNSET)
+		*value = otherwise;
+}
+
+/* What was not given, the pattern says. */
+static void
+complete(struct load_options *options)
+{
+	const struct load_pattern *pattern = options->pattern;
+
+	fill_in(&options->publishers, pattern->publishers);
+	fill_in(&options->subscribers, pattern->subscribers);
+	fill_in(&options->topics, pattern->topics);
+	fill_in(&options->window, pattern->window);
+	fill_in(&options->rate, pattern->rate);
+	fill_in(&options->messages, pattern->messages);
+	if (options->publishers != 0)
+		fill_in(&options->messages,
+		    options->rate * PACED_SECONDS / options->publishers + 1);
+}
+
+static int
+check_ranges(const struct options *table, const struct load_options *options)
+{
+	uint64_t value;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(ranges); i++) {
+		memcpy(&value, (const char *)options + ranges[i].offset,
+		    sizeof(value));
+		if (value < ranges[i].least || value > ranges[i].most)
+			return options_usage_error(table,
+			    "%s takes a number from %" PRIu64 " to %" PRIu64,
+			    ranges[i].name, ranges[i].least, ranges[i].most);
+	}
+	return OPTIONS_GO;
+}
+
+static int
+read_options(struct load_options *options, int argc, char **argv)
+{
+	char text[1024];
+	const struct options table = {
+		.program = "load",
+		.synopsis = "-p PORT [--pattern NAME] [OPTIONS]",
+		.summary = "Put a load on an MQTT broker; say what it cost.",
+		.epilogue = list_patterns(text, sizeof(text)),
+		.rows = rows,
+		.count = ARRAY_LENGTH(rows),
+	};
+	int code;
+
+	code = options_parse(&table, options, &argc, argv);
+	if (code != OPTIONS_GO)
+		return code;
+	if (argc != 1)
+		return options_usage_error(
+		    &table, "\"%s\" is no option", argv[1]);
+	if (options->port == 0)
+		return options_usage_error(&table, "-p PORT is missing");
+	options->is_kept = options->is_kept || options->is_offline;
+	complete(options);
+	if (options->is_offline && options->qos == 0)
+		return options_usage_error(
+		    &table, "--offline counts acknowledgements: give --qos");
+	return check_ranges(&table, options);
+}
+
+/* ---- the end ------------------------------------------------------------ */
+
+static double
+us(const struct load_result *result, double percent)
+{
+	return (double)histogram_percentile(&result->latency, percent) / 1e3;
+}
+
+static double
+share_us(uint64_t cpu_ns, uint64_t count)
+{
+	return count == 0 ? 0 : (double)cpu_ns / 1e3 / (double)count;
+}
+
+static void
+print_result(const struct load_result *result)
+{
+	printf("%s=%" PRIu64 " expected=%" PRIu64
+	       " per_second=%.0f cpu_us=%.3f",
+	    result->unit, result->count, result->expected,
+	    (double)result->count * 1e9 / (double)result->elapsed_ns,
+	    share_us(result->cpu_ns, result->count));
+	if (result->sent != 0)
+		printf(" sent=%" PRIu64 " cpu_publish_us=%.3f", result->sent,
+		    share_us(result->cpu_ns, result->sent));
+	if (result->is_checked)
+		printf(" lost=%" PRIu64 " doubled=%" PRIu64
+		       " disordered=%" PRIu64,
+		    result->lost, result->doubled, result->disordered);
+	if (result->latency.count != 0)
+		printf(" p50_us=%.1f p90_us=%.1f p99_us=%.1f p999_us=%.1f "
+		       "max_us=%.1f",
+		    us(result, 50), us(result, 90), us(result, 99),
+		    us(result, 99.9), us(result, 100));
+	printf("\n");
 }
 
 int
 main(int argc, char **argv)
 {
-	struct load load = { .options = { .publishers = 50,
-				 .subscribers = 50,
-				 .topics = 50,
-				 .payload = 16,
-				 .messages = 10000,
-				 .window = 100,
-				 .seconds = 60,
-				 .version = MQTT_3_1_1 } };
+	struct load_options options = {
+		.pattern = &patterns[0],
+		.publishers = UNSET,
+		.subscribers = UNSET,
+		.topics = UNSET,
+		.window = UNSET,
+		.rate = UNSET,
+		.messages = UNSET,
+		.payload = 16,
+		.seconds = 60,
+	};
+	static struct load_result result;
+	struct load_crowd crowd;
 	struct rlimit files;
-	uint64_t begin_ns, cpu, elapsed_ns;
-	int option;
-	bool good;
+	int code;
 
-	while ((option = getopt(argc, argv, "p:P:S:T:q:s:n:w:t:c:5ko")) != -1)
-		set_option(&load.options, option, optarg);
-	if (load.options.port == 0 || optind != argc)
-		set_option(&load.options, '?', NULL);
+	code = read_options(&options, argc, argv);
+	if (code != OPTIONS_GO)
+		return code;
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	set_up(&load);
 
-	cpu = cpu_ns(&load);
-	begin_ns = clock_now_ns();
-	good = run(&load, begin_ns + load.options.seconds * CLOCK_SECOND_NS);
-	elapsed_ns = clock_now_ns() - begin_ns;
-	cpu = cpu_ns(&load) - cpu;
-	printf("deliveries=%llu expected=%llu per_second=%.0f cpu_us=%.3f\n",
-	    (unsigned long long)load.received,
-	    (unsigned long long)load.expected,
-	    (double)load.received * 1e9 / (double)elapsed_ns,
-	    load.received == 0 ? 0 : (double)cpu / 1e3 / (double)load.received);
-	return good ? 0 : 1;
+	load_crowd_init(&crowd, &options);
+	if (options.is_held)
+		load_crowd_hold(&crowd);
+	else {
+		options.pattern->run(&options, &result);
+		print_result(&result);
+		fflush(stdout);
+	}
+	load_crowd_fini(&crowd);
+	if (options.is_held)
+		return EXIT_OK;
+	return result.is_whole && result.lost == 0 && result.doubled == 0 &&
+		result.disordered == 0
+	    ? EXIT_OK
+	    : EXIT_FAILED;
 }

@@ -1,11 +1,10 @@
 # bench/ - the benchmarks.  `make bench` builds them and runs bench/run.
 
-EXTRA_PROGRAMS += bench/load bench/load-http bench/bare-log bench/fill-journal \
-	bench/line
-noinst_PROGRAMS += bench/ring bench/remote bench/flood-clients
+EXTRA_PROGRAMS += bench/load-http bench/bare-log bench/fill-journal bench/line
+noinst_PROGRAMS += bench/ring bench/remote bench/flood-clients bench/load \
+	bench/limit
 EXTRA_DIST += %D%/flood %D%/run %D%/http %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
-CLEANFILES += bench/load bench/load-http bench/bare-log bench/fill-journal \
-	bench/line
+CLEANFILES += bench/load-http bench/bare-log bench/fill-journal bench/line
 
 bench_ring_SOURCES = %D%/ring.c %D%/ring_cases.c %D%/ring_cases.h \
 	%D%/ring_pair.c %D%/ring_pair.h
@@ -21,8 +20,14 @@ bench_line_SOURCES  = %D%/line.c
 bench_line_CPPFLAGS = $(BROKER_CPPFLAGS)
 bench_line_LDADD    = $(BROKER_LIBS)
 
-bench_load_SOURCES = %D%/load.c %D%/cpu_time.c %D%/cpu_time.h
+bench_load_SOURCES = %D%/load.c %D%/load.h %D%/load_client.c %D%/load_client.h \
+	%D%/load_connect.c %D%/load_crowd.c %D%/load_crowd.h \
+	%D%/load_retained.c %D%/load_traffic.c %D%/sequence.c %D%/sequence.h \
+	%D%/cpu_time.c %D%/cpu_time.h
 bench_load_LDADD   = libmqtt.a libmsg.a libbase.a
+
+bench_limit_SOURCES = %D%/limit.c
+bench_limit_LDADD   = libmqtt.a libmsg.a libbase.a
 
 bench_load_http_SOURCES = %D%/load_http.c %D%/cpu_time.c %D%/cpu_time.h \
 	%D%/http_peer.c %D%/http_peer.h %D%/mqtt_count.c %D%/mqtt_count.h
@@ -38,7 +43,7 @@ bench_flood_clients_LDADD   = libmqtt.a libmsg.a libbase.a
 
 .PHONY: bench-programs bench
 bench-programs: broker/weir-broker httpd/weir-httpd bridged/weir-bridged \
-	bench/load$(EXEEXT) bench/load-http$(EXEEXT) bench/ring$(EXEEXT) \
+	bench/load$(EXEEXT) bench/limit$(EXEEXT) bench/load-http$(EXEEXT) bench/ring$(EXEEXT) \
 	bench/bare-log$(EXEEXT) bench/fill-journal$(EXEEXT)
 bench: bench-programs
 	WEIR_BUILD=. $(srcdir)/bench/run

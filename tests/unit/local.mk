@@ -112,6 +112,7 @@ unit_tests = \
 	test_ring_traces \
 	test_segment_index \
 	test_service \
+	test_sequence \
 	test_session \
 	test_session_queue \
 	test_session_scan \
@@ -310,6 +311,10 @@ test_forward_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_held_SOURCES  = %D%/test_held.c
 test_held_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_held_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_sequence_SOURCES  = %D%/test_sequence.c bench/sequence.c bench/sequence.h
+test_sequence_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_sequence_LDADD    = libbase.a $(CHECK_LIBS)
 
 test_histogram_SOURCES  = %D%/test_histogram.c
 test_histogram_CPPFLAGS = $(UNIT_CPPFLAGS)
