@@ -8,8 +8,6 @@ BRIDGED_LIBS = libbridged.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
 	$(CONFIG_LIBS) $(EVENT_LIBS) $(OPENSSL_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS)
 
 libbridged_a_SOURCES = \
-	%D%/aliases.c \
-	%D%/aliases.h \
 	%D%/backoff.c \
 	%D%/backoff.h \
 	%D%/bridge.c \

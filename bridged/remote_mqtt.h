@@ -19,7 +19,7 @@
 #ifndef WEIR_BRIDGED_REMOTE_MQTT_H
 #define WEIR_BRIDGED_REMOTE_MQTT_H
 
-#include "bridged/aliases.h"
+#include "common/mqtt/aliases.h"
 #include "bridged/dial.h"
 #include "bridged/remote.h"
 #include "bridged/subscriptions.h"

@@ -14,7 +14,7 @@
 #define INSTANCE_PROPERTY "weir-id"
 
 /* Room for a CONNACK with all properties that we send. */
-#define CONNACK_SIZE 256
+#define CONNACK_SIZE 1024
 
 /* What waits until the journal has the session. */
 struct arrival {
@@ -28,10 +28,27 @@ struct arrival {
 
 /* ---- refusing --------------------------------------------------------- */
 
-enum packet_verdict
-admit_refuse(struct client *client, uint8_t version, enum mqtt_reason reason)
+/* [MQTT-3.2.2-19] without the text where that is too much. */
+static size_t
+encode_refusal(const struct client *client, uint8_t version,
+    enum mqtt_reason reason, const char *why, uint8_t bytes[CONNACK_SIZE])
 {
-	const struct mqtt_connack connack = { .reason = reason };
+	struct mqtt_connack connack = { .reason = reason };
+
+	if (version == MQTT_5 && why != NULL) {
+		connack.properties.reason_string = slice_of_string(why);
+		mqtt_properties_set(&connack.properties, MQTT_REASON_STRING);
+		if (mqtt_connack_size(&connack, MQTT_5) > client->max_packet)
+			mqtt_properties_clear(&connack.properties);
+	}
+	return mqtt_encode_connack(
+	    bytes, CONNACK_SIZE, &connack, (enum mqtt_version)version);
+}
+
+enum packet_verdict
+admit_refuse_because(struct client *client, uint8_t version,
+    enum mqtt_reason reason, const char *why)
+{
 	char address[LISTENER_ADDRESS_SIZE];
 	uint8_t bytes[CONNACK_SIZE];
 	size_t length;
@@ -49,10 +66,17 @@ admit_refuse(struct client *client, uint8_t version, enum mqtt_reason reason)
 		return PACKET_OVER;
 	}
 	version = version < MQTT_5 ? MQTT_3_1_1 : MQTT_5;
-	length = mqtt_encode_connack(bytes, sizeof(bytes), &connack, version);
-	if (length == 0 || client_write(client, bytes, length))
+	length = encode_refusal(client, version, reason, why, bytes);
+	if (length == 0 || length > client->max_packet ||
+	    client_write(client, bytes, length))
 		client_finish(client, false);
 	return PACKET_OVER;
+}
+
+enum packet_verdict
+admit_refuse(struct client *client, uint8_t version, enum mqtt_reason reason)
+{
+	return admit_refuse_because(client, version, reason, NULL);
 }
 
 /* ---- letting it in ------------------------------------------------------ */
@@ -134,19 +158,43 @@ obtain_session(struct worker *worker, struct attempt *attempt)
 	    expiry_of(worker->broker->conf, &attempt->connect) != 0);
 }
 
-/* What the client can take; its Receive Maximum is returned. */
+static uint32_t
+least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+void
+admit_read_limits(struct client *client, const struct mqtt_connect *connect)
+{
+	const struct mqtt_properties *properties = &connect->properties;
+	const struct conf *conf = client->worker->broker->conf;
+
+	client->wants_problems = connect->version == MQTT_5;
+	if (connect->version != MQTT_5)
+		return;
+	if (mqtt_properties_has(properties, MQTT_MAXIMUM_PACKET_SIZE))
+		client->max_packet = properties->maximum_packet_size;
+	/* [MQTT-3.1.2-27] */
+	if (mqtt_properties_has(properties, MQTT_TOPIC_ALIAS_MAXIMUM))
+		client->aliases_out =
+		    (uint16_t)least(properties->topic_alias_maximum,
+			conf->topic_alias_maximum_out);
+	if (mqtt_properties_has(properties, MQTT_REQUEST_PROBLEM_INFORMATION))
+		client->wants_problems =
+		    properties->request_problem_information != 0;
+}
+
+/* Its Receive Maximum. */
 static uint16_t
-read_limits(struct client *client, const struct mqtt_connect *connect)
+window_of(const struct client *client, const struct mqtt_connect *connect)
 {
 	const struct mqtt_properties *properties = &connect->properties;
 
-	if (connect->version != MQTT_5)
-		return (uint16_t)client->worker->broker->conf->max_inflight;
-	if (mqtt_properties_has(properties, MQTT_MAXIMUM_PACKET_SIZE))
-		client->max_packet = properties->maximum_packet_size;
-	return mqtt_properties_has(properties, MQTT_RECEIVE_MAXIMUM)
-	    ? properties->receive_maximum
-	    : (uint16_t)client->worker->broker->conf->max_inflight;
+	if (connect->version == MQTT_5 &&
+	    mqtt_properties_has(properties, MQTT_RECEIVE_MAXIMUM))
+		return properties->receive_maximum;
+	return (uint16_t)client->worker->broker->conf->max_inflight;
 }
 
 static void
@@ -156,26 +204,63 @@ set_keepalive(struct client *client, struct attempt *attempt)
 	uint16_t asked = attempt->connect.keep_alive_s;
 
 	/* Only MQTT 5.0 clients can be told otherwise [MQTT-3.1.2-21]. */
-	if (client->version == MQTT_5 && max < UINT16_MAX &&
+	if (attempt->connect.version == MQTT_5 && max < UINT16_MAX &&
 	    (asked == 0 || asked > max))
 		asked = (uint16_t)max;
 	attempt->keep_alive_s = asked;
 	client->keepalive_ns = asked * CLOCK_SECOND_NS * 3 / 2;
 }
 
+/* What is not there must be said; what is need not. */
 static void
-fill_properties(struct client *client, const struct attempt *attempt,
-    uint64_t expiry_ns, struct mqtt_properties *out)
+fill_lacks(const struct conf *conf, struct mqtt_properties *out)
 {
-	const struct broker *broker = client->worker->broker;
-	const struct mqtt_properties *asked = &attempt->connect.properties;
+	/* [MQTT-3.2.2-9] */
+	if (conf->max_qos < 2) {
+		out->maximum_qos = (uint8_t)conf->max_qos;
+		mqtt_properties_set(out, MQTT_MAXIMUM_QOS);
+	}
+	if (!conf->retain_available) {
+		out->retain_available = 0;
+		mqtt_properties_set(out, MQTT_RETAIN_AVAILABLE);
+	}
+	if (!conf->wildcard_subscriptions) {
+		out->wildcard_subscription_available = 0;
+		mqtt_properties_set(out, MQTT_WILDCARD_SUBSCRIPTION_AVAILABLE);
+	}
+	if (!conf->shared_subscriptions) {
+		out->shared_subscription_available = 0;
+		mqtt_properties_set(out, MQTT_SHARED_SUBSCRIPTION_AVAILABLE);
+	}
+	if (!conf->subscription_identifiers) {
+		out->subscription_identifier_available = 0;
+		mqtt_properties_set(
+		    out, MQTT_SUBSCRIPTION_IDENTIFIER_AVAILABLE);
+	}
+}
 
+static void
+fill_limits(const struct broker *broker, struct mqtt_properties *out)
+{
 	out->receive_maximum = (uint16_t)broker->conf->receive_maximum;
 	mqtt_properties_set(out, MQTT_RECEIVE_MAXIMUM);
 	out->maximum_packet_size = (uint32_t)broker->max_packet_size;
 	mqtt_properties_set(out, MQTT_MAXIMUM_PACKET_SIZE);
-	out->topic_alias_maximum = CLIENT_TOPIC_ALIASES;
-	mqtt_properties_set(out, MQTT_TOPIC_ALIAS_MAXIMUM);
+	if (broker->conf->topic_alias_maximum != 0) {
+		out->topic_alias_maximum =
+		    (uint16_t)broker->conf->topic_alias_maximum;
+		mqtt_properties_set(out, MQTT_TOPIC_ALIAS_MAXIMUM);
+	}
+	fill_lacks(broker->conf, out);
+}
+
+/* What this CONNECT gets otherwise than it asked for. */
+static void
+fill_answers(const struct conf *conf, const struct attempt *attempt,
+    uint64_t expiry_ns, struct mqtt_properties *out)
+{
+	const struct mqtt_properties *asked = &attempt->connect.properties;
+
 	if (attempt->assigned[0] != '\0') {
 		/* [MQTT-3.2.2-16] */
 		out->assigned_client_identifier =
@@ -193,44 +278,61 @@ fill_properties(struct client *client, const struct attempt *attempt,
 		    (uint32_t)(expiry_ns / CLOCK_SECOND_NS);
 		mqtt_properties_set(out, MQTT_SESSION_EXPIRY_INTERVAL);
 	}
+	/* [MQTT-3.1.2-28] */
+	if (conf->response_information != NULL &&
+	    mqtt_properties_has(asked, MQTT_REQUEST_RESPONSE_INFORMATION) &&
+	    asked->request_response_information != 0) {
+		out->response_information =
+		    slice_of_string(conf->response_information);
+		mqtt_properties_set(out, MQTT_RESPONSE_INFORMATION);
+	}
 }
 
 /* "weir-id": by this a bridge knows that both its ends are one broker. */
-static void
-put_instance(const struct broker *broker, struct wire_out *w)
+static struct slice
+put_instance(const struct broker *broker, uint8_t *room, size_t size)
 {
+	struct wire_out w = wire_write(room, size);
 	char hex[2 * sizeof(broker->instance) + 1];
 
 	for (size_t i = 0; i < sizeof(broker->instance); i++)
 		snprintf(hex + 2 * i, 3, "%02x", broker->instance[i]);
 	mqtt_properties_put_user(
-	    w, slice_of_string(INSTANCE_PROPERTY), slice_of_string(hex));
+	    &w, slice_of_string(INSTANCE_PROPERTY), slice_of_string(hex));
+	BUG_ON(w.bad);
+	return slice_of(room, (size_t)(w.p - room));
 }
 
+/*
+ * Returns its length; 0: the client does not take a packet of that size
+ * [MQTT-3.1.2-24], not even without what may be left out [MQTT-3.2.2-20].
+ */
 static size_t
 write_connack(struct client *client, const struct attempt *attempt,
     uint64_t expiry_ns, uint8_t bytes[CONNACK_SIZE])
 {
+	const struct broker *broker = client->worker->broker;
 	struct mqtt_connack connack = {
 		.reason = MQTT_SUCCESS,
 		.session_present = attempt->session_present,
 	};
-	uint8_t user[CONNACK_SIZE / 2];
-	struct wire_out w = wire_write(user, sizeof(user));
+	struct mqtt_properties *properties = &connack.properties;
+	uint8_t user[CONNACK_SIZE / 4];
 	size_t length;
 
-	if (client->version == MQTT_5) {
-		fill_properties(
-		    client, attempt, expiry_ns, &connack.properties);
+	if (attempt->connect.version == MQTT_5) {
+		fill_limits(broker, properties);
+		fill_answers(broker->conf, attempt, expiry_ns, properties);
 		if (attempt->wants_instance)
-			put_instance(client->worker->broker, &w);
-		connack.properties.verbatim =
-		    slice_of(user, (size_t)(w.p - user));
+			properties->verbatim =
+			    put_instance(broker, user, sizeof(user));
+		if (mqtt_connack_size(&connack, MQTT_5) > client->max_packet)
+			properties->verbatim = slice_of(NULL, 0);
 	}
-	length =
-	    mqtt_encode_connack(bytes, CONNACK_SIZE, &connack, client->version);
-	BUG_ON(length == 0 || w.bad);
-	return length;
+	length = mqtt_encode_connack(bytes, CONNACK_SIZE, &connack,
+	    (enum mqtt_version)attempt->connect.version);
+	BUG_ON(length == 0);
+	return length <= client->max_packet ? length : 0;
 }
 
 static bool
@@ -254,7 +356,9 @@ refuse_session(struct client *client, uint8_t version, struct session *session)
 	    "max_sessions=%u help=\"raise max_sessions, or lower "
 	    "session_expiry_max\"",
 	    client->worker->broker->conf->max_sessions);
-	return admit_refuse(client, version, MQTT_QUOTA_EXCEEDED);
+	return admit_refuse_because(client, version, MQTT_QUOTA_EXCEEDED,
+	    "no more sessions are kept here: connect without one, with clean "
+	    "start and a Session Expiry Interval of 0");
 }
 
 /* `session` is the client's: the CONNACK, and all that waited for it. */
@@ -416,8 +520,7 @@ give_session(struct client *client, struct attempt *attempt,
 	client->version = connect->version;
 	client->is_bridge = attempt->is_bridge;
 	client->clean_start = connect->clean_start;
-	set_keepalive(client, attempt);
-	arrival.window = read_limits(client, connect);
+	arrival.window = window_of(client, connect);
 	arrival.length =
 	    write_connack(client, attempt, session->expiry_ns, arrival.connack);
 	if (session->is_durable ||
@@ -429,6 +532,34 @@ give_session(struct client *client, struct attempt *attempt,
 
 /* ---- public -------------------------------------------------------------- */
 
+/* NULL: it may come in; else why not, and *out_reason. */
+static const char *
+refusal_of(struct client *client, struct attempt *attempt,
+    enum mqtt_reason *out_reason)
+{
+	const struct mqtt_connect *connect = &attempt->connect;
+	const struct conf *conf = client->worker->broker->conf;
+	uint8_t connack[CONNACK_SIZE];
+
+	/* [MQTT-3.2.2-12] */
+	*out_reason = MQTT_QOS_NOT_SUPPORTED;
+	if (connect->has_will && connect->will_qos > conf->max_qos)
+		return "the QoS of the will is above the Maximum QoS";
+	/* [MQTT-3.2.2-13] */
+	*out_reason = MQTT_RETAIN_NOT_SUPPORTED;
+	if (connect->has_will && connect->will_retain &&
+	    !conf->retain_available)
+		return "the will is retained, and that is not supported here";
+	*out_reason = MQTT_CLIENT_IDENTIFIER_NOT_VALID;
+	if (is_of_another(client, connect))
+		return "the client identifier belongs to another user name";
+	*out_reason = MQTT_PACKET_TOO_LARGE;
+	if (write_connack(client, attempt, expiry_of(conf, connect), connack) ==
+	    0)
+		return "the Maximum Packet Size is too small for a CONNACK";
+	return NULL;
+}
+
 enum packet_verdict
 admit(struct client *client, struct attempt *attempt)
 {
@@ -436,10 +567,14 @@ admit(struct client *client, struct attempt *attempt)
 	struct worker *worker = client->worker;
 	struct session *session;
 	struct will *will = NULL;
+	enum mqtt_reason reason;
+	const char *why;
 
-	if (is_of_another(client, connect))
-		return admit_refuse(
-		    client, connect->version, MQTT_CLIENT_IDENTIFIER_NOT_VALID);
+	set_keepalive(client, attempt);
+	why = refusal_of(client, attempt, &reason);
+	if (why != NULL)
+		return admit_refuse_because(
+		    client, connect->version, reason, why);
 	if (journal_refuses(worker) && wants_what_is_refused(worker, attempt))
 		return admit_refuse(
 		    client, connect->version, commit_refusal(worker->commit));

@@ -36,7 +36,16 @@ struct attempt {
 /* Who it is has been checked: client->identity. */
 enum packet_verdict admit(struct client *client, struct attempt *attempt);
 
-/* CONNACK with a reason, and the end.  `version`: as far as it is known. */
+/* What a CONNECT says that the client takes; before it is answered. */
+void admit_read_limits(
+    struct client *client, const struct mqtt_connect *connect);
+
+/*
+ * CONNACK with a reason, and the end.  `version`: as far as it is known.
+ * `why` says in a sentence what helps, for MQTT 5.0; NULL: nothing does.
+ */
+enum packet_verdict admit_refuse_because(struct client *client, uint8_t version,
+    enum mqtt_reason reason, const char *why);
 enum packet_verdict admit_refuse(
     struct client *client, uint8_t version, enum mqtt_reason reason);
 

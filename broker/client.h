@@ -32,16 +32,14 @@
 #include "broker/alarms.h"
 #include "broker/settle.h"
 #include "broker/worker.h"
+#include "common/mqtt/aliases.h"
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
 #include "common/net/stream.h"
 
-/* Aliases that a client may use towards us [MQTT-3.2.2-17]. */
-#define CLIENT_TOPIC_ALIASES 16
-
 /*
- * MQTT 3 knows no Receive Maximum: who leaves more QoS 2 messages unfinished
- * than this is closed.
+ * MQTT 3 knows no Receive Maximum, and it may be let pass: who leaves more
+ * QoS 2 messages unfinished than this, or it, is closed.
  */
 #define CLIENT_MAX_UNFINISHED 4096
 
@@ -86,9 +84,16 @@ struct parked {
 	uint32_t reserved; /* of the Receive Maximum: QoS 1 and new QoS 2 */
 };
 
+/* Each way, once one was used; zeroed until then. */
 struct topic_aliases {
-	char *topics[CLIENT_TOPIC_ALIASES]; /* [0] is alias 1 */
-	uint16_t lengths[CLIENT_TOPIC_ALIASES];
+	struct aliases_in in;
+	struct aliases_out out;
+};
+
+/* How a PUBLISH to a client names its topic. */
+struct topic_alias {
+	uint16_t alias; /* 0: by its name alone */
+	bool is_new;    /* the client is told the name beside it */
 };
 
 struct client {
@@ -112,6 +117,7 @@ struct client {
 	struct topic_aliases *aliases;
 	struct peer *peer;     /* NULL: nothing is known */
 	uint32_t max_packet;   /* that it accepts */
+	uint16_t aliases_out;  /* that may be sent to it; 0: none */
 	uint64_t connected_ns; /* when its CONNECT was accepted */
 	uint64_t messages_in;  /* PUBLISH packets, as in the counters */
 	uint64_t messages_out;
@@ -122,7 +128,9 @@ struct client {
 	uint8_t paused;       /* a set of enum client_pause */
 	bool is_bridge; /* the bridge bit: No Local, Retain As Published */
 	bool clean_start;
-	bool is_stalled; /* on worker->stalled */
+	bool wants_problems; /* Reason Strings [MQTT-3.1.2-29] */
+	bool is_greedy;      /* beyond the Receive Maximum, and let so */
+	bool is_stalled;     /* on worker->stalled */
 	bool is_verified;
 };
 
@@ -159,7 +167,14 @@ int client_give_away(struct client *client, struct client_origin *out);
  */
 void client_disconnect(struct client *client, enum mqtt_reason reason);
 
-/* As client_disconnect(), for what the client did wrong; counted, logged. */
+/* As client_disconnect(), and says in a sentence why; NULL: it does not. */
+void client_disconnect_because(
+    struct client *client, enum mqtt_reason reason, const char *why);
+
+/*
+ * As client_disconnect_because(), for what the client did wrong; counted,
+ * logged.
+ */
 void client_fail(
     struct client *client, enum mqtt_reason reason, const char *what);
 
@@ -222,6 +237,13 @@ void connect_check_abandon(struct client *client);
 /* admit.c: it goes before its CONNECT was answered. */
 void arrival_abandon(struct client *client);
 
+/*
+ * publish_limits.c: within Maximum QoS, Retain Available and Receive Maximum?
+ * False: the client is over.
+ */
+bool publish_is_acceptable(
+    struct client *client, const struct mqtt_publish *publish);
+
 /* on_publish.c: publish what is parked.  True if nothing is left. */
 bool publish_parked(struct client *client);
 
@@ -273,8 +295,7 @@ void parked_free(struct client *client);
 /* The client goes: what is held was never acknowledged. */
 void parked_drop(struct client *client);
 
-/* ---- topic_aliases.c ------------------------------------------------------
- */
+/* ---- topic_aliases.c ---------------------------------------------------- */
 
 void topic_aliases_free(struct topic_aliases *aliases);
 
@@ -284,5 +305,13 @@ void topic_aliases_free(struct topic_aliases *aliases);
  */
 enum mqtt_reason topic_alias_resolve(
     struct client *client, struct mqtt_publish *publish);
+
+/*
+ * How to name `topic` to a client with aliases_out [MQTT-3.1.2-26]; and, once
+ * a PUBLISH was written that does so, what it knows now.
+ */
+struct topic_alias topic_alias_for(struct client *client, struct slice topic);
+void topic_alias_sent(
+    struct client *client, struct topic_alias alias, struct slice topic);
 
 #endif

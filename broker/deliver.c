@@ -13,9 +13,10 @@
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 
-/* MQTT 3.x or 5.0, three levels of QoS, retain or not. */
-#define VARIANTS 12
-_Static_assert(VARIANTS <= 16, "a bit for each in encoder.encoded");
+/* MQTT 3.x, 5.0, 5.0 by an alias; three levels of QoS, retain or not. */
+#define VARIANTS 18
+#define ALIAS_VARIANTS 12
+_Static_assert(VARIANTS <= 32, "a bit for each in encoder.encoded");
 
 /* After a read of the journal that failed. */
 #define READ_AGAIN_NS (100 * CLOCK_MS_NS)
@@ -29,9 +30,9 @@ struct head {
 };
 
 struct encoder {
-	uint16_t encoded; /* a bit for each variant that is of the message */
+	uint32_t encoded; /* a bit for each variant that is of the message */
 	struct head variants[VARIANTS];
-	struct head other; /* with Subscription Identifiers */
+	struct head other; /* with Subscription Identifiers or a new alias */
 };
 
 /* How sending one PUBLISH went. */
@@ -69,7 +70,7 @@ deliver_begin(struct worker *worker, const struct message *message)
 static size_t
 head_bound(const struct outbox_item *item)
 {
-	return 5 + 2 + item->message->topic_length + 2 + 4 + 5 +
+	return 5 + 2 + item->message->topic_length + 2 + 4 + 5 + 3 +
 	    5 * item->identifier_count + item->message->properties_length;
 }
 
@@ -85,7 +86,7 @@ seconds_left(const struct message *message, uint64_t now_ns)
 
 static bool
 encode(struct head *head, const struct outbox_item *item, uint8_t version,
-    uint64_t now_ns)
+    struct topic_alias alias, uint64_t now_ns)
 {
 	const struct message *message = item->message;
 	const struct mqtt_publish_out publish = {
@@ -98,7 +99,10 @@ encode(struct head *head, const struct outbox_item *item, uint8_t version,
 		    : seconds_left(message, now_ns),
 		.subscription_identifiers = item->identifiers,
 		.subscription_identifier_count = item->identifier_count,
-		.topic = message_topic(message),
+		.topic_alias = alias.alias,
+		.topic = alias.alias != 0 && !alias.is_new
+		    ? slice_of(NULL, 0)
+		    : message_topic(message),
 		.properties = message_properties(message),
 		.payload = message_payload(message),
 	};
@@ -120,25 +124,53 @@ encode(struct head *head, const struct outbox_item *item, uint8_t version,
 /* The encoded head for this receiver, NULL without memory. */
 static struct head *
 head_for(struct worker *worker, const struct client *client,
-    const struct outbox_item *item)
+    const struct outbox_item *item, struct topic_alias alias)
 {
 	struct encoder *encoder = worker->encoder;
 	unsigned variant;
 
-	if (item->identifier_count != 0)
-		return encode(&encoder->other, item, client->version,
+	if (item->identifier_count != 0 || alias.is_new)
+		return encode(&encoder->other, item, client->version, alias,
 			   worker_now_ns(worker))
 		    ? &encoder->other
 		    : NULL;
-	variant =
-	    (client->version == MQTT_5) * 6u + item->qos * 2u + item->retain;
+	variant = item->qos * 2u + item->retain +
+	    (alias.alias != 0 ? ALIAS_VARIANTS
+			      : (client->version == MQTT_5) * 6u);
 	if ((encoder->encoded & 1u << variant) == 0) {
 		if (!encode(&encoder->variants[variant], item, client->version,
-			worker_now_ns(worker)))
+			alias, worker_now_ns(worker)))
 			return NULL;
-		encoder->encoded |= (uint16_t)(1u << variant);
+		encoder->encoded |= 1u << variant;
 	}
+	if (alias.alias != 0)
+		mqtt_patch_topic_alias(encoder->variants[variant].bytes,
+		    &encoder->variants[variant].layout, alias.alias);
 	return &encoder->variants[variant];
+}
+
+/*
+ * As head_for(), with the alias that the topic has or gets: *out_alias, which
+ * counts once the packet is written.
+ */
+static struct head *
+head_with_alias(struct worker *worker, struct client *client,
+    const struct outbox_item *item, struct topic_alias *out_alias)
+{
+	const struct topic_alias none = { 0 };
+	struct topic_alias alias;
+	struct head *head;
+
+	alias = topic_alias_for(client, message_topic(item->message));
+	head = head_for(worker, client, item, alias);
+	/* Its three bytes may be too many where the name alone is not. */
+	if (head != NULL && alias.is_new &&
+	    head->length + item->message->payload_length > client->max_packet) {
+		alias = none;
+		head = head_for(worker, client, item, none);
+	}
+	*out_alias = alias;
+	return head;
 }
 
 static void
@@ -174,6 +206,7 @@ send_publish(struct worker *worker, struct client *client,
     const struct outbox_item *item, uint16_t packet_id, bool dup)
 {
 	const struct slice payload = message_payload(item->message);
+	struct topic_alias alias = { 0 };
 	struct head *head;
 	size_t total;
 
@@ -182,7 +215,9 @@ send_publish(struct worker *worker, struct client *client,
 		worker_count(worker, COUNT_dropped_expired);
 		return SENT_NEVER;
 	}
-	head = head_for(worker, client, item);
+	head = client->aliases_out == 0
+	    ? head_for(worker, client, item, alias)
+	    : head_with_alias(worker, client, item, &alias);
 	if (head == NULL)
 		return SENT_LATER;
 	total = head->length + payload.len;
@@ -196,6 +231,8 @@ send_publish(struct worker *worker, struct client *client,
 	write_publish(client, head, payload, packet_id, dup);
 	if (client_is_over(client))
 		return SENT_NEVER;
+	if (alias.alias != 0)
+		topic_alias_sent(client, alias, message_topic(item->message));
 	worker_count(worker, COUNT_messages_out);
 	client->messages_out++;
 	stats_add(worker->counters, COUNT_publish_bytes_out, payload.len);

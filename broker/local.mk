@@ -183,6 +183,7 @@ libbroker_a_SOURCES = \
 	%D%/peer.h \
 	%D%/publish.c \
 	%D%/publish.h \
+	%D%/publish_limits.c \
 	%D%/rcu.h \
 	%D%/recover.c \
 	%D%/recover.h \

@@ -121,8 +121,9 @@ verify(struct client *client, const struct mqtt_connect *connect)
 		    "listener=%s help=\"set allow_anonymous = true in that "
 		    "listener, or give a user name\"",
 		    broker->conf->listeners[client->listener].bind);
-		return admit_refuse(
-		    client, connect->version, MQTT_NOT_AUTHORIZED);
+		return admit_refuse_because(client, connect->version,
+		    MQTT_NOT_AUTHORIZED,
+		    "this listener wants a user name and a password");
 	}
 	client->identity = AUTH_ANONYMOUS;
 	client->is_verified = true;
@@ -211,6 +212,7 @@ attempt_connect(struct client *client, const struct mqtt_frame *frame,
 	reason = decode(frame, attempt);
 	if (reason != MQTT_SUCCESS)
 		return admit_refuse(client, attempt->connect.version, reason);
+	admit_read_limits(client, &attempt->connect);
 	if (attempt->connect.client_id.len != 0) {
 		owner = worker_of_client(
 		    worker->broker, attempt->connect.client_id);

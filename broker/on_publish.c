@@ -452,7 +452,8 @@ attempt(struct client *client, struct mqtt_publish *publish)
 
 	reason = topic_alias_resolve(client, publish);
 	if (reason != MQTT_SUCCESS) {
-		client_fail(client, reason, "topic alias");
+		client_fail(client, reason,
+		    "a Topic Alias that is 0, too large or has no topic");
 		return OVER;
 	}
 	if (publish->qos == 2 &&
@@ -546,53 +547,6 @@ publish_parked(struct client *client)
 
 /* ---- the packet --------------------------------------------------------- */
 
-/* QoS 1 and 2 messages from this client that are not finished. */
-static uint32_t
-unfinished(const struct client *client)
-{
-	const struct ack_queue *acks = &client->session->acks;
-	uint32_t count = client->session->received.count;
-
-	if (client->parked != NULL)
-		count += client->parked->reserved;
-	for (uint32_t i = 0; i < ack_queue_count(acks); i++)
-		count += ack_queue_at(acks, i)->type == MQTT_PUBACK;
-	return count;
-}
-
-/* [MQTT-3.3.4-7] */
-static bool
-is_within_receive_maximum(
-    const struct client *client, const struct mqtt_publish *publish)
-{
-	const struct session *session = client->session;
-	const uint32_t max = client->worker->broker->conf->receive_maximum;
-	uint32_t at_most =
-	    session->received.count + ack_queue_count(&session->acks);
-
-	if (client->parked != NULL)
-		at_most += client->parked->reserved;
-	if (at_most < max || client->version != MQTT_5 ||
-	    !parked_reserves(client, publish))
-		return true;
-	return unfinished(client) < max;
-}
-
-static bool
-has_unfinished_room(
-    const struct client *client, const struct mqtt_publish *publish)
-{
-	const struct session *session = client->session;
-	uint32_t count = session->received.count;
-
-	if (client->version == MQTT_5 || publish->qos != 2 ||
-	    packet_ids_has(&session->received, publish->packet_id))
-		return true;
-	if (client->parked != NULL)
-		count += client->parked->reserved;
-	return count < CLIENT_MAX_UNFINISHED;
-}
-
 enum packet_verdict
 on_publish(struct client *client, const struct mqtt_frame *frame)
 {
@@ -605,16 +559,8 @@ on_publish(struct client *client, const struct mqtt_frame *frame)
 		client_fail(client, reason, "PUBLISH");
 		return PACKET_OVER;
 	}
-	if (!has_unfinished_room(client, &publish)) {
-		worker_count(client->worker, COUNT_unfinished_overflows);
-		client_fail(client, MQTT_RECEIVE_MAXIMUM_EXCEEDED,
-		    "too many unfinished QoS 2 messages");
+	if (!publish_is_acceptable(client, &publish))
 		return PACKET_OVER;
-	}
-	if (!is_within_receive_maximum(client, &publish)) {
-		client_fail(client, MQTT_RECEIVE_MAXIMUM_EXCEEDED, "PUBLISH");
-		return PACKET_OVER;
-	}
 	if (client->parked == NULL) {
 		switch (try_to_publish(client, &publish)) {
 		case PUBLISHED:

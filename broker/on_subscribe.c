@@ -59,8 +59,10 @@ static struct subscription_options
 options_of(const struct client *client, const struct mqtt_subscribe *subscribe,
     const struct mqtt_subscription *asked)
 {
+	const uint32_t max_qos = client->worker->broker->conf->max_qos;
 	struct subscription_options options = {
-		.qos = asked->qos,
+		/* [MQTT-3.2.2-10] */
+		.qos = asked->qos < max_qos ? asked->qos : (uint8_t)max_qos,
 		.no_local = asked->no_local || client->is_bridge,
 		.retain_as_published =
 		    asked->retain_as_published || client->is_bridge,
@@ -101,6 +103,17 @@ journal_line(struct client *client, struct slice filter,
 	return sent != 0;
 }
 
+/* MQTT_SUCCESS, or what this line asks for and is not to be had here. */
+static enum mqtt_reason
+lack_of(const struct conf *conf, const struct mqtt_subscription *asked)
+{
+	if (!conf->shared_subscriptions && topic_is_shared(asked->filter))
+		return MQTT_SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
+	if (!conf->wildcard_subscriptions && topic_has_wildcard(asked->filter))
+		return MQTT_WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED;
+	return MQTT_SUCCESS;
+}
+
 /* *ticket is that of the record, and stays as it is without one. */
 static struct grant
 grant(struct client *client, const struct mqtt_subscription *asked,
@@ -113,6 +126,11 @@ grant(struct client *client, const struct mqtt_subscription *asked,
 	bool existed = false;
 	int err;
 
+	if (lack_of(worker->broker->conf, asked) != MQTT_SUCCESS) {
+		grant.code = (uint8_t)refuse_line(
+		    client, "such subscriptions are switched off");
+		return grant;
+	}
 	err = subscription_tree_add(
 	    tree, asked->filter, subscriber, options, &existed);
 	if (err != 0) {
@@ -136,11 +154,46 @@ grant(struct client *client, const struct mqtt_subscription *asked,
 	return grant;
 }
 
+/* What helps where a filter was refused; NULL: nothing does, or all went. */
+static const char *
+suback_help(struct slice codes)
+{
+	for (size_t i = 0; i < codes.len; i++) {
+		switch ((enum mqtt_reason)codes.data[i]) {
+		case MQTT_QUOTA_EXCEEDED:
+			return "there is no room for it: see the broker's log";
+		case MQTT_IMPLEMENTATION_SPECIFIC_ERROR:
+		case MQTT_UNSPECIFIED_ERROR:
+			return "the broker cannot keep it now: try it again "
+			       "later";
+		default:
+			break;
+		}
+	}
+	return NULL;
+}
+
+/* [MQTT-3.1.2-29] [MQTT-3.9.2-1] [MQTT-3.11.2-1] */
+static void
+add_help(const struct client *client, enum mqtt_packet_type type,
+    struct mqtt_suback *suback)
+{
+	const char *help = suback_help(suback->codes);
+
+	if (!client->wants_problems || help == NULL)
+		return;
+	suback->properties.reason_string = slice_of_string(help);
+	mqtt_properties_set(&suback->properties, MQTT_REASON_STRING);
+	if (mqtt_suback_size(type, suback, client->version) >
+	    client->max_packet)
+		mqtt_properties_clear(&suback->properties);
+}
+
 static bool
 send_suback(struct client *client, enum mqtt_packet_type type,
     uint16_t packet_id, struct slice codes)
 {
-	const struct mqtt_suback suback = {
+	struct mqtt_suback suback = {
 		.packet_id = packet_id,
 		.codes = codes,
 	};
@@ -148,7 +201,15 @@ send_suback(struct client *client, enum mqtt_packet_type type,
 	uint8_t *bytes;
 	bool sent;
 
+	add_help(client, type, &suback);
 	size = mqtt_suback_size(type, &suback, client->version);
+	/* [MQTT-3.1.2-24] */
+	if (size > client->max_packet) {
+		client_fail(client, MQTT_PACKET_TOO_LARGE,
+		    "so many filters that their answer is above the Maximum "
+		    "Packet Size");
+		return false;
+	}
 	bytes = malloc(size);
 	if (bytes == NULL) {
 		client_close(client, true);
@@ -301,17 +362,24 @@ journal_refuses(const struct client *client, enum mqtt_reason *out_reason)
 
 /* ---- SUBSCRIBE ----------------------------------------------------------- */
 
-/* [MQTT-3.8.3-4]: the decoder does not know what is shared. */
-static bool
-is_allowed(const struct mqtt_subscribe *subscribe)
+/* MQTT 5.0 was told what there is: who asks for more errs. */
+static enum mqtt_reason
+fault_of(struct client *client, const struct mqtt_subscribe *subscribe)
 {
+	const struct conf *conf = client->worker->broker->conf;
 	struct wire walk = wire_read(subscribe->filters);
 	struct mqtt_subscription asked;
+	enum mqtt_reason reason = MQTT_SUCCESS;
 
-	while (mqtt_subscribe_next(&walk, &asked))
-		if (asked.no_local && topic_is_shared(asked.filter))
-			return false;
-	return true;
+	if (client->version != MQTT_5)
+		return MQTT_SUCCESS;
+	if (!conf->subscription_identifiers &&
+	    mqtt_properties_has(
+		&subscribe->properties, MQTT_SUBSCRIPTION_IDENTIFIER))
+		return MQTT_SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED;
+	while (reason == MQTT_SUCCESS && mqtt_subscribe_next(&walk, &asked))
+		reason = lack_of(conf, &asked);
+	return reason;
 }
 
 /* Takes `asking`. */
@@ -359,9 +427,9 @@ on_subscribe(struct client *client, const struct mqtt_frame *frame)
 		client_fail(client, reason, "SUBSCRIBE");
 		return PACKET_OVER;
 	}
-	if (!is_allowed(&subscribe)) {
-		client_fail(client, MQTT_PROTOCOL_ERROR,
-		    "No Local on a shared subscription");
+	reason = fault_of(client, &subscribe);
+	if (reason != MQTT_SUCCESS) {
+		client_fail(client, reason, "SUBSCRIBE");
 		return PACKET_OVER;
 	}
 	bound_backlog(client->worker);

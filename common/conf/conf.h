@@ -46,6 +46,11 @@ enum conf_qos0 {
 	CONF_QOS0_STALL /* ... waits, with its socket */
 };
 
+enum conf_receive_maximum_policy {
+	CONF_RECEIVE_MAXIMUM_ENFORCE, /* who exceeds it is disconnected */
+	CONF_RECEIVE_MAXIMUM_WARN     /* ... is counted */
+};
+
 enum conf_overflow {
 	CONF_OVERFLOW_STALL,
 	CONF_OVERFLOW_REJECT,
@@ -366,6 +371,9 @@ struct conf {
 	uint64_t max_packet_size; /* bytes; resolved */
 	uint32_t max_connections;
 	uint32_t receive_maximum;
+	enum conf_receive_maximum_policy receive_maximum_policy;
+	uint32_t topic_alias_maximum;     /* from a client */
+	uint32_t topic_alias_maximum_out; /* to a client */
 	uint32_t max_inflight;
 	uint32_t max_queued_messages; /* a session */
 	uint64_t max_queued_bytes;    /* a session */
@@ -377,6 +385,12 @@ struct conf {
 	uint64_t session_expiry_max_ns; /* or CONF_NEVER */
 	uint32_t retained_max_messages;
 	uint64_t retained_max_bytes;
+	uint32_t max_qos;
+	bool retain_available;
+	bool wildcard_subscriptions;
+	bool shared_subscriptions;
+	bool subscription_identifiers;
+	char *response_information; /* NULL when not given */
 	enum conf_qos0 qos0;
 	uint64_t memory_limit; /* bytes; 0: none */
 	uint64_t lane_idle_ns; /* an unused lane is closed after this */

@@ -17,7 +17,8 @@
  *			is written; for each bridge CONF_FEED_WINDOW is read
  *			ahead of its ring.  A session's queue is its window.
  *	connections	unfinished input (a packet), what was read ahead of a
- *			held publish, what waits to be sent, and the objects.
+ *			held publish, what waits to be sent, topic aliases, and
+ *			the objects.
  *	sessions	max_queued_bytes or max_queued_messages of the largest
  *			packet, whichever is less, and the inflight messages;
  *			a message queued for many is counted for each.
@@ -56,8 +57,10 @@
 #define TLS_BYTES (64 * KIB)
 #define SESSION_OBJECT_BYTES (8 * KIB)
 
-/* A topic alias of a bridge: one of the longest topics, and one of our own. */
-#define ALIAS_BYTES (64 * KIB + 512)
+/* A topic alias: one of the longest topics, and one of our own. */
+#define ALIAS_IN_BYTES (64 * KIB + 32)
+#define ALIAS_OUT_BYTES 288
+#define ALIAS_BYTES (ALIAS_IN_BYTES + ALIAS_OUT_BYTES)
 
 /* A queued message costs this beside its bytes. */
 #define MESSAGE_OBJECT_BYTES 512
@@ -142,11 +145,14 @@ static uint64_t
 connection_bytes(const struct conf *conf)
 {
 	uint64_t write = CONF_CONNECTION_WRITE_BYTES;
+	uint64_t aliases =
+	    plus(times(conf->topic_alias_maximum, ALIAS_IN_BYTES),
+		times(conf->topic_alias_maximum_out, ALIAS_OUT_BYTES));
 
 	if (write < 2 * conf->max_packet_size)
 		write = 2 * conf->max_packet_size;
-	return plus(write, conf->max_packet_size + conf->read_ahead) +
-	    CONNECTION_OBJECT_BYTES;
+	return plus(plus(write, aliases),
+	    conf->max_packet_size + conf->read_ahead + CONNECTION_OBJECT_BYTES);
 }
 
 static uint64_t

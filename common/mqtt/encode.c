@@ -66,6 +66,20 @@ put_publish_properties(
 	wire_put_bytes(w, publish->properties);
 }
 
+/* Where put_publish_properties() puts what is patched, from `at` on. */
+static void
+note_offsets(const struct mqtt_publish_out *publish, size_t at,
+    struct mqtt_publish_layout *layout)
+{
+	at += wire_varint_size((uint32_t)publish_properties_size(publish));
+	if (publish->has_message_expiry) {
+		layout->message_expiry_offset = at + 1;
+		at += 5;
+	}
+	if (publish->topic_alias != 0)
+		layout->topic_alias_offset = at + 1;
+}
+
 static uint8_t
 publish_flags(const struct mqtt_publish_out *publish)
 {
@@ -98,11 +112,7 @@ mqtt_encode_publish_head(uint8_t *buffer, size_t size,
 		wire_put_u16(&w, publish->packet_id);
 	}
 	if (version == MQTT_5) {
-		if (publish->has_message_expiry)
-			layout.message_expiry_offset = (size_t)(w.p - buffer) +
-			    wire_varint_size(
-				(uint32_t)publish_properties_size(publish)) +
-			    1;
+		note_offsets(publish, (size_t)(w.p - buffer), &layout);
 		put_publish_properties(&w, publish);
 	}
 	if (w.bad)

@@ -56,6 +56,7 @@ struct mqtt_publish_layout {
 	size_t size;
 	size_t packet_id_offset;      /* mqtt_patch_packet_id() */
 	size_t message_expiry_offset; /* mqtt_patch_message_expiry() */
+	size_t topic_alias_offset;    /* mqtt_patch_topic_alias() */
 	size_t payload_offset;        /* always there, may equal size */
 };
 
@@ -90,6 +91,14 @@ mqtt_patch_message_expiry(uint8_t *packet,
     const struct mqtt_publish_layout *layout, uint32_t expiry_s)
 {
 	wire_store_u32(packet + layout->message_expiry_offset, expiry_s);
+}
+
+/* Put another Topic Alias into an encoded PUBLISH that has one. */
+static inline void
+mqtt_patch_topic_alias(
+    uint8_t *packet, const struct mqtt_publish_layout *layout, uint16_t alias)
+{
+	wire_store_u16(packet + layout->topic_alias_offset, alias);
 }
 
 /* Set the DUP flag of an encoded PUBLISH. */

@@ -3,6 +3,8 @@
 noinst_LIBRARIES += libmqtt.a
 
 libmqtt_a_SOURCES = \
+	%D%/aliases.c \
+	%D%/aliases.h \
 	%D%/encode.c \
 	%D%/encode.h \
 	%D%/encode_connect.c \

@@ -37,6 +37,7 @@ EXTRA_DIST += \
 	%D%/test_manage.py \
 	%D%/test_metrics.py \
 	%D%/test_mosquitto_clients.py \
+	%D%/test_mqtt5_properties.py \
 	%D%/test_mqtt_raw.py \
 	%D%/test_openapi.py \
 	%D%/test_pending.py \

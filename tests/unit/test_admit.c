@@ -85,6 +85,8 @@ set_up_worker(void)
 	conf.max_keepalive = 65535;
 	conf.max_inflight = 16;
 	conf.receive_maximum = 16;
+	conf.max_qos = 2;
+	conf.retain_available = true;
 	conf.max_sessions = 100;
 	cut();
 	ck_assert_int_eq(recover(), EXIT_OK);
@@ -309,7 +311,10 @@ START_TEST(takes_back_subscriptions_that_the_disk_has_not)
 	fail_syncs();
 	subscribe_two();
 	ck_assert(hears(7));
-	ck_assert_mem_eq(answer, "\x90\x05\x00\x07\x00\x83\x83", 7);
+	ck_assert_mem_eq(answer, "\x90\x39\x00\x07\x34\x1f", 6);
+	/* A Reason String of 49 bytes is before the two codes. */
+	ck_assert(hears(2 + 0x39));
+	ck_assert_mem_eq(answer + 0x39, "\x83\x83", 2);
 	ck_assert_uint_eq(match("f"), 0);
 	/* It was there before. */
 	ck_assert_uint_eq(match("g"), 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "bridged/aliases.h"
+#include "common/mqtt/aliases.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -168,9 +168,9 @@ START_TEST(gives_back_every_publish_and_where_its_fields_are)
 		sent = (struct mqtt_publish_out){ .qos = (uint8_t)throw_dice(3),
 			.retain = throw_dice(2),
 			.packet_id = (uint16_t)(1 + throw_dice(65535)),
-			.topic_alias = (uint16_t)throw_dice(3),
 			.has_message_expiry = throw_dice(2),
 			.message_expiry_interval_s = throw_dice(100000),
+			.topic_alias = (uint16_t)throw_dice(3),
 			.subscription_identifiers = ids,
 			.subscription_identifier_count = throw_dice(4),
 			.topic = slice_of_string("a/b"),
@@ -192,6 +192,8 @@ START_TEST(gives_back_every_publish_and_where_its_fields_are)
 			ck_assert_uint_eq(layout.packet_id_offset, 0);
 		if (layout.message_expiry_offset != 0)
 			mqtt_patch_message_expiry(buffer, &layout, 99);
+		if (layout.topic_alias_offset != 0)
+			mqtt_patch_topic_alias(buffer, &layout, 4712);
 		ck_assert_int_eq(
 		    mqtt_decode_publish(&frame, version, MQTT_CLIENT, &got),
 		    MQTT_SUCCESS);
@@ -219,8 +221,7 @@ START_TEST(gives_back_every_publish_and_where_its_fields_are)
 			ck_assert_uint_eq(
 			    got.properties.message_expiry_interval_s, 99);
 		if (sent.topic_alias != 0)
-			ck_assert_uint_eq(
-			    got.properties.topic_alias, sent.topic_alias);
+			ck_assert_uint_eq(got.properties.topic_alias, 4712);
 	}
 }
 END_TEST

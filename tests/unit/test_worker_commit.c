@@ -280,6 +280,8 @@ set_up(void)
 		.workers = 1,
 		.listeners = &door, /* it counts none: none is opened */
 		.receive_maximum = 64,
+		.max_qos = 2,
+		.retain_available = true,
 		.max_inflight = 4,
 		.max_queued_messages = 1000,
 		.max_queued_bytes = 1000000,
@@ -424,9 +426,9 @@ connecting(uint8_t name, uint8_t version, bool is_durable)
 {
 	const uint8_t v3[] = { 0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4,
 		is_durable ? 0 : 2, 0, 0, 0, 1, name };
-	/* Session Expiry Interval. */
-	const uint8_t v5[] = { 0x10, 19, 0, 4, 'M', 'Q', 'T', 'T', 5, 0, 0, 0,
-		5, 0x11, 0, 0, is_durable, 0, 0, 1, name };
+	/* Session Expiry Interval; no Request Problem Information. */
+	const uint8_t v5[] = { 0x10, 21, 0, 4, 'M', 'Q', 'T', 'T', 5, 0, 0, 0,
+		7, 0x11, 0, 0, is_durable, 0, 0x17, 0, 0, 1, name };
 	struct peer peer = { 0 };
 	int fds[2];
 

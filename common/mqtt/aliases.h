@@ -3,7 +3,7 @@
 /*
  * aliases - the topic aliases of one connection, each way.
  *
- * Towards the remote: a topic gets the next alias that is free, or that of
+ * Towards the other side: a topic gets the next alias that is free, or that of
  * the topic that was used least lately.  Ask, and tell once the packet is
  * written:
  *
@@ -13,16 +13,17 @@
  *	...
  *	aliases_used(&out, alias, topic);
  *
- * From the remote: aliases_keep() remembers what an alias stands for, and
+ * From it: aliases_keep() remembers what an alias stands for, and
  * aliases_topic() tells.
  *
- * All memory towards the remote is taken by aliases_out_init(); from it a
- * topic's length is taken where an alias needs more than before, and kept.
+ * All memory for what is sent is taken by aliases_out_init(); for what is
+ * received a topic's length is taken where an alias needs more than before,
+ * and kept.
  * One thread.
  */
 
-#ifndef WEIR_BRIDGED_ALIASES_H
-#define WEIR_BRIDGED_ALIASES_H
+#ifndef WEIR_COMMON_MQTT_ALIASES_H
+#define WEIR_COMMON_MQTT_ALIASES_H
 
 #include <stdint.h>
 
@@ -62,7 +63,7 @@ struct aliases_in {
 int aliases_out_init(struct aliases_out *aliases, uint16_t size);
 void aliases_out_fini(struct aliases_out *aliases);
 
-/* A new connection, whose remote takes `most` aliases. */
+/* A new connection, whose other side takes `most` aliases. */
 void aliases_out_reset(struct aliases_out *aliases, uint16_t most);
 
 /* The alias of that topic, or 0. */
@@ -71,7 +72,7 @@ uint16_t aliases_find(const struct aliases_out *aliases, struct slice topic);
 /* The alias that a topic without one may be given; 0: none. */
 uint16_t aliases_next(const struct aliases_out *aliases, struct slice topic);
 
-/* The remote has been told that `alias` is, or still is, that topic's. */
+/* The other side has been told that `alias` is, or still is, that topic's. */
 void aliases_used(
     struct aliases_out *aliases, uint16_t alias, struct slice topic);
 
