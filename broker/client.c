@@ -424,7 +424,7 @@ on_drained(struct stream *stream)
 }
 
 bool
-client_write(struct client *client, const uint8_t *bytes, size_t length)
+client_append(struct client *client, const uint8_t *bytes, size_t length)
 {
 	if (client_is_over(client))
 		return false;
@@ -433,6 +433,13 @@ client_write(struct client *client, const uint8_t *bytes, size_t length)
 	worker_count(client->worker, COUNT_output_overflows);
 	client_close(client, true);
 	return false;
+}
+
+bool
+client_write(struct client *client, const uint8_t *bytes, size_t length)
+{
+	worker_count(client->worker, COUNT_answers_out);
+	return client_append(client, bytes, length);
 }
 
 void

@@ -184,8 +184,12 @@ void client_finish(struct client *client, bool send_will);
 /* Close at once. */
 void client_close(struct client *client, bool send_will);
 
-/* Append to the output.  False: there is no room, the client is over. */
+/*
+ * Append a packet, or (client_append()) a part of one that is counted
+ * elsewhere, to the output.  False: there is no room, the client is over.
+ */
 bool client_write(struct client *client, const uint8_t *bytes, size_t length);
+bool client_append(struct client *client, const uint8_t *bytes, size_t length);
 
 void client_pause(struct client *client, enum client_pause why);
 void client_resume(struct client *client, enum client_pause why);

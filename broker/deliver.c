@@ -196,8 +196,8 @@ write_publish(struct client *client, struct head *head, struct slice payload,
 	}
 	if (dup)
 		mqtt_patch_dup(head->bytes);
-	if (client_write(client, head->bytes, head->length))
-		client_write(client, payload.data, payload.len);
+	if (client_append(client, head->bytes, head->length))
+		client_append(client, payload.data, payload.len);
 	head->bytes[0] &= (uint8_t)~0x08;
 }
 

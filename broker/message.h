@@ -20,6 +20,9 @@
 
 #define MESSAGE_FROM_MQTT UINT32_MAX /* `link` of messages of MQTT clients */
 
+/* ... and the `lane` of those that the broker makes for $SYS. */
+#define MESSAGE_OWN_LANE UINT32_MAX
+
 struct message {
 	/* [const] after message_new(). */
 	uint8_t qos;
@@ -105,6 +108,14 @@ message_payload(const struct message *message)
 	return slice_of(
 	    message->bytes + message->topic_length + message->properties_length,
 	    message->payload_length);
+}
+
+/* One of $SYS: not in the journal, and beside the limits. */
+static inline bool
+message_is_own(const struct message *message)
+{
+	return message->link == MESSAGE_FROM_MQTT &&
+	    message->lane == MESSAGE_OWN_LANE;
 }
 
 /* Of an empty one. */

@@ -176,8 +176,10 @@ forget(struct retained *retained, struct entry *entry)
 		    ? &(*link)->left
 		    : &(*link)->right;
 	*link = merge(entry->left, entry->right);
-	retained->count--;
-	retained->bytes -= message_weight(entry->message);
+	if (!message_is_own(entry->message)) {
+		retained->count--;
+		retained->bytes -= message_weight(entry->message);
+	}
 	message_put(entry->message);
 	free(entry);
 }
@@ -330,14 +332,18 @@ add(struct retained *retained, struct message *message, uint64_t serial)
 	entry->priority = roll(retained);
 	entry->serial = serial;
 	insert(retained, entry);
-	retained->count++;
-	retained->bytes += message_weight(message);
+	if (!message_is_own(message)) {
+		retained->count++;
+		retained->bytes += message_weight(message);
+	}
 	return 0;
 }
 
 static bool
 has_room(const struct retained *retained, const struct message *message)
 {
+	if (message_is_own(message))
+		return true;
 	return retained->count < retained->max_count &&
 	    retained->bytes + message_weight(message) <= retained->max_bytes;
 }
@@ -502,7 +508,8 @@ retained_slice(struct retained *retained, struct retained_cursor *cursor,
 	    cursor->length != 0);
 	for (; entry != NULL && found < max;
 	     entry = find_from(retained, topic_of(entry), true)) {
-		if (entry->message->expires_ns <= now_ns)
+		if (entry->message->expires_ns <= now_ns ||
+		    message_is_own(entry->message))
 			continue;
 		serials[found] = entry->serial;
 		list[found++] = message_take(entry->message);

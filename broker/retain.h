@@ -18,6 +18,9 @@
  * journal it goes into the message's record: two threads may commit in another
  * order than they stored in, and the serial tells recovery which came last.
  *
+ * What the broker itself retains below $SYS is beside the limits, and neither
+ * counted nor in what is found for the journal.
+ *
  * Any thread may call; the lock is held for one slice at most.
  */
 
@@ -66,8 +69,9 @@ size_t retained_find(struct retained *retained, struct slice filter,
 void retained_cursor_fini(struct retained_cursor *cursor);
 
 /*
- * The same for all messages there are, those below "$" too, with the serial
- * of each in `serials`, whatever was stored meanwhile.
+ * The same for all messages there are, those below "$" too but for the
+ * broker's own, with the serial of each in `serials`, whatever was stored
+ * meanwhile.
  */
 size_t retained_slice(struct retained *retained, struct retained_cursor *cursor,
     struct message **list, uint64_t *serials, size_t max, uint64_t now_ns);

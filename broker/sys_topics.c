@@ -175,7 +175,8 @@ sys_load_add(struct sys_load *load, uint64_t now, uint64_t elapsed_ns)
 	load->before = now;
 }
 
-/* ---- publishing ----------------------------------------------------------- */
+/* ---- publishing -----------------------------------------------------------
+ */
 
 /* Each bridge by itself: one without room is not the others' loss. */
 static void
@@ -185,8 +186,8 @@ send_to_bridges(struct worker *worker, struct message *message)
 	uint64_t bridges, one;
 	unsigned bridge;
 
-	bridges = bridge_table_match(
-	    worker->broker->bridges, message_topic(message));
+	bridges =
+	    bridge_table_match(worker->broker->bridges, message_topic(message));
 	tally_offered(worker->tally, bridges);
 	BRIDGE_TABLE_EACH(bridge, bridges)
 	{
@@ -242,14 +243,14 @@ tell(struct sys_topics *topics, const char *topic, struct told *told,
 static void
 tell_start(struct sys_topics *topics)
 {
-	const uint64_t up_ns = worker_now_ns(topics->worker) -
-	    topics->worker->broker->started_ns;
+	const uint64_t up_ns =
+	    worker_now_ns(topics->worker) - topics->worker->broker->started_ns;
 	char text[TEXT_SIZE];
 
 	snprintf(text, sizeof(text), "weir version %s", PACKAGE_VERSION);
 	tell(topics, "version", &topics->told_version, text);
-	snprintf(text, sizeof(text), "%" PRIu64 " seconds",
-	    up_ns / CLOCK_SECOND_NS);
+	snprintf(
+	    text, sizeof(text), "%" PRIu64 " seconds", up_ns / CLOCK_SECOND_NS);
 	tell(topics, "uptime", &topics->told_uptime, text);
 }
 
@@ -291,8 +292,8 @@ tell_loads(struct sys_topics *topics)
 
 	topics->load_at_ns = now_ns;
 	for (size_t i = 0; i < LOADS; i++) {
-		sys_load_add(&topics->loads[i], value_of(topics, &loads[i]),
-		    elapsed_ns);
+		sys_load_add(
+		    &topics->loads[i], value_of(topics, &loads[i]), elapsed_ns);
 		tell_load(topics, i);
 	}
 }

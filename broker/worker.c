@@ -15,6 +15,7 @@
 #include "broker/deliver.h"
 #include "broker/retain_job.h"
 #include "broker/route.h"
+#include "broker/sys_topics.h"
 #include "broker/tally.h"
 #include "broker/worker_listeners.h"
 #include "common/base/bug.h"
@@ -263,6 +264,10 @@ on_flushed(void *arg)
 	struct worker *worker = arg;
 
 	settle(worker);
+	stats_set(
+	    worker->counters, COUNT_bytes_in, stream_hub_bytes_in(worker->hub));
+	stats_set(worker->counters, COUNT_bytes_out,
+	    stream_hub_bytes_out(worker->hub));
 	counters_show_pools(worker->counters, worker->messages, worker->commit);
 	if (worker->pumped != NULL ||
 	    (worker->waiting_wills.count != 0 && !worker->wills_wait))
@@ -515,11 +520,17 @@ worker_use_commit(struct worker *worker, struct commit_port *port)
 int
 worker_start(struct worker *worker)
 {
+	const uint64_t interval_ns = worker->broker->conf->sys_interval_ns;
 	int err;
 
 	err = worker_listeners_start(worker);
 	if (err != 0)
 		return err;
+	if (worker->index == 0 && interval_ns != 0) {
+		worker->sys = sys_topics_new(worker, interval_ns);
+		if (worker->sys == NULL)
+			return -ENOMEM;
+	}
 	err = thread_start(&worker->thread, run, worker);
 	worker->is_running = err == 0;
 	return err;
@@ -566,6 +577,7 @@ worker_free(struct worker *worker)
 		return;
 	worker_listeners_free(worker);
 	loop_fd_stop(&worker->mail_watch);
+	sys_topics_free(worker->sys);
 	if (worker->loop != NULL) {
 		loop_timer_stop(&worker->alarm_timer);
 		loop_timer_stop(&worker->retry_timer);

@@ -41,6 +41,7 @@ struct commit_port;
 struct door;
 struct encoder;
 struct router;
+struct sys_topics;
 struct tally;
 
 /* Clients, in a doubly linked list through client->next and previous. */
@@ -93,6 +94,7 @@ struct worker {
 	struct will_queue waiting_wills;
 	struct claims claims;
 	struct tally *tally;         /* what its clients offer to bridges */
+	struct sys_topics *sys;      /* of the first worker alone, or NULL */
 	struct message *delivered;   /* see worker_commit.c */
 	struct settle_line settling; /* answers that wait for the journal */
 	uint64_t settled_badly;      /* letters of what was not committed */

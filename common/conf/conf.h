@@ -395,6 +395,7 @@ struct conf {
 	uint64_t memory_limit; /* bytes; 0: none */
 	uint64_t lane_idle_ns; /* an unused lane is closed after this */
 	uint32_t trace_every;  /* one message in so many is traced; 0: none */
+	uint64_t sys_interval_ns; /* of $SYS; 0: it is not published */
 	enum log_level log_level;
 	char *accounts_file; /* NULL when not given; see conf_read_accounts() */
 	struct conf_account *accounts;

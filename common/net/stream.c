@@ -54,6 +54,18 @@ stream_hub_new(struct loop *loop, uint32_t max_chunks)
 	return hub;
 }
 
+uint64_t
+stream_hub_bytes_in(const struct stream_hub *hub)
+{
+	return hub->bytes_in;
+}
+
+uint64_t
+stream_hub_bytes_out(const struct stream_hub *hub)
+{
+	return hub->bytes_out;
+}
+
 void
 stream_hub_trim(struct stream_hub *hub, struct pool_trimmer *trimmer)
 {
@@ -385,6 +397,7 @@ read_some(struct stream *stream)
 		return true;
 	}
 	stream->bytes_in += (size_t)len;
+	stream->hub->bytes_in += (size_t)len;
 	/* Kept in place when read behind it; in scratch it was a copy. */
 	if (space == stream->kept)
 		stream->kept_len += (uint32_t)len;

@@ -139,6 +139,11 @@ uint32_t stream_hub_chunks(struct stream_hub *hub);
 /* Flush all dirty streams now: before a thread ends. */
 void stream_hub_flush(struct stream_hub *hub);
 
+/* What went through all streams there ever were, through their sockets or
+ * layers. */
+uint64_t stream_hub_bytes_in(const struct stream_hub *hub);
+uint64_t stream_hub_bytes_out(const struct stream_hub *hub);
+
 /*
  * Start reading.  Takes `fd`, a connected non-blocking socket, also on error.
  * Returns 0 or -errno.

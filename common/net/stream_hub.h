@@ -32,6 +32,8 @@ struct stream_hub {
 	struct stream *dirty;          /* streams with something to do */
 	struct stream *batch;          /* those that are being looked at */
 	struct stream *current;        /* whose callback runs */
+	uint64_t bytes_in;             /* of all streams, also those gone */
+	uint64_t bytes_out;
 	char fault[STREAM_FAULT_SIZE]; /* of the one that was closed last */
 	uint8_t scratch[STREAM_READ_SIZE + STREAM_COPY_BYTES];
 };

@@ -50,6 +50,7 @@ EXTRA_DIST += \
 	%D%/test_rings_visible.py \
 	%D%/test_sessions.py \
 	%D%/test_store_ctl.py \
+	%D%/test_sys_topics.py \
 	%D%/test_systemd.sh \
 	%D%/test_systemd_kills.sh \
 	%D%/systemd_box.sh \

@@ -141,6 +141,7 @@ unit_tests = \
 	test_subscriptions \
 	test_supervisor \
 	test_template \
+	test_sys_topics \
 	test_tally \
 	test_thread \
 	test_tls \
@@ -437,6 +438,10 @@ test_links_terms_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_dead_SOURCES  = %D%/test_dead.c
 test_dead_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_dead_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_sys_topics_SOURCES  = %D%/test_sys_topics.c
+test_sys_topics_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_sys_topics_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_tally_SOURCES  = %D%/test_tally.c
 test_tally_CPPFLAGS = $(UNIT_CPPFLAGS)

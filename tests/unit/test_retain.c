@@ -343,6 +343,53 @@ START_TEST(gives_all_in_slices_with_their_serials)
 }
 END_TEST
 
+/* As the broker does for $SYS. */
+static int
+store_own(const char *topic, const char *payload)
+{
+	const struct message_parts parts = {
+		.topic = slice_of_string(topic),
+		.payload = slice_of_string(payload),
+		.retain = true,
+		.link = MESSAGE_FROM_MQTT,
+		.lane = MESSAGE_OWN_LANE,
+		.expires_ns = NEVER,
+	};
+	struct message *message = message_new(pools, &parts);
+	int err = retained_store(retained, message, NULL);
+
+	message_put(message);
+	return err;
+}
+
+START_TEST(neither_counts_nor_journals_what_is_the_brokers_own)
+{
+	struct retained_cursor cursor = { 0 };
+	struct message *list[4];
+	uint64_t serials[4];
+
+	retained_free(retained);
+	retained = retained_new(1, 1000);
+	ck_assert_int_eq(store_own("$SYS/a", "1"), 0);
+	ck_assert_int_eq(store_own("$SYS/b", "1"), 0);
+	ck_assert_uint_eq(retained_count(retained), 0);
+	ck_assert_uint_eq(retained_bytes(retained), 0);
+	ck_assert_int_eq(store("a", "1"), 0);
+	ck_assert_int_eq(store("b", "1"), -ENOSPC);
+	/* At the limit, too. */
+	ck_assert_int_eq(store_own("$SYS/a", "2"), 0);
+	ck_assert_int_eq(store_own("$SYS/c", "2"), 0);
+	ck_assert_uint_eq(retained_count(retained), 1);
+	ck_assert_uint_eq(count_in_slices("$SYS/#", 1), 3);
+
+	ck_assert_uint_eq(
+	    retained_slice(retained, &cursor, list, serials, 4, 1), 1);
+	ck_assert(slice_equal_string(message_topic(list[0]), "a"));
+	message_put(list[0]);
+	retained_cursor_fini(&cursor);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -362,6 +409,7 @@ main(void)
 	tcase_add_test(tc, gives_each_change_a_greater_serial);
 	tcase_add_test(tc, restores_by_serial_whatever_the_order);
 	tcase_add_test(tc, gives_all_in_slices_with_their_serials);
+	tcase_add_test(tc, neither_counts_nor_journals_what_is_the_brokers_own);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
