@@ -10,12 +10,15 @@
 #include "common/net/pool_trimmer.h"
 
 /*
- * Messages up to 2 KiB with their header come from pools by powers of two.
- * Larger ones come from the heap, which gives memory back after a burst.
+ * Messages with their header come from pools by these sizes.  Larger ones, and
+ * more of the large ones than a pool may hold, come from the heap.  The last
+ * two are no powers of two: headers that lie so far from each other would all
+ * be at the same place of the processor's cache.
  */
-#define SMALLEST_SHIFT 7
-#define POOL_COUNT 5
+static const uint16_t pool_sizes[] = { 128, 256, 512, 1024, 2048, 4352, 8512 };
+#define POOL_COUNT (sizeof(pool_sizes) / sizeof(pool_sizes[0]))
 #define FROM_HEAP POOL_COUNT
+#define FIRST_LARGE 5
 
 /* A pool never holds more than this. */
 #define POOL_BYTES (UINT32_C(256) << 20)
@@ -35,7 +38,7 @@ message_pools_new(void)
 		return NULL;
 	memset(pools, 0, sizeof(*pools));
 	for (unsigned i = 0; i < POOL_COUNT; i++) {
-		size = (size_t)1 << (SMALLEST_SHIFT + i);
+		size = pool_sizes[i];
 		if (pool_init(&pools->pools[i], size, 0,
 			(uint32_t)(POOL_BYTES / size)) != 0) {
 			message_pools_free(pools);
@@ -97,7 +100,7 @@ static uint32_t
 size_class(size_t size)
 {
 	for (uint32_t i = 0; i < POOL_COUNT; i++)
-		if (size <= (size_t)1 << (SMALLEST_SHIFT + i))
+		if (size <= pool_sizes[i])
 			return i;
 	return FROM_HEAP;
 }
@@ -108,6 +111,21 @@ append(uint8_t *to, struct slice bytes)
 	if (bytes.len != 0)
 		memcpy(to, bytes.data, bytes.len);
 	return to + bytes.len;
+}
+
+/* NULL: there is none. */
+static struct message *
+take_memory(struct message_pools *pools, size_t size, uint32_t *out_class)
+{
+	struct message *message = NULL;
+
+	*out_class = size_class(size);
+	if (*out_class != FROM_HEAP)
+		message = pool_take(&pools->pools[*out_class]);
+	if (message != NULL || *out_class < FIRST_LARGE)
+		return message;
+	*out_class = FROM_HEAP;
+	return malloc(size);
 }
 
 struct message *
@@ -121,9 +139,7 @@ message_new(struct message_pools *pools, const struct message_parts *parts)
 	BUG_ON(parts->topic.len > UINT16_MAX || parts->qos > 2);
 	size = sizeof(*message) + parts->topic.len + parts->properties.len +
 	    parts->payload.len;
-	class = size_class(size);
-	message =
-	    class == FROM_HEAP ? malloc(size) : pool_take(&pools->pools[class]);
+	message = take_memory(pools, size, &class);
 	if (message == NULL)
 		return NULL;
 

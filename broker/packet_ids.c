@@ -7,6 +7,9 @@
 
 #define FIRST_SIZE 16
 
+/* Not freed when empty: who sends QoS 2 messages sends more of them. */
+#define KEPT_SIZE 256
+
 /*
  * Open addressing with linear probing, at most half full.  Clients number
  * their messages in sequence, so the identifier itself is a good hash.
@@ -92,7 +95,7 @@ packet_ids_remove(struct packet_ids *ids, uint16_t id)
 	}
 	ids->slots[hole] = 0;
 	ids->count--;
-	if (ids->count == 0 && ids->size > FIRST_SIZE)
+	if (ids->count == 0 && ids->size > KEPT_SIZE)
 		packet_ids_fini(ids);
 	return true;
 }

@@ -3,8 +3,9 @@
 /*
  * packet_ids - a set of packet identifiers (1 to 65,535).
  *
- * Holds the identifiers of unfinished QoS 2 messages from a client.  Empty
- * it has no memory; full it has 256 KiB.  One thread only.
+ * Holds the identifiers of unfinished QoS 2 messages from a client.  Before
+ * the first it has no memory, full it has 256 KiB, and of that it keeps 512
+ * bytes when it is empty again.  One thread only.
  */
 
 #ifndef WEIR_BROKER_PACKET_IDS_H
