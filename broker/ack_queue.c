@@ -2,6 +2,9 @@
 
 #include "broker/session.h"
 
+/* Room that stays while the queue is empty: who has filled it does so again. */
+#define KEPT_ACKS 64
+
 struct pending_ack *
 ack_queue_at(const struct ack_queue *queue, uint32_t i)
 {
@@ -32,7 +35,7 @@ void
 ack_queue_drop_first(struct ack_queue *queue)
 {
 	fifo_drop_first(&queue->list);
-	if (queue->list.count == 0)
+	if (queue->list.count == 0 && queue->list.size > KEPT_ACKS)
 		ack_queue_fini(queue);
 }
 

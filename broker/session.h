@@ -61,7 +61,7 @@ struct pending_ack {
 	bool failed;    /* its ticket did; `reason` says why */
 };
 
-/* First in, first out; no memory while empty. */
+/* First in, first out; empty it keeps room for some while there is a client. */
 struct ack_queue {
 	struct fifo list; /* of struct pending_ack */
 };

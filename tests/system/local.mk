@@ -38,6 +38,7 @@ EXTRA_DIST += \
 	%D%/test_metrics.py \
 	%D%/test_mosquitto_clients.py \
 	%D%/test_mqtt5_properties.py \
+	%D%/test_no_allocation.py \
 	%D%/test_mqtt_raw.py \
 	%D%/test_openapi.py \
 	%D%/test_pending.py \

@@ -73,7 +73,7 @@ class Control:
 
 
 class Broker:
-    def __init__(self, box, library):
+    def __init__(self, box, library, **keys):
         self.box = box
         self.port = weir.free_port()
         self.log = os.path.join(box.dir, "log")
@@ -89,6 +89,7 @@ class Broker:
             "max_packet_size": "8KiB",
             "journal": {"max_size": "16MiB", "segment_size": "256KiB"},
             "workers": 2,
+            **keys,
         }
         for name in ("run_dir", "state_dir"):
             os.makedirs(settings[name], mode=0o700)
