@@ -61,7 +61,8 @@ admit_refuse_because(struct client *client, uint8_t version,
 	if (version == 0 ||
 	    (version < MQTT_5 &&
 		(reason == MQTT_MALFORMED_PACKET ||
-		    reason == MQTT_PROTOCOL_ERROR))) {
+		    reason == MQTT_PROTOCOL_ERROR ||
+		    reason == MQTT_TOPIC_NAME_INVALID))) {
 		client_finish(client, false);
 		return PACKET_OVER;
 	}

@@ -178,10 +178,12 @@ decode(const struct mqtt_frame *frame, struct attempt *attempt)
 	    mqtt_properties_has(
 		&attempt->connect.properties, MQTT_AUTHENTICATION_METHOD))
 		return MQTT_BAD_AUTHENTICATION_METHOD;
+	/* A valid name, but not for clients. */
 	if (attempt->connect.has_will &&
-	    (!topic_name_is_valid(attempt->connect.will_topic) ||
-		attempt->connect.will_topic.data[0] == '$'))
-		return MQTT_TOPIC_NAME_INVALID;
+	    attempt->connect.will_topic.data[0] == '$')
+		return attempt->connect.version == MQTT_5
+		    ? MQTT_TOPIC_NAME_INVALID
+		    : MQTT_NOT_AUTHORIZED;
 	return MQTT_SUCCESS;
 }
 

@@ -113,7 +113,7 @@ size_t mqtt_connect_size(const struct mqtt_connect *connect);
 size_t mqtt_encode_connect(
     uint8_t *buffer, size_t size, const struct mqtt_connect *connect);
 
-/* Session Present is sent as 0 with an error [MQTT-3.2.2-6]. */
+/* Session Present is sent as 0 with an error [MQTT-3.2.2-6], and in 3.1. */
 size_t mqtt_connack_size(
     const struct mqtt_connack *connack, enum mqtt_version version);
 size_t mqtt_encode_connack(uint8_t *buffer, size_t size,

@@ -101,11 +101,12 @@ mqtt_encode_connack(uint8_t *buffer, size_t size,
 	size_t remaining =
 	    2 + encode_properties_size(&connack->properties, version);
 	struct wire_out w = wire_write(buffer, size);
-	bool accepted = connack->reason == MQTT_SUCCESS;
+	/* [MQTT-3.2.2-6]; MQTT 3.1 has no such flag. */
+	bool is_present = connack->session_present &&
+	    connack->reason == MQTT_SUCCESS && version != MQTT_3_1;
 
 	encode_put_header(&w, MQTT_CONNACK, 0, remaining);
-	/* [MQTT-3.2.2-6] */
-	wire_put_u8(&w, accepted && connack->session_present);
+	wire_put_u8(&w, is_present);
 	if (version == MQTT_5) {
 		wire_put_u8(&w, (uint8_t)connack->reason);
 		mqtt_properties_put(&w, &connack->properties);

@@ -45,7 +45,7 @@ mqtt_decode_connack(const struct mqtt_frame *frame, enum mqtt_version version,
 	if (wire_left(&w) != 0)
 		return MQTT_MALFORMED_PACKET;
 
-	connack->session_present = flags == 1;
+	connack->session_present = flags == 1 && version != MQTT_3_1;
 	if (version == MQTT_5) {
 		/* [MQTT-3.2.2-8] */
 		if (!mqtt_reason_is_allowed(code, MQTT_CONNACK))

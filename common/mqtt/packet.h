@@ -140,8 +140,9 @@ enum mqtt_frame_status mqtt_frame(
 /*
  * CONNECT.  When it fails, connect->version says in which version to answer:
  * the protocol level of the packet (any value with
- * MQTT_UNSUPPORTED_PROTOCOL_VERSION), or 0 when the protocol name was wrong
- * and there is nothing to answer.  An empty client id in MQTT 5.0, or in
+ * MQTT_UNSUPPORTED_PROTOCOL_VERSION; 1 for a level of 0, 3 for any with the
+ * name of MQTT 3.1), or 0 when the protocol name was wrong and there is
+ * nothing to answer.  An empty client id in MQTT 5.0, or in
  * 3.1.1 with a clean session, asks for one to be assigned.
  */
 enum mqtt_reason mqtt_decode_connect(

@@ -36,10 +36,14 @@ decode_version(struct wire *w, struct mqtt_connect *connect)
 	if (!is_old && !slice_equal_string(name, "MQTT"))
 		return MQTT_UNSUPPORTED_PROTOCOL_VERSION;
 
-	connect->version = level;
-	if (is_old)
+	/* Whoever says MQIsdp does not know the answers of 5.0. */
+	if (is_old) {
+		connect->version = MQTT_3_1;
 		return level == MQTT_3_1 ? MQTT_SUCCESS
 					 : MQTT_UNSUPPORTED_PROTOCOL_VERSION;
+	}
+	/* Level 0 is nobody's, but is answered, as any below ours. */
+	connect->version = level == 0 ? 1 : level;
 	/* [MQTT-3.1.2-2] */
 	return level == MQTT_3_1_1 || level == MQTT_5
 	    ? MQTT_SUCCESS

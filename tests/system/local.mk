@@ -37,6 +37,9 @@ EXTRA_DIST += \
 	%D%/test_manage.py \
 	%D%/test_metrics.py \
 	%D%/test_mosquitto_clients.py \
+	%D%/test_mqtt31.py \
+	%D%/test_mqtt311.py \
+	%D%/test_mqtt311_client.py \
 	%D%/test_mqtt5_properties.py \
 	%D%/test_no_allocation.py \
 	%D%/test_mqtt_raw.py \

@@ -172,7 +172,7 @@ def reject(tap):
             with tap.case("reject: QoS 0 is dropped, and the client let be"):
                 sender.send(qos=0)
                 sender.client.ping()
-            with tap.case("reject: MQTT 3.1.1 is disconnected"):
+            with tap.case("reject: [MQTT3-4.8.0-2] MQTT 3.1.1 is disconnected"):
                 old.send()
                 weir.expect(old.client.is_closed(5), "it stays open")
             with tap.case("reject: status counts the refusals, and no drop"):

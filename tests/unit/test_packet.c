@@ -79,6 +79,9 @@ static const struct example connects[] = {
 	{ "[MQTT-3.1.2-2] level 6", 5, SERVER,
 	  MQTT_UNSUPPORTED_PROTOCOL_VERSION,
 	  BYTES("\x10\x0d\0\4MQTT\6\2\0\x3c\0\1a") },
+	{ "[MQTT3-3.1.2-2] level 0", 1, SERVER,
+	  MQTT_UNSUPPORTED_PROTOCOL_VERSION,
+	  BYTES("\x10\x0d\0\4MQTT\0\2\0\x3c\0\1a") },
 	{ "MQTT with level 3", 3, SERVER, MQTT_UNSUPPORTED_PROTOCOL_VERSION,
 	  BYTES("\x10\x0d\0\4MQTT\3\2\0\x3c\0\1a") },
 	{ "[MQTT-3.1.2-3] reserved flag", 4, SERVER, MQTT_MALFORMED_PACKET,
@@ -322,6 +325,8 @@ END_TEST
 START_TEST(says_in_which_version_to_refuse_a_connect)
 {
 	static const uint8_t level_6[] = "\x10\x0d\0\4MQTT\6\2\0\x3c\0\1a";
+	static const uint8_t level_0[] = "\x10\x0d\0\4MQTT\0\2\0\x3c\0\1a";
+	static const uint8_t old_5[] = "\x10\x0f\0\6MQIsdp\5\2\0\x3c\0\1a";
 	static const uint8_t foreign[] = "\x10\x0d\0\4MQTX\4\2\0\x3c\0\1a";
 	struct mqtt_connect connect;
 	struct mqtt_frame frame;
@@ -329,6 +334,12 @@ START_TEST(says_in_which_version_to_refuse_a_connect)
 	mqtt_frame(level_6, sizeof(level_6) - 1, 99, &frame);
 	mqtt_decode_connect(&frame, &connect);
 	ck_assert_uint_eq(connect.version, 6);
+	mqtt_frame(level_0, sizeof(level_0) - 1, 99, &frame);
+	mqtt_decode_connect(&frame, &connect);
+	ck_assert_uint_eq(connect.version, 1);
+	mqtt_frame(old_5, sizeof(old_5) - 1, 99, &frame);
+	mqtt_decode_connect(&frame, &connect);
+	ck_assert_uint_eq(connect.version, 3);
 	mqtt_frame(foreign, sizeof(foreign) - 1, 99, &frame);
 	mqtt_decode_connect(&frame, &connect);
 	ck_assert_uint_eq(connect.version, 0);
