@@ -13,6 +13,7 @@
 #include "broker/peer.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
+#include "common/net/stream_layer.h"
 
 /* Room for a DISCONNECT with a Reason String of ours. */
 #define DISCONNECT_SIZE 256
@@ -405,8 +406,17 @@ static void
 on_closed(struct stream *stream, int reason)
 {
 	struct client *client = stream->owner;
+	char address[LISTENER_ADDRESS_SIZE];
 
 	log_debug("client_gone", "error=%d", -reason);
+	if (stream_fault(stream)[0] != '\0') {
+		worker_count(client->worker, COUNT_connections_failed);
+		log_info("connection_failed", "address=%s listener=%s error=%s",
+		    client_address(client, address),
+		    client->worker->broker->conf->listeners[client->listener]
+			.bind,
+		    log_quote(stream_fault(stream)));
+	}
 	client_close(client, true);
 }
 

@@ -8,7 +8,7 @@ BROKER_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(URCU_CFLAGS) \
 BROKER_LIBS = libbroker.a libstore.a libservice.a libnet.a libconf.a libmqtt.a libmsg.a \
 	libstats.a libring.a libshm.a libbase.a $(EVENT_LIBS) $(URCU_LIBS) \
 	$(CONFIG_LIBS) $(SODIUM_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(SYSTEMD_LIBS) \
-	$(SECCOMP_LIBS) -lm
+	$(SECCOMP_LIBS) $(HTTP_PARSER_LIBS) -lm
 
 # All but main(), for the unit tests too.
 libbroker_a_CPPFLAGS = $(BROKER_CPPFLAGS)

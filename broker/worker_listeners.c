@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include "broker/client.h"
+#include "broker/peer.h"
 #include "common/base/exit.h"
+#include "common/net/websocket.h"
 
 /* What a listener's callback needs to know. */
 struct door {
 	struct worker *worker;
 	unsigned index;
+	struct websocket_rules websocket; /* path NULL: it speaks MQTT plain */
 };
 
 /* Count it in; false: there are enough. */
@@ -36,21 +39,58 @@ admit(struct worker *worker, unsigned listener)
 	return false;
 }
 
+/*
+ * The address is kept for who fails later in a layer's handshake: the socket
+ * is closed when that is told.
+ */
+static struct peer *
+remember_address(int fd)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+	struct peer *peer;
+
+	if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
+		return NULL;
+	peer = peer_new();
+	if (peer != NULL)
+		peer_set_address(peer, (struct sockaddr *)&address);
+	return peer;
+}
+
+/* Put WebSocket on top of what is there.  False without memory. */
+static bool
+add_layers(const struct door *door, struct client_origin *origin)
+{
+	struct stream_layer *top;
+
+	if (door->websocket.path == NULL)
+		return true;
+	top = websocket_server(&door->websocket);
+	if (top == NULL)
+		return false;
+	top->below = origin->parts.layer;
+	origin->parts.layer = top;
+	origin->peer = remember_address(origin->parts.fd);
+	return true;
+}
+
 static void
 on_accept(void *arg, int fd, const char *peer)
 {
 	const struct door *door = arg;
 	struct worker *worker = door->worker;
-	const struct client_origin origin = {
+	struct client_origin origin = {
 		.parts = { .fd = fd },
 		.listener = door->index,
 		.accepted_ns = worker_now_ns(worker),
 	};
 
 	(void)peer;
-	if (!admit(worker, door->index)) {
+	if (!add_layers(door, &origin) || !admit(worker, door->index)) {
 		worker_count(worker, COUNT_connections_refused);
-		close(fd);
+		stream_parts_close(&origin.parts);
+		peer_free(origin.peer);
 		return;
 	}
 	worker_count(worker, COUNT_connections_accepted);
@@ -94,13 +134,31 @@ worker_listeners_open(struct worker *worker)
 	return EXIT_OK;
 }
 
+static struct door
+make_door(struct worker *worker, unsigned index)
+{
+	const struct conf_listener *conf =
+	    &worker->broker->conf->listeners[index];
+
+	return (struct door){
+		.worker = worker,
+		.index = index,
+		.websocket = {
+			.path = conf->websocket,
+			.origins =
+			    (const char *const *)conf->websocket_origins.list,
+			.origin_count = conf->websocket_origins.count,
+		},
+	};
+}
+
 int
 worker_listeners_start(struct worker *worker)
 {
 	int err = 0;
 
 	for (unsigned i = 0; i < worker->listener_count && err == 0; i++) {
-		worker->doors[i] = (struct door){ worker, i };
+		worker->doors[i] = make_door(worker, i);
 		err = listener_start(worker->listeners[i], worker->loop,
 		    on_accept, &worker->doors[i]);
 	}

@@ -101,8 +101,9 @@ static const struct convert_row listener_rows[] = {
 	CONVERT_LEFT("tls_version", "TLS 1.2 and later"),
 	CONVERT_LEFT("psk_hint", "clients have accounts"),
 	CONVERT_LEFT("http_dir", "it serves no files"),
-	CONVERT_LEFT("websockets_headers_size", "not in this version"),
-	CONVERT_LEFT("websockets_origin", "not in this version"),
+	CONVERT_LEFT(
+	    "websockets_headers_size", "the head of a request may have 8 KiB"),
+	{ "websockets_origin", CONVERT_TEXT, "websocket_origins", NULL },
 	{ NULL, CONVERT_TEXT, NULL, NULL },
 };
 

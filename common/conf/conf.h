@@ -154,10 +154,18 @@ struct conf_tls {
 	unsigned line;
 };
 
+/* Texts of a key that takes several. */
+struct conf_strings {
+	char **list;
+	size_t count;
+};
+
 struct conf_listener {
 	char *bind;           /* "host:port" */
 	bool allow_anonymous; /* resolved: own key, else the global rule */
 	uint32_t max_connections;
+	char *websocket;                       /* its path; NULL: plain MQTT */
+	struct conf_strings websocket_origins; /* none: any */
 	unsigned line;
 };
 
@@ -173,12 +181,6 @@ enum conf_scope {
 
 /* Shortest secret of a key in bytes: nobody types it. */
 #define CONF_MIN_SECRET 16
-
-/* Texts of a key that takes several. */
-struct conf_strings {
-	char **list;
-	size_t count;
-};
 
 /* Exactly one of password and hash is set. */
 struct conf_account {

@@ -93,6 +93,7 @@ check_listener(struct conf_reader *reader, config_setting_t *at,
 	if (at != NULL)
 		listener->line = config_setting_source_line(at);
 	check_bind(reader, at, listener->bind, &address);
+	conf_check_websocket(reader, at, listener);
 }
 
 static void

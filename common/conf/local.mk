@@ -25,6 +25,7 @@ libconf_a_SOURCES = \
 	%D%/conf_table.c \
 	%D%/conf_table.h \
 	%D%/conf_tls.c \
+	%D%/conf_websocket.c \
 	%D%/conf_will.c \
 	%D%/conf_words.def
 

@@ -26,4 +26,10 @@ libnet_a_SOURCES = \
 	%D%/tls_private.h \
 	%D%/websocket.c \
 	%D%/websocket.h \
-	%D%/websocket_client.c
+	%D%/websocket_client.c \
+	%D%/websocket_end.c \
+	%D%/websocket_head.c \
+	%D%/websocket_head.h \
+	%D%/websocket_key.c \
+	%D%/websocket_private.h \
+	%D%/websocket_server.c

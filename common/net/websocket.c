@@ -207,18 +207,18 @@ void
 websocket_mask(uint8_t *to, const uint8_t *from, size_t len,
     const uint8_t mask[4], uint64_t at)
 {
-	uint8_t turned[4];
-	uint32_t wide, word;
+	uint8_t turned[8];
+	uint64_t wide, word;
 	size_t i = 0;
 
-	for (unsigned k = 0; k < 4; k++)
+	for (unsigned k = 0; k < 8; k++)
 		turned[k] = mask[(at + k) & 3];
-	memcpy(&wide, turned, 4);
+	memcpy(&wide, turned, 8);
 	/* Downwards in place, or apart: a word is read before it is written. */
-	for (; i + 4 <= len; i += 4) {
-		memcpy(&word, from + i, 4);
+	for (; i + 8 <= len; i += 8) {
+		memcpy(&word, from + i, 8);
 		word ^= wide;
-		memcpy(to + i, &word, 4);
+		memcpy(to + i, &word, 8);
 	}
 	for (; i < len; i++)
 		to[i] = from[i] ^ turned[i & 3];

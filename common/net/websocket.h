@@ -3,7 +3,7 @@
 /*
  * websocket - MQTT over WebSocket [RFC 6455], under a stream.
  *
- * Three parts, each usable without the next:
+ * Parts, each usable without the next:
  *
  * - struct websocket reads frames: bytes in, payload out, in place.  It is
  *   strict: reserved bits, unknown opcodes, text, lengths that are not the
@@ -13,6 +13,8 @@
  * - websocket_request(), websocket_accept_key() and websocket_check_answer()
  *   are the client's opening handshake; the key function is the server's too.
  * - websocket_client() is a layer (stream_layer.h) made of both.
+ * - websocket_server() is the layer of a listener's connections; its opening
+ *   handshake is websocket_head.h.
  *
  * For MQTT frames have no meaning: packets are cut and joined by them at will
  * [MQTT-6.0.0-2].  All frames we send are binary [MQTT-6.0.0-1], the
@@ -131,5 +133,20 @@ const char *websocket_check_answer(
  */
 struct stream_layer *websocket_client(
     const char *url_host, const char *path, uint64_t max_frame);
+
+/* What a listener asks of requests. */
+struct websocket_rules {
+	const char *path;           /* "/mqtt"; a query behind it is ignored */
+	const char *const *origins; /* those that browsers may name */
+	size_t origin_count;        /* 0: any */
+};
+
+/*
+ * A layer for a connection that was accepted; `rules` must outlive it.  A
+ * request that is wrong is answered with an HTTP error, and the fault of the
+ * stream (stream_fault()) says which.  How long the request may take is the
+ * owner's matter.  An idle connection holds no buffer.  NULL without memory.
+ */
+struct stream_layer *websocket_server(const struct websocket_rules *rules);
 
 #endif

@@ -33,7 +33,8 @@ sources_of() {
 	    common/conf/conf*.c common/msg/record.c common/base/*.c ;;
 	fuzz_store_record) echo broker/store/store_message.c \
 	    broker/store/store_record.c common/base/*.c ;;
-	fuzz_websocket) echo common/net/websocket.c ;;
+	fuzz_websocket) echo common/net/websocket.c \
+	    common/net/websocket_head.c common/net/websocket_key.c ;;
 	fuzz_websocket_answer) echo common/net/*.c common/base/*.c ;;
 	fuzz_http) echo httpd/connection*.c httpd/counters.c \
 	    httpd/publish_json.c httpd/request.c httpd/response.c \
@@ -48,6 +49,7 @@ packages_of() {
 	fuzz_http) echo jansson libevent openssl ;;
 	fuzz_jwt) echo jansson libconfig libsodium openssl ;;
 	fuzz_subscription_tree) echo liburcu-memb liburcu-cds ;;
+	fuzz_websocket) echo openssl ;;
 	fuzz_websocket_answer) echo libevent libevent_openssl openssl ;;
 	esac
 }
@@ -55,7 +57,7 @@ packages_of() {
 # A library that has no such file.
 libraries_of() {
 	case $1 in
-	fuzz_http) echo -lhttp_parser ;;
+	fuzz_http | fuzz_websocket*) echo -lhttp_parser ;;
 	esac
 }
 

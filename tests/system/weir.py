@@ -692,9 +692,10 @@ class Mqtt:
         host="127.0.0.1",
         properties=b"",
         will_properties=b"",
+        sock=None,
     ):
         self.version = version
-        self.sock = socket.create_connection((host, port), timeout)
+        self.sock = sock or socket.create_connection((host, port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.next_id = 0

@@ -27,6 +27,7 @@ unit_tests = \
 	test_commit_threads \
 	test_conf \
 	test_conf_change \
+	test_conf_listener \
 	test_disabled \
 	test_small_file \
 	test_doctor \
@@ -152,6 +153,8 @@ unit_tests = \
 	test_waker \
 	test_why \
 	test_websocket \
+	test_websocket_head \
+	test_websocket_server \
 	test_wire \
 	test_worker_commit
 check_PROGRAMS += $(unit_tests)
@@ -234,6 +237,10 @@ test_commit_threads_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 test_conf_SOURCES  = %D%/test_conf.c
 test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_conf_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
+
+test_conf_listener_SOURCES  = %D%/test_conf_listener.c
+test_conf_listener_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_conf_listener_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 
 test_conf_change_SOURCES  = %D%/test_conf_change.c
 test_conf_change_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -780,6 +787,16 @@ test_websocket_SOURCES  = %D%/test_websocket.c
 test_websocket_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_websocket_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS) \
 	$(OPENSSL_LIBS)
+
+test_websocket_head_SOURCES  = %D%/test_websocket_head.c
+test_websocket_head_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_websocket_head_LDADD    = libnet.a libbase.a $(CHECK_LIBS) \
+	$(HTTP_PARSER_LIBS) $(OPENSSL_LIBS)
+
+test_websocket_server_SOURCES  = %D%/test_websocket_server.c
+test_websocket_server_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_websocket_server_LDADD    = libnet.a libbase.a $(CHECK_LIBS) \
+	$(EVENT_LIBS) $(HTTP_PARSER_LIBS) $(OPENSSL_LIBS)
 
 test_wire_SOURCES  = %D%/test_wire.c
 test_wire_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -93,11 +93,17 @@ START_TEST(takes_over_listeners)
 				 "  # a comment\n"
 				 "listener 1884\n"
 				 "max_connections 100\n"
-				 "allow_anonymous true\n"),
+				 "allow_anonymous true\n"
+				 "listener 8083 127.0.0.1\n"
+				 "protocol websockets\n"
+				 "websockets_origin https://a.example\n"),
 	    0);
 	ck_assert_uint_eq(left, 0);
 	conf = load();
-	ck_assert_uint_eq(conf->listener_count, 2);
+	ck_assert_uint_eq(conf->listener_count, 3);
+	ck_assert_ptr_null(conf->listeners[1].websocket);
+	ck_assert_str_eq(conf->listeners[2].websocket, "/mqtt");
+	ck_assert_uint_eq(conf->listeners[2].websocket_origins.count, 1);
 	ck_assert_str_eq(conf->listeners[0].bind, "127.0.0.1:1883");
 	ck_assert(!conf->listeners[0].allow_anonymous);
 	ck_assert_str_eq(conf->listeners[1].bind, ":1884");

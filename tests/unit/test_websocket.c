@@ -436,6 +436,7 @@ answer(const void *more, size_t more_len)
 	ck_assert_ptr_nonnull(strstr(request, "GET /mqtt HTTP/1.1\r\n"));
 	ck_assert_ptr_nonnull(
 	    strstr(request, "\r\nHost: broker.example:8083\r\n"));
+	/* [MQTT-6.0.0-3] */
 	ck_assert_ptr_nonnull(
 	    strstr(request, "\r\nSec-WebSocket-Protocol: mqtt\r\n"));
 	key = strstr(request, "Sec-WebSocket-Key: ");

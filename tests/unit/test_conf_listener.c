@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What listeners may say: WebSocket. */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf/conf.h"
+#include "tests/unit/unit.h"
+
+static char path[] = "/tmp/weir-test-listener-XXXXXX";
+static char *messages; /* of the last load() */
+static struct conf *conf;
+
+static void
+set_up(void)
+{
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+}
+
+static void
+tear_down(void)
+{
+	conf_free(conf);
+	conf = NULL;
+	free(messages);
+	messages = NULL;
+	unlink(path);
+}
+
+/* A configuration with this listener. */
+static int
+load(const char *listener)
+{
+	FILE *file = fopen(path, "w"), *errors;
+	size_t len;
+	int err;
+
+	ck_assert_ptr_nonnull(file);
+	fprintf(file, "listeners = ( {\n%s } );\n", listener);
+	fclose(file);
+	conf_free(conf);
+	conf = NULL;
+	free(messages);
+	errors = open_memstream(&messages, &len);
+	err = conf_load(path, &conf, errors);
+	fclose(errors);
+	return err;
+}
+
+static const struct conf_listener *
+loaded(const char *listener)
+{
+	int err = load(listener);
+
+	ck_assert_msg(err == 0, "%s", messages);
+	return &conf->listeners[0];
+}
+
+static void
+refused(const char *listener, const char *words)
+{
+	ck_assert_int_eq(load(listener), -EINVAL);
+	ck_assert_ptr_null(conf);
+	ck_assert_msg(
+	    strstr(messages, words) != NULL && strstr(messages, ":2: ") != NULL,
+	    "\"%s\" is not in \"%s\"", words, messages);
+}
+
+#define BIND "bind = \"127.0.0.1:0\";"
+
+START_TEST(websocket_is_a_path)
+{
+	ck_assert_ptr_null(loaded(BIND)->websocket);
+	ck_assert_str_eq(
+	    loaded(BIND " websocket = \"/mqtt\";")->websocket, "/mqtt");
+	loaded(BIND " websocket = \"/\";");
+	loaded(BIND " websocket = \"/a/b-c_d.e~f%20!$&'()*+,;=:@\";");
+	refused(BIND " websocket = \"mqtt\";", "must be a path");
+	refused(BIND " websocket = \"/mq tt\";", "must be a path");
+	refused(BIND " websocket = \"/mqtt?x\";", "must be a path");
+	refused(BIND " websocket = \"/m\xc3\xa4\";", "must be a path");
+	refused(BIND " websocket = \"\";", "allowed: 1 to 255");
+}
+END_TEST
+
+START_TEST(origins_are_schemes_with_hosts)
+{
+	const struct conf_listener *listener;
+
+	listener = loaded(BIND " websocket = \"/\";");
+	ck_assert_uint_eq(listener->websocket_origins.count, 0);
+	listener = loaded(BIND " websocket = \"/\"; websocket_origins = "
+			       "[ \"https://a.example\", \"http://b:80\" ];");
+	ck_assert_uint_eq(listener->websocket_origins.count, 2);
+	ck_assert_str_eq(listener->websocket_origins.list[1], "http://b:80");
+	listener = loaded(BIND
+	    " websocket = \"/\"; websocket_origins = \"https://[::1]:3\";");
+	ck_assert_uint_eq(listener->websocket_origins.count, 1);
+	refused(
+	    BIND " websocket_origins = \"https://a.example\";", "websocket");
+	refused(BIND " websocket = \"/\"; websocket_origins = \"a.example\";",
+	    "an origin is");
+	refused(BIND
+	    " websocket = \"/\"; websocket_origins = \"https://a.example/\";",
+	    "an origin is");
+	refused(BIND " websocket = \"/\"; websocket_origins = \"https://\";",
+	    "an origin is");
+	refused(BIND " websocket = \"/\"; websocket_origins = \"://a\";",
+	    "an origin is");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("conf_listener");
+	TCase *tc = tcase_create("all");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, websocket_is_a_path);
+	tcase_add_test(tc, origins_are_schemes_with_hosts);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The server's layer against a client that this test plays. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/net/stream.h"
+#include "common/net/websocket.h"
+#include "tests/unit/unit.h"
+
+#define REQUEST                                                                \
+	"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"              \
+	"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                 \
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"                      \
+	"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+#define ACCEPT "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+
+/* A mask that leaves the payload readable. */
+#define PLAIN "\0\0\0\0"
+
+#define SAY(text) say(text, sizeof(text) - 1)
+
+static const struct websocket_rules rules = { "/mqtt", NULL, 0 };
+
+static struct loop *loop;
+static struct stream_hub *hub;
+static struct stream stream;
+static int peer = -1;
+static uint8_t got[1 << 20];
+static size_t got_len;
+static unsigned layers;
+static int closed;
+static char fault_text[STREAM_FAULT_SIZE];
+
+static size_t
+on_data(struct stream *s, const uint8_t *data, size_t len)
+{
+	(void)s;
+	memcpy(got + got_len, data, len);
+	got_len += len;
+	return len;
+}
+
+static void
+on_closed(struct stream *s, int reason)
+{
+	closed = reason;
+	snprintf(fault_text, sizeof(fault_text), "%s", stream_fault(s));
+}
+
+static void
+on_layer(struct stream *s, const char *name)
+{
+	(void)s;
+	ck_assert_str_eq(name, "WebSocket");
+	layers++;
+}
+
+static const struct stream_callbacks callbacks = { on_data, on_closed, NULL,
+	on_layer };
+
+static void
+turn(void)
+{
+	ck_assert_int_eq(loop_turn(loop, false), 0);
+}
+
+static void
+set_up(void)
+{
+	int fds[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	ck_assert_int_eq(
+	    socketpair(
+		AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+	    0);
+	loop = loop_new();
+	hub = stream_hub_new(loop, 512);
+	peer = fds[1];
+	got_len = 0;
+	layers = 0;
+	closed = 1;
+	fault_text[0] = '\0';
+	ck_assert_int_eq(
+	    stream_init(&stream, hub, fds[0], &callbacks, NULL), 0);
+	stream_push_layer(&stream, websocket_server(&rules));
+	turn();
+}
+
+static void
+tear_down(void)
+{
+	stream_close(&stream);
+	ck_assert_uint_eq(stream_hub_chunks(hub), 0);
+	stream_hub_free(hub);
+	loop_free(loop);
+	close(peer);
+}
+
+static void
+say(const void *data, size_t len)
+{
+	ck_assert_int_eq(write(peer, data, len), (ssize_t)len);
+	turn();
+	turn();
+}
+
+/* What the server has sent, as text. */
+static size_t
+heard(char *out, size_t size)
+{
+	ssize_t len = read(peer, out, size - 1);
+
+	len = len < 0 ? 0 : len;
+	out[len] = '\0';
+	return (size_t)len;
+}
+
+static void
+shake_hands(void)
+{
+	char out[1024];
+
+	SAY(REQUEST);
+	heard(out, sizeof(out));
+	ck_assert_uint_eq(layers, 1);
+	ck_assert_ptr_nonnull(strstr(out, "HTTP/1.1 101 "));
+	ck_assert_ptr_nonnull(strstr(out, ACCEPT));
+}
+
+START_TEST(shakes_hands_byte_by_byte)
+{
+	char out[1024];
+
+	for (const char *at = REQUEST; *at != '\0'; at++) {
+		ck_assert_uint_eq(layers, 0);
+		ck_assert_uint_eq(heard(out, sizeof(out)), 0);
+		say(at, 1);
+	}
+	ck_assert_uint_eq(layers, 1);
+	ck_assert_uint_gt(heard(out, sizeof(out)), 0);
+	ck_assert_ptr_nonnull(strstr(out, ACCEPT));
+	SAY("\x82\x82" PLAIN "hi");
+	ck_assert_uint_eq(got_len, 2);
+}
+END_TEST
+
+/* A client may begin at once: its first frame comes with the request. */
+START_TEST(takes_frames_behind_the_request)
+{
+	char out[1024];
+
+	SAY(REQUEST "\x02\x82" PLAIN "ab"
+		    "\x80\x81" PLAIN "c");
+	ck_assert_uint_eq(got_len, 3);
+	ck_assert_mem_eq(got, "abc", 3);
+	heard(out, sizeof(out));
+	ck_assert_ptr_nonnull(strstr(out, ACCEPT));
+}
+END_TEST
+
+START_TEST(holds_what_is_written_until_hands_are_shaken)
+{
+	char out[1024];
+
+	stream_write(&stream, "early", 5);
+	turn();
+	ck_assert_uint_eq(heard(out, sizeof(out)), 0);
+	SAY(REQUEST);
+	turn();
+	heard(out, sizeof(out));
+	ck_assert_ptr_nonnull(strstr(out,
+	    "\r\n\r\n\x82\x05"
+	    "early"));
+}
+END_TEST
+
+/* [MQTT-6.0.0-1] */
+START_TEST(one_flush_is_one_binary_frame)
+{
+	static char out[4 * STREAM_CHUNK_SIZE];
+	static uint8_t text[2 * STREAM_CHUNK_SIZE];
+
+	shake_hands();
+	memset(text, 'x', sizeof(text));
+	stream_write(&stream, "one", 3);
+	stream_write(&stream, "two", 3);
+	turn();
+	ck_assert_uint_eq(heard(out, sizeof(out)), 8);
+	ck_assert_mem_eq(out,
+	    "\x82\x06"
+	    "onetwo",
+	    8);
+	/* Also one that lies in several chunks. */
+	stream_write(&stream, text, sizeof(text));
+	turn();
+	ck_assert_uint_eq(heard(out, sizeof(out)), 4 + sizeof(text));
+	ck_assert_mem_eq(out, "\x82\x7e\x1f\xe0", 4);
+	ck_assert_mem_eq(out + 4, text, sizeof(text));
+}
+END_TEST
+
+START_TEST(answers_a_ping)
+{
+	char out[256];
+
+	shake_hands();
+	SAY("\x89\x83" PLAIN "abc");
+	ck_assert_uint_eq(heard(out, sizeof(out)), 5);
+	ck_assert_mem_eq(out,
+	    "\x8a\x03"
+	    "abc",
+	    5);
+	ck_assert_uint_eq(got_len, 0);
+	ck_assert_int_eq(closed, 1);
+}
+END_TEST
+
+START_TEST(closes_in_order)
+{
+	char out[256];
+
+	shake_hands();
+	SAY("\x82\x81" PLAIN "z"
+	    "\x88\x82" PLAIN "\x03\xe9");
+	turn();
+	ck_assert_uint_eq(got_len, 1);
+	ck_assert_int_eq(closed, 0);
+	ck_assert_uint_eq(heard(out, sizeof(out)), 4);
+	ck_assert_mem_eq(out, "\x88\x02\x03\xe8", 4);
+}
+END_TEST
+
+START_TEST(says_good_bye_when_closed_by_us)
+{
+	char out[256];
+
+	shake_hands();
+	stream_write(&stream, "bye", 3);
+	stream_finish(&stream);
+	turn();
+	ck_assert_int_eq(closed, 0);
+	ck_assert_uint_eq(heard(out, sizeof(out)), 9);
+	ck_assert_mem_eq(out,
+	    "\x82\x03"
+	    "bye\x88\x02\x03\xe8",
+	    9);
+}
+END_TEST
+
+static const struct {
+	const char *bytes;
+	size_t len;
+	unsigned status;
+	const char *words;
+} faults[] = {
+#define FAULT(bytes, status, words)                                            \
+	{                                                                      \
+		bytes, sizeof(bytes) - 1, status, words                        \
+	}
+	FAULT("\x81\x81" PLAIN "z", 1003, "text frame"),
+	FAULT("\x82\x01z", 1002, "not masked"),
+	FAULT("\xc2\x81" PLAIN "z", 1002, "reserved bit"),
+	FAULT("\x80\x81" PLAIN "z", 1002, "never began"),
+	FAULT(
+	    "\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff" PLAIN, 1002, "negative"),
+};
+
+START_TEST(a_fault_is_told_to_both_sides)
+{
+	char out[256];
+
+	shake_hands();
+	SAY("\x82\x81" PLAIN "y");
+	say(faults[_i].bytes, faults[_i].len);
+	turn();
+	ck_assert_mem_eq(got, "y", 1);
+	ck_assert_uint_eq(got_len, 1);
+	ck_assert_int_eq(closed, -EPROTO);
+	ck_assert_msg(strstr(fault_text, faults[_i].words) != NULL,
+	    "\"%s\" is not in \"%s\"", faults[_i].words, fault_text);
+	ck_assert_uint_eq(heard(out, sizeof(out)), 4);
+	ck_assert_mem_eq(out, "\x88\x02", 2);
+	ck_assert_uint_eq(
+	    (uint8_t)out[2] << 8 | (uint8_t)out[3], faults[_i].status);
+}
+END_TEST
+
+/* However long a frame says to be, nothing is allocated for it. */
+START_TEST(a_frame_may_be_longer_than_memory)
+{
+	shake_hands();
+	SAY("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" PLAIN "abc");
+	ck_assert_uint_eq(got_len, 3);
+	SAY("def");
+	ck_assert_uint_eq(got_len, 6);
+	ck_assert_mem_eq(got, "abcdef", 6);
+	ck_assert_int_eq(closed, 1);
+}
+END_TEST
+
+START_TEST(a_refusal_is_an_http_answer)
+{
+	char out[1024];
+
+	SAY("POST /mqtt HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+	turn();
+	ck_assert_int_eq(closed, -EPROTO);
+	ck_assert_uint_eq(layers, 0);
+	ck_assert_ptr_nonnull(strstr(fault_text, "answered 400"));
+	heard(out, sizeof(out));
+	ck_assert_ptr_nonnull(strstr(out, "HTTP/1.1 400 Bad Request\r\n"));
+}
+END_TEST
+
+START_TEST(an_mqtt_client_is_told_that_it_is_wrong_here)
+{
+	char out[1024];
+
+	SAY("\x10\x0e\0\4MQTT\4\2\0\x3c\0\2id");
+	turn();
+	ck_assert_int_eq(closed, -EPROTO);
+	ck_assert_ptr_nonnull(strstr(fault_text, "plain MQTT"));
+	heard(out, sizeof(out));
+	ck_assert_ptr_nonnull(strstr(out, "HTTP/1.1 400 Bad Request\r\n"));
+}
+END_TEST
+
+START_TEST(hanging_up_in_the_request_is_told_and_before_it_is_not)
+{
+	if (_i == 1)
+		SAY("GET /mq");
+	shutdown(peer, SHUT_WR);
+	turn();
+	turn();
+	ck_assert_int_eq(closed, _i == 1 ? -ECONNRESET : 0);
+	if (_i == 1)
+		ck_assert_ptr_nonnull(
+		    strstr(fault_text, "before the request was complete"));
+	else
+		ck_assert_str_eq(fault_text, "");
+}
+END_TEST
+
+/*
+ * Much, to a peer that takes it in small bites and pings all the time: no pong
+ * lands within a frame, and the last one is answered in the end.
+ */
+START_TEST(carries_much_through_a_full_socket)
+{
+	static uint8_t text[300000], wire[2048], all[sizeof(text)];
+	static struct websocket at_peer;
+	size_t all_len = 0, payload;
+	const int small = 8192;
+	unsigned pongs = 0;
+	ssize_t len;
+
+	shake_hands();
+	ck_assert_int_eq(setsockopt(stream_fd(&stream), SOL_SOCKET, SO_SNDBUF,
+			     &small, sizeof(small)),
+	    0);
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)(i * 2654435761u >> 11);
+	ck_assert_int_eq(stream_write(&stream, text, sizeof(text)), 0);
+	turn();
+	ck_assert_uint_gt(stream_pending(&stream), 0);
+	websocket_init(&at_peer, false, sizeof(text));
+	for (int quiet = 0; quiet < 3;) {
+		if (quiet == 0 && all_len < sizeof(all) - 5000)
+			ck_assert_int_eq(
+			    write(peer, "\x89\x81" PLAIN "p", 7), 7);
+		len = read(peer, wire, sizeof(wire));
+		quiet = len > 0 ? 0 : quiet + 1;
+		if (len > 0) {
+			payload = websocket_decode(&at_peer, wire, (size_t)len);
+			ck_assert_msg(
+			    at_peer.fault == NULL, "%s", at_peer.fault);
+			ck_assert_uint_le(all_len + payload, sizeof(all));
+			memcpy(all + all_len, wire, payload);
+			all_len += payload;
+			/* [5.5.3] in one read, the last of several */
+			pongs += at_peer.opcode == WEBSOCKET_PONG;
+		}
+		turn();
+	}
+	ck_assert_uint_eq(all_len, sizeof(text));
+	ck_assert_mem_eq(all, text, sizeof(text));
+	ck_assert_uint_gt(pongs, 0);
+	ck_assert_uint_eq(stream_pending(&stream), 0);
+	SAY("\x82\x81" PLAIN "z");
+	ck_assert_mem_eq(got, "z", 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("websocket_server");
+	TCase *tc = tcase_create("layer");
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, shakes_hands_byte_by_byte);
+	tcase_add_test(tc, takes_frames_behind_the_request);
+	tcase_add_test(tc, holds_what_is_written_until_hands_are_shaken);
+	tcase_add_test(tc, one_flush_is_one_binary_frame);
+	tcase_add_test(tc, answers_a_ping);
+	tcase_add_test(tc, closes_in_order);
+	tcase_add_test(tc, says_good_bye_when_closed_by_us);
+	tcase_add_loop_test(tc, a_fault_is_told_to_both_sides, 0,
+	    (int)(sizeof(faults) / sizeof(faults[0])));
+	tcase_add_test(tc, a_frame_may_be_longer_than_memory);
+	tcase_add_test(tc, a_refusal_is_an_http_answer);
+	tcase_add_test(tc, an_mqtt_client_is_told_that_it_is_wrong_here);
+	tcase_add_loop_test(
+	    tc, hanging_up_in_the_request_is_told_and_before_it_is_not, 0, 2);
+	tcase_add_test(tc, carries_much_through_a_full_socket);
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}
