@@ -360,6 +360,20 @@ journal_refuses(const struct client *client, enum mqtt_reason *out_reason)
 	return true;
 }
 
+/* Could the answer be sent [MQTT-3.1.2-24]?  False: the client is over. */
+static bool
+answer_fits(struct client *client, enum mqtt_packet_type type, size_t count)
+{
+	const struct mqtt_suback suback = { .codes = { .len = count } };
+
+	if (mqtt_suback_size(type, &suback, client->version) <=
+	    client->max_packet)
+		return true;
+	client_fail(client, MQTT_PACKET_TOO_LARGE,
+	    "more filters than its Maximum Packet Size has room to answer");
+	return false;
+}
+
 /* ---- SUBSCRIBE ----------------------------------------------------------- */
 
 /* MQTT 5.0 was told what there is: who asks for more errs. */
@@ -432,6 +446,8 @@ on_subscribe(struct client *client, const struct mqtt_frame *frame)
 		client_fail(client, reason, "SUBSCRIBE");
 		return PACKET_OVER;
 	}
+	if (!answer_fits(client, MQTT_SUBACK, subscribe.count))
+		return PACKET_OVER;
 	bound_backlog(client->worker);
 	asking = asking_new(client, frame, subscribe.count);
 	if (asking == NULL)
@@ -507,6 +523,8 @@ on_unsubscribe(struct client *client, const struct mqtt_frame *frame)
 		client_fail(client, reason, "UNSUBSCRIBE");
 		return PACKET_OVER;
 	}
+	if (!answer_fits(client, MQTT_UNSUBACK, packet.count))
+		return PACKET_OVER;
 	/* The old UNSUBACK cannot say no, the end of the connection can. */
 	if (journal_refuses(client, &reason)) {
 		client_disconnect(client, reason);

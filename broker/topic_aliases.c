@@ -68,8 +68,9 @@ topic_alias_resolve(struct client *client, struct mqtt_publish *publish)
 		    : MQTT_QUOTA_EXCEEDED;
 	if (aliases != NULL)
 		topic = aliases_topic(&aliases->in, alias);
+	/* Section 3.3.2.3.4: one that names nothing is no invalid one. */
 	if (topic.len == 0)
-		return MQTT_TOPIC_ALIAS_INVALID;
+		return MQTT_PROTOCOL_ERROR;
 	publish->topic = topic;
 	return MQTT_SUCCESS;
 }

@@ -1,6 +1,7 @@
 # tests/system/ - the real processes, driven from outside by ./run-tests.
 
 EXTRA_DIST += \
+	%D%/cases.py \
 	%D%/certificates.py \
 	%D%/mqtt_raw.py \
 	%D%/scripted.py \
@@ -42,6 +43,10 @@ EXTRA_DIST += \
 	%D%/test_mqtt311_client.py \
 	%D%/test_mqtt5_properties.py \
 	%D%/test_no_allocation.py \
+	%D%/test_mqtt5_connect.py \
+	%D%/test_mqtt5_errors.py \
+	%D%/test_mqtt5_publish.py \
+	%D%/test_mqtt5_subscribe.py \
 	%D%/test_mqtt_raw.py \
 	%D%/test_openapi.py \
 	%D%/test_pending.py \
