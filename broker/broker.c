@@ -17,6 +17,7 @@
 #include "broker/recover.h"
 #include "broker/retain.h"
 #include "broker/route.h"
+#include "broker/share_strategy.h"
 #include "broker/subscription_tree.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
@@ -274,6 +275,9 @@ make_tables(struct broker *broker)
 
 	broker->bridges = bridge_table_new(conf);
 	broker->subscriptions = subscription_tree_new();
+	if (broker->subscriptions != NULL)
+		subscription_tree_use_strategies(
+		    broker->subscriptions, share_strategy_of, conf);
 	broker->retained =
 	    retained_new(conf->retained_max_messages, conf->retained_max_bytes);
 	broker->links_mailbox = mailbox_new(broker);

@@ -57,6 +57,7 @@ struct commit_delivery {
 	bool retain;
 	bool is_durable; /* in the journal, until it is over */
 	uint16_t identifier_count;
+	uint32_t share;              /* it is a share's: its number; else 0 */
 	const uint32_t *identifiers; /* copied by commit_add() */
 };
 

@@ -182,6 +182,7 @@ commit_add(struct commit_item *item, const struct commit_delivery *delivery)
 		.qos = delivery->qos,
 		.retain = delivery->retain,
 		.is_durable = delivery->is_durable,
+		.share = delivery->share,
 	};
 	item->way_count++;
 	item->durable_count += delivery->is_durable;

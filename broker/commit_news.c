@@ -19,6 +19,7 @@ deliver(const struct commit_member *member, const struct commit_way *way)
 		.qos = way->qos,
 		.retain = way->retain,
 		.is_durable = way->is_durable,
+		.share = way->share,
 		.identifier_count = way->identifier_count,
 	};
 

@@ -52,6 +52,7 @@ struct commit_way {
 	uint8_t qos;
 	bool retain;
 	bool is_durable;
+	uint32_t share;
 };
 
 /* Its member's until it is sent, then the commit thread's. */

@@ -246,6 +246,47 @@ deliver_has_room(const struct session *session)
 	    stream_pending(&session->client->stream) < CLIENT_OUTPUT_MARK;
 }
 
+static bool
+queue_is_full(const struct session *session)
+{
+	const struct outbox_limits *limits = &session->home->limits;
+	const struct outbox *outbox = &session->outbox;
+
+	if (session->is_durable)
+		return session_queue_is_full(session, MESSAGE_LEAST_WEIGHT);
+	return outbox->waiting.count != 0 &&
+	    (outbox->waiting.count >= limits->max_messages ||
+		outbox->waiting_bytes >= limits->max_bytes);
+}
+
+static uint32_t
+backlog_of(const struct session *session)
+{
+	const struct outbox *outbox = &session->outbox;
+	uint64_t count = outbox->waiting.count;
+
+	if (queue_is_full(session))
+		return SUBSCRIBER_FULL;
+	if (session->client != NULL && !deliver_has_room(session))
+		return SUBSCRIBER_STUCK;
+	if (session->is_durable)
+		count = session_queue_count(session);
+	count += outbox->in_flight.count >= outbox->window;
+	return count < SUBSCRIBER_STUCK ? (uint32_t)count
+					: SUBSCRIBER_STUCK - 1;
+}
+
+/* To who chooses a member of its shares; written only when it changes. */
+static void
+show_backlog(struct session *session)
+{
+	_Atomic uint32_t *shown = &session->subscriber.backlog;
+	const uint32_t backlog = backlog_of(session);
+
+	if (atomic_load_explicit(shown, memory_order_relaxed) != backlog)
+		atomic_store_explicit(shown, backlog, memory_order_relaxed);
+}
+
 static void
 deliver_qos0(struct worker *worker, struct session *session,
     const struct outbox_item *item)
@@ -292,6 +333,7 @@ item_of(const struct outgoing *outgoing)
 		.message = outgoing->message,
 		.qos = outgoing->qos,
 		.retain = outgoing->retain,
+		.share = outgoing->share,
 		.identifiers = outgoing_identifiers(outgoing),
 		.identifier_count = outgoing->identifier_count,
 	};
@@ -442,6 +484,8 @@ deliver_waiting(struct worker *worker, struct session *session)
 	}
 	if (session->is_durable)
 		read_more(worker, session);
+	if (session->subscriber.is_member)
+		show_backlog(session);
 }
 
 /* It waits, and is the last of all that do. */
@@ -520,13 +564,15 @@ deliver(struct worker *worker, struct session *session,
 		return;
 	if (item->sequence != 0) {
 		deliver_journalled(worker, session, item);
-		return;
+	} else {
+		worker_count(worker, COUNT_deliveries);
+		if (item->qos == 0)
+			deliver_qos0(worker, session, item);
+		else
+			deliver_reliably(worker, session, item);
 	}
-	worker_count(worker, COUNT_deliveries);
-	if (item->qos == 0)
-		deliver_qos0(worker, session, item);
-	else
-		deliver_reliably(worker, session, item);
+	if (session->subscriber.is_member)
+		show_backlog(session);
 }
 
 void

@@ -209,10 +209,13 @@ libbroker_a_SOURCES = \
 	%D%/session_walk.h \
 	%D%/settle.c \
 	%D%/settle.h \
+	%D%/share_strategy.c \
+	%D%/share_strategy.h \
 	%D%/small_file.c \
 	%D%/small_file.h \
 	%D%/sources.c \
 	%D%/sources.h \
+	%D%/subscription_choose.c \
 	%D%/subscription_group.c \
 	%D%/subscription_list.c \
 	%D%/subscription_match.c \

@@ -435,7 +435,8 @@ publish_with_journal(
 		    ? publish_retained_qos0(client, publish, bridges)
 		    : publish_to_bridges(client, publish, bridges);
 	if (must_be_journalled(client, publish, bridges) ||
-	    route_is_durable(worker->broker, worker, publish->topic))
+	    route_is_durable(
+		worker->broker, worker, publish->topic, client->session))
 		return publish_to_journal(client, publish, bridges);
 	return publish_directly(client, publish, 0, true);
 }

@@ -60,10 +60,13 @@ options_of(const struct client *client, const struct mqtt_subscribe *subscribe,
     const struct mqtt_subscription *asked)
 {
 	const uint32_t max_qos = client->worker->broker->conf->max_qos;
+	/* Of a share's message another member may be the only receiver. */
+	const bool is_bridge =
+	    client->is_bridge && !topic_is_shared(asked->filter);
 	struct subscription_options options = {
 		/* [MQTT-3.2.2-10] */
 		.qos = asked->qos < max_qos ? asked->qos : (uint8_t)max_qos,
-		.no_local = asked->no_local || client->is_bridge,
+		.no_local = asked->no_local || is_bridge,
 		.retain_as_published =
 		    asked->retain_as_published || client->is_bridge,
 	};

@@ -102,6 +102,7 @@ outbox_put(struct outbox *outbox, struct pool *pool,
 		.sequence = item->sequence,
 		.qos = item->qos,
 		.retain = item->retain,
+		.share = item->share,
 	};
 	if (copy_identifiers(outgoing, item) != 0) {
 		pool_put(pool, outgoing);

@@ -51,7 +51,8 @@ struct outgoing {
 	uint16_t packet_id; /* 0 while waiting */
 	uint8_t qos;
 	bool retain;
-	uint8_t stage; /* enum outgoing_stage */
+	uint8_t stage;  /* enum outgoing_stage */
+	uint32_t share; /* as in struct outbox_item */
 };
 
 struct outgoing_list {
@@ -77,6 +78,7 @@ struct outbox_item {
 	uint64_t sequence; /* in the journal; 0: not there */
 	uint8_t qos;       /* granted */
 	bool retain;
+	uint32_t share; /* it is a share's: its number; else 0 */
 	const uint32_t *identifiers;
 	size_t identifier_count;
 };

@@ -27,6 +27,7 @@ struct letter_item {
 	struct session *session; /* NULL: only an identifier */
 	struct message *message;
 	uint32_t identifier; /* 0: none */
+	uint32_t share;      /* as in struct outbox_item */
 	uint8_t qos;
 	bool retain;
 };
@@ -102,6 +103,7 @@ on_letter(struct mail *mail, void *owner)
 			.message = item->message,
 			.qos = item->qos,
 			.retain = item->retain,
+			.share = item->share,
 			.identifiers = identifiers,
 			.identifier_count = count,
 		    });
@@ -187,6 +189,7 @@ write_delivery(struct router *router, struct session *session,
 	at->message = item->message;
 	at->qos = item->qos;
 	at->retain = item->retain;
+	at->share = item->share;
 	if (letter->last != item->message) {
 		message_take(item->message);
 		letter->last = item->message;
@@ -215,6 +218,7 @@ collect(struct router *router, const struct session *session,
 		.retain = item->retain,
 		.is_durable = session->is_durable && item->qos != 0,
 		.identifier_count = (uint16_t)item->identifier_count,
+		.share = item->share,
 		.identifiers = item->identifiers,
 	};
 
@@ -335,7 +339,7 @@ merge_all(struct router *router, size_t count, struct message *message)
 static bool
 may_overlap(const struct subscription_match *match)
 {
-	return !match->shared &&
+	return match->share == 0 &&
 	    atomic_load_explicit(
 		&match->subscriber->may_overlap, memory_order_relaxed);
 }
@@ -362,6 +366,7 @@ hand_over_all(struct router *router, struct message *message,
 			continue;
 		}
 		item = item_for(message, &match->options);
+		item.share = match->share;
 		hand_over(router, session_of(match->subscriber), &item);
 		receivers++;
 	}
@@ -446,7 +451,7 @@ store_retained(struct router *router, struct message *message)
 
 /* 0 or -ENOMEM: those that were found are in the list nevertheless. */
 static int
-find(struct router *router, struct slice topic)
+find(struct router *router, struct slice topic, const struct session *publisher)
 {
 	if (!router->is_reading) {
 		/* Until the flush: what is in open letters stays alive. */
@@ -454,6 +459,8 @@ find(struct router *router, struct slice topic)
 		router->is_reading = true;
 	}
 	router->matches.count = 0;
+	router->matches.publisher =
+	    publisher == NULL ? slice_of(NULL, 0) : session_id(publisher);
 	return subscription_tree_match(
 	    router->broker->subscriptions, topic, &router->matches);
 }
@@ -480,7 +487,8 @@ route_local(struct broker *broker, struct worker *worker,
 
 	if (message->retain)
 		store_retained(router, message);
-	if (find(router, message_topic(message)) != 0 && worker != NULL)
+	if (find(router, message_topic(message), publisher) != 0 &&
+	    worker != NULL)
 		worker_count(worker, COUNT_dropped_memory);
 	return hand_over_found(router, message, publisher);
 }
@@ -498,7 +506,8 @@ route_collect(struct broker *broker, struct worker *worker,
 		store_retained(router, message);
 		*out_retain_serial = router->retain_serial;
 	}
-	router->has_failed = find(router, message_topic(message)) != 0;
+	router->has_failed =
+	    find(router, message_topic(message), publisher) != 0;
 	router->item = item;
 	receivers = hand_over_found(router, message, publisher);
 	router->item = NULL;
@@ -506,14 +515,14 @@ route_collect(struct broker *broker, struct worker *worker,
 }
 
 bool
-route_is_durable(
-    struct broker *broker, struct worker *worker, struct slice topic)
+route_is_durable(struct broker *broker, struct worker *worker,
+    struct slice topic, const struct session *publisher)
 {
 	struct router *router = router_of(broker, worker);
 	const struct subscription_match *match;
 
 	/* Who could not be found may be. */
-	if (find(router, topic) != 0)
+	if (find(router, topic, publisher) != 0)
 		return true;
 	for (size_t i = 0; i < router->matches.count; i++) {
 		match = &router->matches.list[i];

@@ -66,8 +66,8 @@ int route_collect(struct broker *broker, struct worker *worker,
  * route_found() is route_local() for who was found, at once and at most once;
  * nothing else may be routed in between.
  */
-bool route_is_durable(
-    struct broker *broker, struct worker *worker, struct slice topic);
+bool route_is_durable(struct broker *broker, struct worker *worker,
+    struct slice topic, const struct session *publisher);
 unsigned route_found(struct broker *broker, struct worker *worker,
     struct message *message, const struct session *publisher);
 

@@ -28,8 +28,19 @@ subscription_group_find(
 	return group;
 }
 
+/* Of name and filter, the same in every life; not 0. */
+static uint32_t
+number_of(const struct subscription_target *target)
+{
+	const uint64_t hash =
+	    slice_hash(target->filter, slice_hash(target->share, 0));
+	const uint32_t number = (uint32_t)(hash ^ hash >> 32);
+
+	return number == 0 ? 1 : number;
+}
+
 struct subscription_group *
-subscription_group_obtain(
+subscription_group_obtain(const struct subscription_tree *tree,
     struct subscription_node *node, const struct subscription_target *target)
 {
 	struct subscription_group *group =
@@ -41,6 +52,10 @@ subscription_group_obtain(
 	if (group == NULL)
 		return NULL;
 	group->place = (uint8_t)target->place;
+	group->number = number_of(target);
+	if (tree->strategy_of != NULL)
+		group->strategy = (uint8_t)tree->strategy_of(
+		    tree->strategy_context, target->share, target->filter);
 	group->name_length = (uint16_t)target->share.len;
 	memcpy(group->name, target->share.data, target->share.len);
 	atomic_store_explicit(&group->next,
@@ -116,6 +131,19 @@ subscription_group_add(
 	return 0;
 }
 
+/* Member `i` goes, and those behind it move up. */
+static void
+stick_to_same(struct subscription_group *group, uint32_t i)
+{
+	uint32_t turn;
+
+	/* Relaxed: a reader in between sticks to a neighbour for a moment. */
+	turn = atomic_load_explicit(&group->turn, memory_order_relaxed);
+	if (turn > i)
+		atomic_store_explicit(
+		    &group->turn, turn - 1, memory_order_relaxed);
+}
+
 void
 subscription_group_remove(
     struct subscription_group *group, const struct subscription *subscription)
@@ -131,29 +159,12 @@ subscription_group_remove(
 	members = malloc(
 	    sizeof(*members) + (old->count - 1) * sizeof(members->list[0]));
 	BUG_ON(members == NULL);
-	for (uint32_t i = 0; i < old->count; i++)
+	for (uint32_t i = 0; i < old->count; i++) {
 		if (old->list[i] != subscription)
 			members->list[count++] = old->list[i];
+		else if (group->strategy == SUBSCRIPTION_STICKY)
+			stick_to_same(group, i);
+	}
 	members->count = count;
 	replace_members(group, members);
-}
-
-struct subscription *
-subscription_group_choose(struct subscription_group *group)
-{
-	const struct subscription_members *members;
-	struct subscription *s;
-	uint32_t turn;
-
-	members = atomic_load_explicit(&group->members, memory_order_acquire);
-	if (members == NULL)
-		return NULL;
-	turn = atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
-	for (uint32_t i = 0; i < members->count; i++) {
-		s = members->list[(turn + i) % members->count];
-		if (atomic_load_explicit(
-			&s->subscriber->online, memory_order_relaxed))
-			return s;
-	}
-	return members->list[turn % members->count];
 }

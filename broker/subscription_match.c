@@ -55,33 +55,56 @@ append(struct subscription_matches *matches, struct subscription *s)
 	matches->list[matches->count++] = (struct subscription_match){
 		.subscriber = s->subscriber,
 		.options = subscription_options_of(s),
-		.shared = s->group != NULL,
+		.share = s->group == NULL ? 0 : s->group->number,
 	};
 	return 0;
 }
 
+/* What is looked for, and where it goes. */
+struct search {
+	struct subscription_matches *matches;
+	struct slice topic;
+	uint32_t share; /* this one only; 0: all */
+};
+
+/* One member of each share. */
 static int
-collect(struct subscription_node *node, enum subscription_place place,
-    struct subscription_matches *matches)
+collect_shared(struct subscription_group *group, enum subscription_place place,
+    const struct search *search)
 {
 	struct subscription *s;
-	struct subscription_group *group;
 	int err = 0;
 
-	s = atomic_load_explicit(
-	    &node->subscriptions[place], memory_order_acquire);
-	for (; s != NULL && err == 0;
-	     s = atomic_load_explicit(&s->next, memory_order_acquire))
-		err = append(matches, s);
-
-	group = atomic_load_explicit(&node->groups, memory_order_acquire);
 	for (; group != NULL && err == 0;
 	     group = atomic_load_explicit(&group->next, memory_order_acquire)) {
-		s = group->place == place ? subscription_group_choose(group)
-					  : NULL;
+		if (group->place != place ||
+		    (search->share != 0 && search->share != group->number))
+			continue;
+		s = subscription_group_choose(
+		    group, search->topic, search->matches->publisher);
 		if (s != NULL)
-			err = append(matches, s);
+			err = append(search->matches, s);
 	}
+	return err;
+}
+
+static int
+collect(struct subscription_node *node, enum subscription_place place,
+    const struct search *search)
+{
+	struct subscription_group *group;
+	struct subscription *s = NULL;
+	int err = 0;
+
+	if (search->share == 0)
+		s = atomic_load_explicit(
+		    &node->subscriptions[place], memory_order_acquire);
+	for (; s != NULL && err == 0;
+	     s = atomic_load_explicit(&s->next, memory_order_acquire))
+		err = append(search->matches, s);
+	group = atomic_load_explicit(&node->groups, memory_order_acquire);
+	if (group != NULL && err == 0)
+		err = collect_shared(group, place, search);
 	return err;
 }
 
@@ -95,11 +118,11 @@ struct step {
  * Each step taken adds at most two, one level deeper, so the stack is never
  * higher than the tree is deep, whatever the topic.
  */
-int
-subscription_tree_match(struct subscription_tree *tree, struct slice topic,
-    struct subscription_matches *matches)
+static int
+find(struct subscription_tree *tree, const struct search *search)
 {
 	struct step stack[SUBSCRIPTION_MAX_LEVELS + 2], step;
+	const struct slice topic = search->topic;
 	/* [MQTT-4.7.2-1] */
 	bool wildcards = topic.len == 0 || topic.data[0] != '$';
 	struct slice level;
@@ -111,10 +134,10 @@ subscription_tree_match(struct subscription_tree *tree, struct slice topic,
 	while (height != 0 && err == 0) {
 		step = stack[--height];
 		if (wildcards || step.node != tree->root)
-			err = collect(step.node, PLACE_BELOW, matches);
+			err = collect(step.node, PLACE_BELOW, search);
 		if (!topic_levels_next(&step.rest, &level)) {
 			if (err == 0)
-				err = collect(step.node, PLACE_EXACT, matches);
+				err = collect(step.node, PLACE_EXACT, search);
 			continue;
 		}
 		BUG_ON(height + 2 > SUBSCRIPTION_MAX_LEVELS + 2);
@@ -127,6 +150,24 @@ subscription_tree_match(struct subscription_tree *tree, struct slice topic,
 			stack[height++] = (struct step){ child, step.rest };
 	}
 	return err;
+}
+
+int
+subscription_tree_match(struct subscription_tree *tree, struct slice topic,
+    struct subscription_matches *matches)
+{
+	const struct search search = { matches, topic, 0 };
+
+	return find(tree, &search);
+}
+
+int
+subscription_tree_match_share(struct subscription_tree *tree,
+    struct slice topic, uint32_t share, struct subscription_matches *matches)
+{
+	const struct search search = { matches, topic, share };
+
+	return find(tree, &search);
 }
 
 void

@@ -80,8 +80,10 @@ struct subscription_members {
 struct subscription_group {
 	_Atomic(struct subscription_group *) next; /* [rcu] */
 	_Atomic(struct subscription_members *) members;
-	atomic_uint turn; /* whose it is */
+	atomic_uint turn; /* whose it is; STICKY: who has it */
+	uint32_t number;  /* [const] not 0 */
 	struct rcu_head rcu;
+	uint8_t strategy; /* [const] enum subscription_strategy */
 	uint8_t place;
 	uint16_t name_length;
 	uint8_t name[];
@@ -97,6 +99,9 @@ struct subscription_tree {
 	struct subscription **index;
 	size_t index_size;
 
+	subscription_strategy_of strategy_of; /* NULL: all take turns */
+	const void *strategy_context;
+
 	atomic_size_t count;
 	atomic_size_t shared_count;
 	atomic_size_t backlog;
@@ -104,6 +109,7 @@ struct subscription_tree {
 
 /* What a filter says, taken apart. */
 struct subscription_target {
+	struct slice filter; /* without share */
 	struct slice levels; /* without share and "/#" */
 	struct slice share;  /* empty: not shared */
 	enum subscription_place place;
@@ -152,7 +158,8 @@ struct subscription_group *subscription_group_find(
 
 /* As subscription_group_find(), made if need be.  NULL without memory. */
 struct subscription_group *subscription_group_obtain(
-    struct subscription_node *node, const struct subscription_target *target);
+    const struct subscription_tree *tree, struct subscription_node *node,
+    const struct subscription_target *target);
 
 /* Unlink a group that has no members.  Under the mutex. */
 void subscription_group_drop(
@@ -164,11 +171,13 @@ int subscription_group_add(
 void subscription_group_remove(
     struct subscription_group *group, const struct subscription *subscription);
 
+/* ---- subscription_choose.c ---------------------------------------------- */
+
 /*
- * Members take turns; one that is connected goes before one that is not.
- * Any thread within rcu_enter().  NULL: it has no members.
+ * Who gets a message of `topic` from `publisher`.  Any thread within
+ * rcu_enter(), without a lock.  NULL: it has no members.
  */
-struct subscription *subscription_group_choose(
-    struct subscription_group *group);
+struct subscription *subscription_group_choose(struct subscription_group *group,
+    struct slice topic, struct slice publisher);
 
 #endif

@@ -36,6 +36,7 @@ understand(struct slice filter, struct subscription_target *out_target)
 		target.share = share.name;
 		target.levels = share.filter;
 	}
+	target.filter = target.levels;
 	for (levels = topic_levels(target.levels);
 	     topic_levels_next(&levels, &level);)
 		if (++count > SUBSCRIPTION_MAX_LEVELS)
@@ -281,7 +282,7 @@ add_to_group(struct subscription *s, const struct subscription_target *target)
 	struct subscription_group *group;
 	int err;
 
-	group = subscription_group_obtain(s->node, target);
+	group = subscription_group_obtain(s->tree, s->node, target);
 	if (group == NULL)
 		return -ENOMEM;
 	s->group = group;
@@ -316,6 +317,7 @@ add_new(struct subscription_tree *tree, struct subscription_node *node,
 		}
 		atomic_fetch_add_explicit(
 		    &tree->shared_count, 1, memory_order_relaxed);
+		subscriber->is_member = true;
 		link_to_subscriber(s);
 	} else {
 		link_to_subscriber(s);
@@ -381,6 +383,14 @@ subscription_tree_new(void)
 		return NULL;
 	}
 	return tree;
+}
+
+void
+subscription_tree_use_strategies(struct subscription_tree *tree,
+    subscription_strategy_of strategy_of, const void *context)
+{
+	tree->strategy_of = strategy_of;
+	tree->strategy_context = context;
 }
 
 void

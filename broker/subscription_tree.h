@@ -17,6 +17,10 @@
  *
  * A subscriber may be freed one grace period after
  * subscription_tree_remove_all(), and not before.
+ *
+ * Of a shared subscription, a `share`, one member gets a message.  Whose turn
+ * it is says the strategy; but one that is away gets nothing while another is
+ * there, and one whose queue is full nothing while another's is not.
  */
 
 #ifndef WEIR_BROKER_SUBSCRIPTION_TREE_H
@@ -38,15 +42,39 @@
 struct subscription;
 struct subscription_tree;
 
+/* subscriber.backlog of one that does not read, and of one that is full. */
+#define SUBSCRIBER_STUCK (UINT32_MAX - 1)
+#define SUBSCRIBER_FULL UINT32_MAX
+
 /* What has subscriptions; embed it by value, zeroed but for `worker`. */
 struct subscriber {
 	struct subscription *first; /* private, under the tree's mutex */
 	uint32_t count;             /* private, under the tree's mutex */
 	unsigned worker;            /* [const] whose mail it gets */
-	atomic_bool online;         /* shared subscriptions prefer it */
+	atomic_bool online;         /* shares prefer it */
 	/* It has or had several: two of them may match one topic. */
 	atomic_bool may_overlap;
+	bool is_member; /* has or had shares; of who calls _add() */
+	/*
+	 * Of a member: how many messages one more would wait behind, or
+	 * SUBSCRIBER_STUCK or _FULL.  Its owner says so; relaxed, advice.
+	 */
+	_Atomic uint32_t backlog;
 };
+
+/* Whose turn it is in a share. */
+enum subscription_strategy {
+	SUBSCRIPTION_ROUND_ROBIN, /* the next, but the least laden if it waits
+				   */
+	SUBSCRIPTION_RANDOM,      /* any, likewise */
+	SUBSCRIPTION_STICKY,      /* the same as before */
+	SUBSCRIPTION_HASH,        /* the same for the same publisher */
+	SUBSCRIPTION_HASH_TOPIC   /* the same for the same topic */
+};
+
+/* The strategy of the share of that name and filter; under the tree's mutex. */
+typedef enum subscription_strategy (*subscription_strategy_of)(
+    const void *context, struct slice name, struct slice filter);
 
 struct subscription_options {
 	uint8_t qos;
@@ -58,11 +86,14 @@ struct subscription_options {
 struct subscription_match {
 	struct subscriber *subscriber;
 	struct subscription_options options;
-	bool shared; /* a message of its own, not merged with others */
+	/* A share's number: a message of its own, not merged with others; or 0
+	 */
+	uint32_t share;
 };
 
 /* One a thread, kept between calls; zeroed at first. */
 struct subscription_matches {
+	struct slice publisher; /* set by the caller: its client id, or empty */
 	struct subscription_match *list;
 	size_t count;
 	size_t size;
@@ -70,6 +101,10 @@ struct subscription_matches {
 
 /* NULL without memory. */
 struct subscription_tree *subscription_tree_new(void);
+
+/* For the shares to come; without it all take turns.  `context` outlives it. */
+void subscription_tree_use_strategies(struct subscription_tree *tree,
+    subscription_strategy_of strategy_of, const void *context);
 
 /* All subscribers must be gone.  Waits for a grace period; accepts NULL. */
 void subscription_tree_free(struct subscription_tree *tree);
@@ -105,6 +140,15 @@ void subscription_tree_remove_all(
  */
 int subscription_tree_match(struct subscription_tree *tree, struct slice topic,
     struct subscription_matches *matches);
+
+/*
+ * As subscription_tree_match(), but only the share of that number: a match for
+ * a member that is in it now, or none.  The number is made of its name and
+ * filter: it is the same in the broker's next life.  (Of two that happen to
+ * have the same one there are two matches.)
+ */
+int subscription_tree_match_share(struct subscription_tree *tree,
+    struct slice topic, uint32_t share, struct subscription_matches *matches);
 
 void subscription_matches_fini(struct subscription_matches *matches);
 

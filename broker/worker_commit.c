@@ -37,6 +37,7 @@ item_of(struct message *message, uint64_t sequence,
 		.sequence = delivery->is_durable ? sequence : 0,
 		.qos = delivery->qos,
 		.retain = delivery->retain,
+		.share = delivery->share,
 		.identifiers = delivery->identifiers,
 		.identifier_count = delivery->identifier_count,
 	};

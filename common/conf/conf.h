@@ -33,6 +33,7 @@
 /* In state_dir: NAME.conf, a bridge's keys, for each made by an order. */
 #define CONF_BRIDGES_FOLDER "bridges.d"
 #define CONF_MAX_RATE_FILTERS 64
+#define CONF_MAX_SHARES 1000
 #define CONF_NEVER UINT64_MAX /* a duration that does not end */
 
 enum conf_durability {
@@ -49,6 +50,22 @@ enum conf_qos0 {
 enum conf_receive_maximum_policy {
 	CONF_RECEIVE_MAXIMUM_ENFORCE, /* who exceeds it is disconnected */
 	CONF_RECEIVE_MAXIMUM_WARN     /* ... is counted */
+};
+
+/* Which member of a shared subscription gets a message. */
+enum conf_shared {
+	CONF_SHARED_ROUND_ROBIN,
+	CONF_SHARED_RANDOM,
+	CONF_SHARED_STICKY,
+	CONF_SHARED_HASH, /* of the publisher's client identifier */
+	CONF_SHARED_HASH_TOPIC
+};
+
+/* Shared subscriptions that are served in a way of their own. */
+struct conf_share {
+	char *name;   /* NULL: any */
+	char *filter; /* NULL: any */
+	enum conf_shared strategy;
 };
 
 enum conf_overflow {
@@ -393,6 +410,9 @@ struct conf {
 	bool shared_subscriptions;
 	bool subscription_identifiers;
 	char *response_information; /* NULL when not given */
+	enum conf_shared share_strategy;
+	struct conf_share *shares; /* the first that fits counts */
+	size_t share_count;
 	enum conf_qos0 qos0;
 	uint64_t memory_limit; /* bytes; 0: none */
 	uint64_t lane_idle_ns; /* an unused lane is closed after this */

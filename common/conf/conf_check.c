@@ -246,6 +246,9 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 	case CONF_SECTION_GLOBAL:
 		check_global(reader, setting, target);
 		break;
+	case CONF_SECTION_SHARE:
+		conf_check_share(reader, setting, target);
+		break;
 	case CONF_SECTION_ACCOUNT:
 		conf_check_account(reader, setting, target);
 		break;

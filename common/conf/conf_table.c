@@ -11,6 +11,7 @@
 
 #define STRUCT_GLOBAL struct conf
 #define STRUCT_JOURNAL struct conf_journal
+#define STRUCT_SHARE struct conf_share
 #define STRUCT_ACCOUNT struct conf_account
 #define STRUCT_LISTENER struct conf_listener
 #define STRUCT_HTTP struct conf_http
@@ -96,6 +97,7 @@ static const struct section {
 } sections[CONF_SECTIONS] = {
 	[CONF_SECTION_GLOBAL] = { "the configuration", sizeof(struct conf) },
 	[CONF_SECTION_JOURNAL] = { "journal", sizeof(struct conf_journal) },
+	[CONF_SECTION_SHARE] = { "shares", sizeof(struct conf_share) },
 	[CONF_SECTION_ACCOUNT] = { "accounts", sizeof(struct conf_account) },
 	[CONF_SECTION_LISTENER] = { "listeners", sizeof(struct conf_listener) },
 	[CONF_SECTION_HTTP] = { "http", sizeof(struct conf_http) },

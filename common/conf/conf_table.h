@@ -33,6 +33,7 @@
 enum conf_section {
 	CONF_SECTION_GLOBAL,
 	CONF_SECTION_JOURNAL,
+	CONF_SECTION_SHARE,
 	CONF_SECTION_ACCOUNT,
 	CONF_SECTION_LISTENER,
 	CONF_SECTION_HTTP,
@@ -229,6 +230,8 @@ void conf_check_name(
 /* One rate, and one of http.rate_per_filter, for conf_check(). */
 void conf_check_rate(
     struct conf_reader *reader, config_setting_t *at, struct conf_rate *rate);
+void conf_check_share(
+    struct conf_reader *reader, config_setting_t *at, struct conf_share *share);
 void conf_check_rate_filter(struct conf_reader *reader, config_setting_t *at,
     struct conf_rate_filter *limit);
 /* What a bridge says when it connects, and its will, for conf_check(). */

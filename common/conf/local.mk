@@ -21,6 +21,7 @@ libconf_a_SOURCES = \
 	%D%/conf_rate.c \
 	%D%/conf_remote.c \
 	%D%/conf_secret.c \
+	%D%/conf_share.c \
 	%D%/conf_show.c \
 	%D%/conf_table.c \
 	%D%/conf_table.h \

@@ -58,6 +58,7 @@ EXTRA_DIST += \
 	%D%/test_reconcile.py \
 	%D%/test_rings_visible.py \
 	%D%/test_sessions.py \
+	%D%/test_shared.py \
 	%D%/test_store_ctl.py \
 	%D%/test_sys_topics.py \
 	%D%/test_systemd.sh \

@@ -29,6 +29,7 @@ unit_tests = \
 	test_conf_change \
 	test_conf_listener \
 	test_disabled \
+	test_shares \
 	test_small_file \
 	test_doctor \
 	test_drop_episode \
@@ -249,6 +250,10 @@ test_conf_change_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 test_disabled_SOURCES  = %D%/test_disabled.c
 test_disabled_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_disabled_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+test_shares_SOURCES  = %D%/test_shares.c
+test_shares_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_shares_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
 test_small_file_SOURCES  = %D%/test_small_file.c
 test_small_file_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_small_file_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)

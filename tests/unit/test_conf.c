@@ -148,6 +148,37 @@ START_TEST(reads_rates_of_all_kinds)
 }
 END_TEST
 
+START_TEST(reads_how_shared_subscriptions_are_served)
+{
+	ck_assert_int_eq(load(""), 0);
+	ck_assert_int_eq(conf->share_strategy, CONF_SHARED_ROUND_ROBIN);
+	ck_assert_uint_eq(conf->share_count, 0);
+	ck_assert_msg(
+	    load("share_strategy = \"hash\";\n"
+		 "shares = ( { name = \"g\"; strategy = \"sticky\"; },\n"
+		 " { filter = \"a/#\"; strategy = \"hash_topic\"; } );\n") == 0,
+	    "%s", messages);
+	ck_assert_int_eq(conf->share_strategy, CONF_SHARED_HASH);
+	ck_assert_uint_eq(conf->share_count, 2);
+	ck_assert_str_eq(conf->shares[0].name, "g");
+	ck_assert_ptr_null(conf->shares[0].filter);
+	ck_assert_int_eq(conf->shares[0].strategy, CONF_SHARED_STICKY);
+	ck_assert_ptr_null(conf->shares[1].name);
+	ck_assert_str_eq(conf->shares[1].filter, "a/#");
+	ck_assert_int_eq(conf->shares[1].strategy, CONF_SHARED_HASH_TOPIC);
+	refused("share_strategy = \"local\";\n", 1, "round_robin");
+	refused("shares = (\n { name = \"g\"; } );\n", 2, "strategy");
+	refused("shares = (\n { name = \"g/h\"; strategy = \"hash\"; } );\n", 2,
+	    "without / + and #");
+	refused("shares = (\n { filter = \"$share/g/a\"; "
+		"strategy = \"hash\"; } );\n",
+	    2, "behind $share/NAME/");
+	refused("shares = (\n { filter = \"a/#/b\"; "
+		"strategy = \"hash\"; } );\n",
+	    2, "has a # that is not the whole last level");
+}
+END_TEST
+
 START_TEST(refuses_rates_that_make_no_sense)
 {
 	refused("http = {\n rate = { bytes_burst = 5; }; };\n", 2,
@@ -1029,6 +1060,7 @@ main(void)
 	tcase_add_test(tc, says_which_keys_there_are);
 	tcase_add_test(tc, loads_the_documented_configuration);
 	tcase_add_test(tc, reads_rates_of_all_kinds);
+	tcase_add_test(tc, reads_how_shared_subscriptions_are_served);
 	tcase_add_test(tc, refuses_rates_that_make_no_sense);
 	tcase_add_test(tc, prints_what_is_in_force_without_secrets);
 	tcase_add_test(tc, every_text_that_sounds_secret_is_one);

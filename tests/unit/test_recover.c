@@ -107,7 +107,7 @@ START_TEST(has_subscriptions_as_they_were_last)
 	ck_assert_uint_eq(matches.list[0].options.identifier, 77);
 	ck_assert_uint_eq(match("gone"), 0);
 	ck_assert_uint_eq(match("s"), 1);
-	ck_assert(matches.list[0].shared);
+	ck_assert(matches.list[0].share != 0);
 	ck_assert_uint_eq(match("of/nobody"), 0);
 }
 END_TEST

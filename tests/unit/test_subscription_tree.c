@@ -177,7 +177,7 @@ START_TEST(gives_each_member_of_a_share_its_turn)
 	for (int i = 0; i < 10; i++) {
 		ck_assert_uint_eq(match("a/b"), 2);
 		for (size_t k = 0; k < 2; k++)
-			if (matches.list[k].shared)
+			if (matches.list[k].share != 0)
 				turns[matches.list[k].subscriber == &bob]++;
 	}
 	ck_assert_uint_eq(turns[0], 5);
