@@ -46,16 +46,13 @@ encode_refusal(const struct client *client, uint8_t version,
 }
 
 enum packet_verdict
-admit_refuse_because(struct client *client, uint8_t version,
-    enum mqtt_reason reason, const char *why)
+admit_turn_away(struct client *client, uint8_t version, enum mqtt_reason reason,
+    const char *why)
 {
-	char address[LISTENER_ADDRESS_SIZE];
 	uint8_t bytes[CONNACK_SIZE];
 	size_t length;
 
 	worker_count(client->worker, COUNT_connects_refused);
-	log_info("connect_refused", "address=%s reason=\"%s\"",
-	    client_address(client, address), mqtt_reason_name(reason));
 
 	/* Nothing is said to what does not speak MQTT [MQTT-3.1.4-1]. */
 	if (version == 0 ||
@@ -72,6 +69,17 @@ admit_refuse_because(struct client *client, uint8_t version,
 	    client_write(client, bytes, length))
 		client_finish(client, false);
 	return PACKET_OVER;
+}
+
+enum packet_verdict
+admit_refuse_because(struct client *client, uint8_t version,
+    enum mqtt_reason reason, const char *why)
+{
+	char address[LISTENER_ADDRESS_SIZE];
+
+	log_info("connect_refused", "address=%s reason=\"%s\"",
+	    client_address(client, address), mqtt_reason_name(reason));
+	return admit_turn_away(client, version, reason, why);
 }
 
 enum packet_verdict

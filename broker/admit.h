@@ -40,6 +40,10 @@ enum packet_verdict admit(struct client *client, struct attempt *attempt);
 void admit_read_limits(
     struct client *client, const struct mqtt_connect *connect);
 
+/* As admit_refuse_because(), and nothing is logged: who calls has said it. */
+enum packet_verdict admit_turn_away(struct client *client, uint8_t version,
+    enum mqtt_reason reason, const char *why);
+
 /*
  * CONNACK with a reason, and the end.  `version`: as far as it is known.
  * `why` says in a sentence what helps, for MQTT 5.0; NULL: nothing does.

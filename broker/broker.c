@@ -10,7 +10,9 @@
 
 #include "broker/auth_revoke.h"
 #include "broker/counters.h"
+#include "broker/gate.h"
 #include "broker/journal.h"
+#include "broker/limits.h"
 #include "broker/links.h"
 #include "broker/manage_file.h"
 #include "broker/rcu.h"
@@ -159,6 +161,8 @@ broker_reload(struct broker *broker, const struct conf *conf)
 	int err;
 
 	log_set_level(conf->log_level);
+	gate_change(broker->gate, conf, clock_now_ns());
+	limits_reload(broker, conf);
 	say_what_stays(broker, conf);
 	take_accounts(broker, conf);
 	err = bridge_table_replace(broker->bridges, conf);
@@ -257,6 +261,7 @@ broker_free(struct broker *broker)
 	else
 		retained_free(broker->retained);
 	auth_free(broker->auth);
+	gate_free(broker->gate);
 	subscription_tree_free(broker->subscriptions);
 	bridge_table_free(broker->bridges);
 	mailbox_free(broker->links_mailbox);
@@ -267,6 +272,15 @@ broker_free(struct broker *broker)
 }
 
 /* ---- the start ----------------------------------------------------------- */
+
+static struct gate *
+make_gate(const struct broker *broker)
+{
+	uint64_t seed;
+
+	memcpy(&seed, broker->instance, sizeof(seed));
+	return gate_new(broker->conf, seed, clock_now_ns());
+}
 
 static bool
 make_tables(struct broker *broker)
@@ -280,6 +294,7 @@ make_tables(struct broker *broker)
 		    broker->subscriptions, share_strategy_of, conf);
 	broker->retained =
 	    retained_new(conf->retained_max_messages, conf->retained_max_bytes);
+	broker->gate = make_gate(broker);
 	broker->links_mailbox = mailbox_new(broker);
 	broker->workers = calloc(broker->worker_count, sizeof(struct worker *));
 	life_of(broker)->ended =
@@ -288,8 +303,9 @@ make_tables(struct broker *broker)
 	return stats_create("weir-broker", counter_rows, COUNT_ROWS,
 		   broker->worker_count + 2, &broker->stats) == 0 &&
 	    broker->bridges != NULL && broker->subscriptions != NULL &&
-	    broker->retained != NULL && broker->links_mailbox != NULL &&
-	    broker->workers != NULL && life_of(broker)->ended != NULL;
+	    broker->retained != NULL && broker->gate != NULL &&
+	    broker->links_mailbox != NULL && broker->workers != NULL &&
+	    life_of(broker)->ended != NULL;
 }
 
 static int

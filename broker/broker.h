@@ -38,6 +38,7 @@
 struct backlogs;
 struct checkpoint_desk;
 struct commit;
+struct gate;
 struct journal;
 struct links;
 struct loop;
@@ -56,6 +57,7 @@ struct broker {
 	struct bridge_table *bridges;
 	struct subscription_tree *subscriptions; /* [rcu] */
 	struct retained *retained;               /* own lock, see retain.h */
+	struct gate *gate;                       /* own lock, see gate.h */
 	struct worker **workers;
 	unsigned worker_count;
 	struct links *links;
@@ -87,6 +89,7 @@ struct broker {
 	/* Any worker; relaxed, each is a limit and orders nothing. */
 	atomic_uint connections;
 	atomic_uint kept_sessions;
+	atomic_uint refusals; /* connections that will be told of a limit */
 	atomic_uint listener_connections[BROKER_MAX_LISTENERS];
 };
 

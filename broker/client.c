@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/admit.h"
 #include "broker/deliver.h"
 #include "broker/handover.h"
 #include "broker/peer.h"
@@ -66,26 +67,17 @@ client_enter(struct client *client, enum client_state state)
 	log_debug("client_state", "fd=%d from=%s to=%s",
 	    stream_fd(&client->stream), state_names[client->state],
 	    state_names[state]);
-	if (state == CLIENT_CONNECTED)
+	if (state == CLIENT_CONNECTED) {
 		stats_increment(client->worker->counters, COUNT_clients);
+		client->max_in =
+		    (uint32_t)client->worker->broker->max_packet_size;
+	}
 	if (client->state == CLIENT_CONNECTED)
 		stats_subtract(client->worker->counters, COUNT_clients, 1);
 	client->state = (uint8_t)state;
 }
 
 /* ---- birth ------------------------------------------------------------ */
-
-static void
-count_closed(struct worker *worker, unsigned listener)
-{
-	struct broker *broker = worker->broker;
-
-	stats_subtract(worker->counters, COUNT_connections, 1);
-	atomic_fetch_sub_explicit(
-	    &broker->connections, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(
-	    &broker->listener_connections[listener], 1, memory_order_relaxed);
-}
 
 static void
 set_limits(struct client *client)
@@ -125,7 +117,9 @@ make(struct worker *worker, const struct client_origin *origin)
 	}
 	client->worker = worker;
 	client->listener = (uint16_t)origin->listener;
+	client->pass = origin->pass;
 	client->max_packet = UINT32_MAX;
+	client->max_in = (uint32_t)worker->broker->conf->max_connect_size;
 	client->alarm.fire = on_alarm;
 	if (stream_attach(&client->stream, worker->hub, &origin->parts,
 		&callbacks, client) != 0) {
@@ -145,7 +139,7 @@ client_new(struct worker *worker, const struct client_origin *origin)
 
 	if (client == NULL) {
 		peer_free(origin->peer);
-		count_closed(worker, origin->listener);
+		client_count_closed(worker, origin->listener, &origin->pass);
 		return NULL;
 	}
 	client->peer = origin->peer;
@@ -204,6 +198,7 @@ client_give_away(struct client *client, struct client_origin *out)
 {
 	struct client_origin origin = {
 		.peer = client->peer,
+		.pass = client->pass,
 		.listener = client->listener,
 		.accepted_ns = client->alarm.when_ns -
 		    client->worker->broker->conf->connect_timeout_ns,
@@ -226,7 +221,7 @@ client_close(struct client *client, bool send_will)
 		return;
 	stream_close(&client->stream);
 	client_enter(client, CLIENT_CLOSED);
-	count_closed(client->worker, client->listener);
+	client_count_closed(client->worker, client->listener, &client->pass);
 	leave_session(client, send_will);
 	bury(client);
 }
@@ -358,18 +353,54 @@ wait_for_rest(struct client *client, uint8_t first)
 	return false;
 }
 
+/* The protocol level of a CONNECT of which this is the beginning, or 0. */
+static uint8_t
+peek_version(const uint8_t *data, size_t len)
+{
+	static const uint8_t name[] = { 0, 4, 'M', 'Q', 'T', 'T' };
+	size_t at = 1;
+
+	while (at < len && (data[at] & 0x80) != 0)
+		at++;
+	at++;
+	return len > at + sizeof(name) &&
+		memcmp(data + at, name, sizeof(name)) == 0
+	    ? data[at + sizeof(name)]
+	    : 0;
+}
+
+/* The packet that begins here is larger than client->max_in. */
+static void
+refuse_large(struct client *client, const uint8_t *data, size_t len)
+{
+	enum limit limit = client->state == CLIENT_CONNECTED
+	    ? LIMIT_PACKET_SIZE
+	    : LIMIT_CONNECT_SIZE;
+
+	if (!wait_for_rest(client, data[0]))
+		return;
+	limit_reached(client->worker, limit, client);
+	/* [MQTT-3.2.2-15] */
+	if (client->state == CLIENT_CONNECTED)
+		client_disconnect_because(
+		    client, MQTT_PACKET_TOO_LARGE, limit_text(limit));
+	else
+		admit_turn_away(client, peek_version(data, len),
+		    MQTT_PACKET_TOO_LARGE, limit_text(limit));
+}
+
 static size_t
 on_data(struct stream *stream, const uint8_t *data, size_t len)
 {
 	struct client *client = stream->owner;
 	struct worker *worker = client->worker;
-	const size_t max = worker->broker->max_packet_size;
 	struct mqtt_frame frame;
 	size_t used = 0;
 
 	client->last_seen_ns = worker_now_ns(worker);
 	while (used < len && client->paused == 0) {
-		switch (mqtt_frame(data + used, len - used, max, &frame)) {
+		switch (mqtt_frame(
+		    data + used, len - used, client->max_in, &frame)) {
 		case MQTT_FRAME_WHOLE:
 			break;
 		case MQTT_FRAME_PARTIAL:
@@ -379,8 +410,7 @@ on_data(struct stream *stream, const uint8_t *data, size_t len)
 			    client, MQTT_MALFORMED_PACKET, "fixed header");
 			return len;
 		case MQTT_FRAME_TOO_LARGE:
-			client_fail(client, MQTT_PACKET_TOO_LARGE,
-			    "packet above max_packet_size");
+			refuse_large(client, data + used, len - used);
 			return len;
 		}
 		switch (client_dispatch(client, &frame)) {

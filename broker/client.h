@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 #include "broker/alarms.h"
+#include "broker/gate.h"
 #include "broker/settle.h"
 #include "broker/worker.h"
 #include "common/mqtt/aliases.h"
@@ -118,9 +119,11 @@ struct client {
 	struct peer *peer;     /* NULL: nothing is known */
 	uint32_t max_packet;   /* that it accepts */
 	uint16_t aliases_out;  /* that may be sent to it; 0: none */
+	uint32_t max_in;       /* that we accept from it */
 	uint64_t connected_ns; /* when its CONNECT was accepted */
 	uint64_t messages_in;  /* PUBLISH packets, as in the counters */
 	uint64_t messages_out;
+	struct gate_pass pass;
 	uint16_t listener;
 	uint16_t handover_to; /* the worker's index + 1; 0: it stays */
 	uint8_t state;        /* enum client_state */
@@ -137,7 +140,8 @@ struct client {
 /* A connection that becomes a client, or moves to another worker. */
 struct client_origin {
 	struct stream_parts parts;
-	struct peer *peer;    /* NULL: nothing is known */
+	struct peer *peer; /* NULL: nothing is known */
+	struct gate_pass pass;
 	unsigned listener;    /* where it was accepted */
 	uint64_t accepted_ns; /* connect_timeout runs from here */
 	struct slice input;   /* what was read already; copied */
@@ -207,6 +211,10 @@ client_is_over(const struct client *client)
 {
 	return client->state >= CLIENT_LEAVING;
 }
+
+/* worker_listeners.c: a connection is closed. */
+void client_count_closed(
+    struct worker *worker, unsigned listener, const struct gate_pass *pass);
 
 /* ---- packets: dispatch.c, on_*.c --------------------------------------- */
 

@@ -76,12 +76,16 @@ libbroker_a_SOURCES = \
 	%D%/drop_episode.h \
 	%D%/feed.c \
 	%D%/feed.h \
+	%D%/gate.c \
+	%D%/gate.h \
 	%D%/handover.c \
 	%D%/handover.h \
 	%D%/held.c \
 	%D%/held.h \
 	%D%/journal.c \
 	%D%/journal.h \
+	%D%/limits.c \
+	%D%/limits.h \
 	%D%/links.c \
 	%D%/links.h \
 	%D%/links_asks.c \

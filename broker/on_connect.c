@@ -202,6 +202,25 @@ assign_id(struct worker *worker, struct attempt *attempt)
 	attempt->connect.client_id = id;
 }
 
+/* The first limit that it breaks; LIMIT_NONE. */
+static enum limit
+limit_of(const struct client *client, const struct mqtt_connect *connect)
+{
+	const struct limits_set *set = &client->worker->limits.set;
+	enum limit limit = (enum limit)client->pass.refusal;
+
+	if (limit == LIMIT_NONE && connect->has_will)
+		limit = limits_topic(set, connect->will_topic);
+	if (limit == LIMIT_NONE && connect->version == MQTT_5)
+		limit = limits_user_properties(
+		    set, connect->properties.user_property_count);
+	if (limit == LIMIT_NONE && connect->version == MQTT_5 &&
+	    connect->has_will)
+		limit = limits_user_properties(
+		    set, connect->will_properties.user_property_count);
+	return limit;
+}
+
 static enum packet_verdict
 attempt_connect(struct client *client, const struct mqtt_frame *frame,
     struct attempt *attempt)
@@ -209,12 +228,23 @@ attempt_connect(struct client *client, const struct mqtt_frame *frame,
 	struct worker *worker = client->worker;
 	enum packet_verdict verdict;
 	enum mqtt_reason reason;
+	enum limit limit;
 	unsigned owner;
 
 	reason = decode(frame, attempt);
 	if (reason != MQTT_SUCCESS)
 		return admit_refuse(client, attempt->connect.version, reason);
 	admit_read_limits(client, &attempt->connect);
+	limit = limit_of(client, &attempt->connect);
+	if (limit != LIMIT_NONE) {
+		limit_reached(worker, limit, client);
+		/* The old versions know nothing more exact than this one. */
+		reason = attempt->connect.version == MQTT_5
+		    ? limit_reason(limit)
+		    : MQTT_QUOTA_EXCEEDED;
+		return admit_turn_away(client, attempt->connect.version, reason,
+		    limit_text(limit));
+	}
 	if (attempt->connect.client_id.len != 0) {
 		owner = worker_of_client(
 		    worker->broker, attempt->connect.client_id);

@@ -130,6 +130,29 @@ decline(struct client *client, const struct mqtt_publish *publish,
 	return OVER;
 }
 
+static enum limit
+limit_of(const struct client *client, const struct mqtt_publish *publish)
+{
+	const struct limits_set *set = &client->worker->limits.set;
+	enum limit limit = limits_topic(set, publish->topic);
+
+	if (limit == LIMIT_NONE && client->version == MQTT_5)
+		limit = limits_user_properties(
+		    set, publish->properties.user_property_count);
+	return limit;
+}
+
+static enum outcome
+refuse_at(
+    struct client *client, const struct mqtt_publish *publish, enum limit limit)
+{
+	limit_reached(client->worker, limit, client);
+	/* There is no way to refuse QoS 0. */
+	return publish->qos == 0
+	    ? PUBLISHED
+	    : decline(client, publish, limit_reason(limit));
+}
+
 /* A bridge with overflow = "reject" has no room. */
 static enum outcome
 reject(struct client *client, const struct mqtt_publish *publish)
@@ -449,6 +472,7 @@ attempt(struct client *client, struct mqtt_publish *publish)
 	struct worker *worker = client->worker;
 	struct session *session = client->session;
 	enum mqtt_reason reason;
+	enum limit limit;
 	uint64_t bridges;
 
 	reason = topic_alias_resolve(client, publish);
@@ -462,6 +486,9 @@ attempt(struct client *client, struct mqtt_publish *publish)
 		return repeat(client, publish);
 	if (!may_publish(publish->topic))
 		return refuse(client, publish, MQTT_NOT_AUTHORIZED);
+	limit = limit_of(client, publish);
+	if (limit != LIMIT_NONE)
+		return refuse_at(client, publish, limit);
 	bridges = bridge_table_match(worker->broker->bridges, publish->topic);
 	if (client->version == MQTT_5)
 		bridges = bridge_table_unseen(

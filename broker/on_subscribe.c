@@ -90,6 +90,24 @@ refuse_line(struct client *client, const char *error)
 	return MQTT_QUOTA_EXCEEDED;
 }
 
+/* The first limit that the filter would break; LIMIT_NONE. */
+static enum limit
+limit_of(const struct client *client, struct slice filter)
+{
+	const struct worker *worker = client->worker;
+	const struct subscriber *own = &client->session->subscriber;
+	const uint32_t max = worker->limits.set.max_subscriptions;
+	struct topic_share share = { .filter = filter };
+
+	if (topic_is_shared(filter))
+		topic_share_split(filter, &share);
+	/* What there is may be changed. */
+	if (max != 0 && subscriber_count(own) >= max &&
+	    !subscription_tree_has(worker->broker->subscriptions, filter, own))
+		return LIMIT_SUBSCRIPTIONS;
+	return limits_topic(&worker->limits.set, share.filter);
+}
+
 /* False: no memory for the record. */
 static bool
 journal_line(struct client *client, struct slice filter,
@@ -127,11 +145,19 @@ grant(struct client *client, const struct mqtt_subscription *asked,
 	struct subscription_tree *tree = worker->broker->subscriptions;
 	struct grant grant = { .code = options->qos };
 	bool existed = false;
+	enum limit limit;
 	int err;
 
 	if (lack_of(worker->broker->conf, asked) != MQTT_SUCCESS) {
 		grant.code = (uint8_t)refuse_line(
 		    client, "such subscriptions are switched off");
+		return grant;
+	}
+	limit = limit_of(client, asked->filter);
+	if (limit != LIMIT_NONE) {
+		worker_count(worker, COUNT_subscribes_refused);
+		limit_reached(worker, limit, client);
+		grant.code = MQTT_QUOTA_EXCEEDED;
 		return grant;
 	}
 	err = subscription_tree_add(

@@ -465,6 +465,26 @@ subscription_tree_remove(struct subscription_tree *tree, struct slice filter,
 	return s == NULL ? -ENOENT : 0;
 }
 
+uint32_t
+subscriber_count(const struct subscriber *subscriber)
+{
+	return subscriber->count;
+}
+
+bool
+subscription_tree_has(struct subscription_tree *tree, struct slice filter,
+    const struct subscriber *subscriber)
+{
+	bool has_it;
+
+	pthread_mutex_lock(&tree->mutex);
+	rcu_enter();
+	has_it = subscription_find(tree, filter, subscriber) != NULL;
+	rcu_leave();
+	pthread_mutex_unlock(&tree->mutex);
+	return has_it;
+}
+
 void
 subscription_tree_make_room(struct subscription_tree *tree, size_t levels)
 {

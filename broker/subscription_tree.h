@@ -123,6 +123,14 @@ int subscription_tree_remove(struct subscription_tree *tree,
     struct slice filter, struct subscriber *subscriber);
 
 /*
+ * The thread that changes the subscriber's subscriptions: how many there are,
+ * and whether this is one of them.
+ */
+uint32_t subscriber_count(const struct subscriber *subscriber);
+bool subscription_tree_has(struct subscription_tree *tree, struct slice filter,
+    const struct subscriber *subscriber);
+
+/*
  * Room for so many levels of filters, at once: by itself it grows on a thread
  * of liburcu, which comes late when a recovery adds all that there is.
  * Outside of rcu_enter().

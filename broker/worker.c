@@ -470,6 +470,7 @@ make_parts(struct worker *worker)
 	loop_timer_init(
 	    &worker->drain_timer, worker->loop, on_drain_step, worker);
 	held_init(worker);
+	limits_init(worker);
 	if (worker->hub != NULL)
 		trim_pools(worker);
 	return worker->hub != NULL &&
@@ -584,6 +585,7 @@ worker_free(struct worker *worker)
 		loop_timer_stop(&worker->notes_timer);
 		loop_timer_stop(&worker->drain_timer);
 		held_fini(worker);
+		limits_fini(worker);
 		pool_trimmer_fini(&worker->trimmer);
 		stream_hub_free(worker->hub);
 		if (worker->flushed_hook.run != NULL)

@@ -27,6 +27,7 @@
 #include "broker/claims.h"
 #include "broker/counters.h"
 #include "broker/held.h"
+#include "broker/limits.h"
 #include "broker/session.h"
 #include "broker/settle.h"
 #include "broker/will.h"
@@ -88,9 +89,10 @@ struct worker {
 	struct client_list clients;
 	struct client_list stalled; /* with parked PUBLISHes, oldest first */
 	struct held held;           /* what weirctl is told of them */
-	struct client *graveyard;   /* freed at the end of the turn */
-	struct session *pumped;     /* with retained messages to send */
-	struct session *acking;     /* with acknowledgements that wait */
+	struct limits limits;
+	struct client *graveyard; /* freed at the end of the turn */
+	struct session *pumped;   /* with retained messages to send */
+	struct session *acking;   /* with acknowledgements that wait */
 	struct will_queue waiting_wills;
 	struct claims claims;
 	struct tally *tally;         /* what its clients offer to bridges */

@@ -7,9 +7,13 @@
 #include <unistd.h>
 
 #include "broker/client.h"
+#include "broker/gate.h"
 #include "broker/peer.h"
 #include "common/base/exit.h"
 #include "common/net/websocket.h"
+
+/* Connections that wait to be told that they come too fast. */
+#define MAX_REFUSALS 256u
 
 /* What a listener's callback needs to know. */
 struct door {
@@ -18,25 +22,100 @@ struct door {
 	struct websocket_rules websocket; /* path NULL: it speaks MQTT plain */
 };
 
-/* Count it in; false: there are enough. */
-static bool
-admit(struct worker *worker, unsigned listener)
+/* ---- coming and going --------------------------------------------------- */
+
+/* Count it in, or say at which limit it is not. */
+static enum limit
+count_in(struct worker *worker, unsigned listener)
 {
 	struct broker *broker = worker->broker;
 	const struct conf_listener *conf = &broker->conf->listeners[listener];
 	atomic_uint *here = &broker->listener_connections[listener];
+	enum limit limit = LIMIT_NONE;
 	unsigned total, local;
 
 	total = atomic_fetch_add_explicit(
 	    &broker->connections, 1, memory_order_relaxed);
 	local = atomic_fetch_add_explicit(here, 1, memory_order_relaxed);
-	if (total < broker->conf->max_connections &&
-	    (conf->max_connections == 0 || local < conf->max_connections))
-		return true;
+	if (total >= broker->conf->max_connections)
+		limit = LIMIT_CONNECTIONS;
+	else if (conf->max_connections != 0 && local >= conf->max_connections)
+		limit = LIMIT_LISTENER_CONNECTIONS;
+	return limit;
+}
+
+static void
+count_out(
+    struct worker *worker, unsigned listener, const struct gate_pass *pass)
+{
+	struct broker *broker = worker->broker;
+
 	atomic_fetch_sub_explicit(
 	    &broker->connections, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(here, 1, memory_order_relaxed);
-	return false;
+	atomic_fetch_sub_explicit(
+	    &broker->listener_connections[listener], 1, memory_order_relaxed);
+	if (pass->refusal != LIMIT_NONE)
+		atomic_fetch_sub_explicit(
+		    &broker->refusals, 1, memory_order_relaxed);
+}
+
+void
+client_count_closed(
+    struct worker *worker, unsigned listener, const struct gate_pass *pass)
+{
+	stats_subtract(worker->counters, COUNT_connections, 1);
+	count_out(worker, listener, pass);
+	gate_leave(worker->broker->gate, pass->address, worker_now_ns(worker));
+}
+
+/*
+ * It comes too fast: it is told so when it has sent its CONNECT, which costs
+ * us a connection for that long.  False: many are being told.
+ */
+static bool
+may_be_told(struct worker *worker, struct gate_pass *pass, enum limit limit)
+{
+	atomic_uint *refusals = &worker->broker->refusals;
+
+	pass->refusal = (uint8_t)limit;
+	return atomic_fetch_add_explicit(refusals, 1, memory_order_relaxed) <
+	    MAX_REFUSALS;
+}
+
+static uint64_t
+address_of(int fd)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+
+	if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
+		return 0;
+	return gate_address((const struct sockaddr *)&address);
+}
+
+/* LIMIT_NONE: it is in, perhaps only to be told that it is not wanted. */
+static enum limit
+admit(struct worker *worker, int fd, struct client_origin *origin)
+{
+	struct gate *gate = worker->broker->gate;
+	enum limit limit;
+
+	limit = count_in(worker, origin->listener);
+	if (limit == LIMIT_NONE) {
+		origin->pass.address = address_of(fd);
+		limit =
+		    gate_enter(gate, origin->pass.address, origin->accepted_ns);
+		if (limit == LIMIT_NONE)
+			return LIMIT_NONE;
+		if (limit != LIMIT_ADDRESS_CONNECTIONS) {
+			if (may_be_told(worker, &origin->pass, limit))
+				return LIMIT_NONE;
+			gate_leave(
+			    gate, origin->pass.address, origin->accepted_ns);
+		}
+	}
+	count_out(worker, origin->listener, &origin->pass);
+	return limit;
 }
 
 /*
@@ -85,18 +164,26 @@ on_accept(void *arg, int fd, const char *peer)
 		.listener = door->index,
 		.accepted_ns = worker_now_ns(worker),
 	};
+	enum limit limit;
 
-	(void)peer;
-	if (!add_layers(door, &origin) || !admit(worker, door->index)) {
-		worker_count(worker, COUNT_connections_refused);
-		stream_parts_close(&origin.parts);
-		peer_free(origin.peer);
+	limit = admit(worker, fd, &origin);
+	if (limit != LIMIT_NONE) {
+		limit_reached_by(worker, limit, peer);
+		close(fd);
 		return;
 	}
 	worker_count(worker, COUNT_connections_accepted);
 	stats_increment(worker->counters, COUNT_connections);
+	if (!add_layers(door, &origin)) {
+		stream_parts_close(&origin.parts);
+		peer_free(origin.peer);
+		client_count_closed(worker, origin.listener, &origin.pass);
+		return;
+	}
 	client_new(worker, &origin);
 }
+
+/* ---- the listeners ------------------------------------------------------ */
 
 int
 worker_listeners_open(struct worker *worker)

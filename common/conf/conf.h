@@ -389,6 +389,14 @@ struct conf {
 	uint32_t workers;         /* resolved: 1..64 */
 	uint64_t max_packet_size; /* bytes; resolved */
 	uint32_t max_connections;
+	uint32_t max_connections_per_address; /* 0: no limit */
+	struct conf_rate connect_rate;        /* per_second and burst alone */
+	struct conf_rate connect_rate_per_address;
+	uint64_t max_connect_size; /* bytes; <= max_packet_size: resolved */
+	uint32_t max_topic_length; /* bytes */
+	uint32_t max_topic_levels;
+	uint32_t max_subscriptions;   /* a client; 0: no limit */
+	uint32_t max_user_properties; /* a packet; 0: no limit */
 	uint32_t receive_maximum;
 	enum conf_receive_maximum_policy receive_maximum_policy;
 	uint32_t topic_alias_maximum;     /* from a client */

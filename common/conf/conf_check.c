@@ -178,6 +178,8 @@ resolve_packet_size(
 	else if (conf->max_packet_size < CONF_RECORD_OVERHEAD)
 		conf_mistake(reader, conf_at_key(root, "max_packet_size"),
 		    "max_packet_size is below 1KiB, too small for a CONNECT");
+	if (conf->max_connect_size > conf->max_packet_size)
+		conf->max_connect_size = conf->max_packet_size;
 	if (conf->http.max_body == 0)
 		conf->http.max_body = 2 * conf->max_packet_size + 4096;
 	if (conf->http.max_stalled == 0)
@@ -285,6 +287,7 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		conf_check_will(reader, setting, target);
 		break;
 	case CONF_SECTION_RATE_BRIDGE:
+	case CONF_SECTION_CONNECT_RATE:
 		conf_check_rate(reader, setting, target);
 		break;
 	case CONF_SECTION_RULE:

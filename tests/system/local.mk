@@ -35,6 +35,7 @@ EXTRA_DIST += \
 	%D%/test_journal_state.py \
 	%D%/test_lanes.py \
 	%D%/test_load.py \
+	%D%/test_limits.py \
 	%D%/test_manage.py \
 	%D%/test_metrics.py \
 	%D%/test_mosquitto_clients.py \

@@ -489,6 +489,23 @@ class Weir:
         with open(self.log, errors="replace") as f:
             return [line for line in f if "event=" + event + " " in line]
 
+    def metric(self, name):
+        """A counter (NAME_total) or gauge of the broker, as httpd shows it."""
+        for line in self.http("GET", "/metrics")[2].splitlines():
+            words = line.split()
+            if words and words[0] == "weir_broker_" + name:
+                return int(words[1])
+        raise AssertionError("there is no metric " + name)
+
+    def reload(self, **keys):
+        """Other keys, and SIGHUP for the broker."""
+        before = len(self.lines("reloaded"))
+        self.settings.update(keys)
+        with open(self.config, "w") as f:
+            f.write(libconfig(self.settings))
+        kill(self.pid("weir-broker"), signal.SIGHUP)
+        wait_for("it is reloaded", lambda: len(self.lines("reloaded")) > before)
+
     def check_log(self):
         for word in ("Sanitizer", "runtime error:", "event=bug"):
             expect(not self.logged(word), "the log has: " + word)

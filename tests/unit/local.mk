@@ -45,6 +45,7 @@ unit_tests = \
 	test_feed \
 	test_fifo \
 	test_forward \
+	test_gate \
 	test_held \
 	test_histogram \
 	test_http_api \
@@ -69,6 +70,7 @@ unit_tests = \
 	test_journal_state \
 	test_journey \
 	test_lane \
+	test_limits \
 	test_links \
 	test_links_handover \
 	test_links_journal \
@@ -321,6 +323,10 @@ test_forward_SOURCES  = %D%/test_forward.c
 test_forward_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_forward_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 
+test_gate_SOURCES  = %D%/test_gate.c
+test_gate_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_gate_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
 test_held_SOURCES  = %D%/test_held.c
 test_held_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_held_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
@@ -426,6 +432,10 @@ test_journey_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_lane_SOURCES  = %D%/test_lane.c
 test_lane_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_lane_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
+
+test_limits_SOURCES  = %D%/test_limits.c
+test_limits_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_limits_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_links_SOURCES  = %D%/test_links.c
 test_links_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -65,6 +65,7 @@ configure(void)
 		.max_sessions = 2,
 		.max_queued_messages = 1000,
 		.max_queued_bytes = 1000000,
+		.max_connect_size = 65536,
 	};
 }
 
