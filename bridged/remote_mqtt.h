@@ -19,10 +19,10 @@
 #ifndef WEIR_BRIDGED_REMOTE_MQTT_H
 #define WEIR_BRIDGED_REMOTE_MQTT_H
 
-#include "common/mqtt/aliases.h"
 #include "bridged/dial.h"
 #include "bridged/remote.h"
 #include "bridged/subscriptions.h"
+#include "common/mqtt/aliases.h"
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
 
@@ -119,6 +119,15 @@ remote_mqtt_set_bit(uint8_t *bits, uint16_t id, bool value)
 		bits[id / 8] |= (uint8_t)(1u << (id % 8));
 	else
 		bits[id / 8] &= (uint8_t) ~(1u << (id % 8));
+}
+
+/* Without a client identifier there is no session [MQTT3-3.1.3-7]. */
+static inline bool
+remote_mqtt_is_clean(const struct remote *remote)
+{
+	const struct conf_bridge *conf = remote->spec.conf;
+
+	return conf->clean_start || conf->client_id[0] == '\0';
 }
 
 /* Close now, tell down() from the next turn. */

@@ -226,8 +226,7 @@ send_connect(struct remote *remote, const char *password)
 	bool is_new = remote->version == MQTT_5;
 
 	connect.version = (uint8_t)remote->version;
-	/* [MQTT3-3.1.3-7] no client identifier, no session */
-	connect.clean_start = conf->clean_start || conf->client_id[0] == '\0';
+	connect.clean_start = remote_mqtt_is_clean(remote);
 	connect.keep_alive_s = (uint16_t)(conf->keepalive_ns / CLOCK_SECOND_NS);
 	connect.client_id = slice_of_string(conf->client_id);
 	connect.has_username = conf->username != NULL;

@@ -177,6 +177,11 @@ on_connack(struct remote *remote, const struct mqtt_frame *frame)
 		    mqtt_reason_name(reason));
 	} else if (connack.reason != MQTT_SUCCESS) {
 		on_refusal(remote, &connack);
+	} else if (connack.session_present && remote_mqtt_is_clean(remote)) {
+		/* [MQTT-3.2.2-4] what is of that session is not known here */
+		remote_mqtt_fault(remote, MQTT_PROTOCOL_ERROR,
+		    "the remote goes on with a session, but a new one was "
+		    "asked for");
 	} else {
 		read_limits(remote, &connack);
 		say_limits(remote, &connack.properties);
@@ -427,6 +432,19 @@ on_disconnect(struct remote *remote, const struct mqtt_frame *frame)
 }
 
 static void
+on_pingresp(struct remote *remote, const struct mqtt_frame *frame)
+{
+	const enum mqtt_reason reason =
+	    mqtt_decode_ping(frame, remote->version);
+
+	if (reason != MQTT_SUCCESS)
+		remote_mqtt_fault(remote, reason, "bad PINGRESP: %s",
+		    mqtt_reason_name(reason));
+	else
+		remote->ping_sent = false;
+}
+
+static void
 on_packet(struct remote *remote, const struct mqtt_frame *frame)
 {
 	remote->heard_ns = loop_now_ns(remote->spec.loop);
@@ -456,7 +474,7 @@ on_packet(struct remote *remote, const struct mqtt_frame *frame)
 		remote_mqtt_on_suback(remote, frame);
 		break;
 	case MQTT_PINGRESP:
-		remote->ping_sent = false;
+		on_pingresp(remote, frame);
 		break;
 	case MQTT_DISCONNECT:
 		on_disconnect(remote, frame);

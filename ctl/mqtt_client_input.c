@@ -72,6 +72,14 @@ take_connack(struct mqtt_client *client, const struct mqtt_frame *frame)
 		    refusal_hint(connack.reason));
 		return;
 	}
+	/* [MQTT-3.2.2-4] what is of that session is not known here */
+	if (connack.session_present && client->spec->connect.clean_start &&
+	    client->version != MQTT_3_1) {
+		mqtt_client_break_off(client, EXIT_FAILED,
+		    "the broker goes on with a session, but a new one was "
+		    "asked for");
+		return;
+	}
 	take_limits(client, &connack.properties);
 	loop_timer_stop(&client->deadline);
 	if (client->keep_alive_ns != 0)
@@ -94,6 +102,13 @@ send_ack(struct mqtt_client *client, enum mqtt_packet_type type,
 		buffer, sizeof(buffer), type, &ack, client->version));
 }
 
+static bool
+has_alias(const struct mqtt_client *client, const struct mqtt_publish *publish)
+{
+	return client->version == MQTT_5 &&
+	    mqtt_properties_has(&publish->properties, MQTT_TOPIC_ALIAS);
+}
+
 static void
 take_publish(struct mqtt_client *client, const struct mqtt_frame *frame)
 {
@@ -103,8 +118,9 @@ take_publish(struct mqtt_client *client, const struct mqtt_frame *frame)
 
 	reason =
 	    mqtt_decode_publish(frame, client->version, MQTT_CLIENT, &publish);
-	/* [MQTT-3.1.2-26] we allowed no alias, so a topic is always there */
-	if (reason == MQTT_SUCCESS && slice_is_empty(publish.topic))
+	/* [MQTT-3.1.2-27] we allowed no alias, so a topic is always there */
+	if (reason == MQTT_SUCCESS &&
+	    (slice_is_empty(publish.topic) || has_alias(client, &publish)))
 		reason = MQTT_TOPIC_ALIAS_INVALID;
 	if (reason != MQTT_SUCCESS) {
 		mqtt_client_fault(client, frame, reason);
@@ -224,6 +240,20 @@ take_disconnect(struct mqtt_client *client, const struct mqtt_frame *frame)
 }
 
 static void
+take_pingresp(struct mqtt_client *client, const struct mqtt_frame *frame)
+{
+	const enum mqtt_reason reason =
+	    mqtt_decode_ping(frame, client->version);
+
+	if (reason != MQTT_SUCCESS) {
+		mqtt_client_fault(client, frame, reason);
+		return;
+	}
+	mqtt_client_tell(client, "received PINGRESP");
+	client->ping_sent = false;
+}
+
+static void
 take_packet(struct mqtt_client *client, const struct mqtt_frame *frame)
 {
 	/* [MQTT-3.2.0-1] [MQTT-3.2.0-2] CONNACK first, and once */
@@ -249,8 +279,7 @@ take_packet(struct mqtt_client *client, const struct mqtt_frame *frame)
 		take_suback(client, frame);
 		break;
 	case MQTT_PINGRESP:
-		mqtt_client_tell(client, "received PINGRESP");
-		client->ping_sent = false;
+		take_pingresp(client, frame);
 		break;
 	case MQTT_DISCONNECT:
 		take_disconnect(client, frame);

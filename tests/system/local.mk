@@ -44,9 +44,11 @@ EXTRA_DIST += \
 	%D%/test_mqtt311_client.py \
 	%D%/test_mqtt5_properties.py \
 	%D%/test_no_allocation.py \
+	%D%/test_mqtt5_client.py \
 	%D%/test_mqtt5_connect.py \
 	%D%/test_mqtt5_errors.py \
 	%D%/test_mqtt5_publish.py \
+	%D%/test_mqtt5_session.py \
 	%D%/test_mqtt5_subscribe.py \
 	%D%/test_mqtt_raw.py \
 	%D%/test_openapi.py \

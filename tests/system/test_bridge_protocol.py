@@ -112,19 +112,28 @@ def limits(tap):
                         notifications="none")]
     ) as suite:
         client = suite.mqtt("local")
-        with tap.case("limits: the window is used in full, and no more"):
+        with tap.case(
+            "limits: the window is used in full, and no more "
+            "[MQTT-3.3.4-7] [MQTT-4.9.0-1] [MQTT-4.9.0-2]"
+        ):
             for number in range(6):
                 client.publish("out/topic/%d" % (number % 2), "m%d" % number, 1,
                                retain=True)
             weir.wait_for("three are there", lambda: len(answers) == 3)
             time.sleep(0.3)
             weir.expect(len(answers) == 3, len(answers))
-        with tap.case("limits: Maximum QoS and Retain Available are kept to"):
+        with tap.case(
+            "limits: Maximum QoS and Retain Available are kept to "
+            "[MQTT-3.2.2-11] [MQTT-3.2.2-14]"
+        ):
             weir.expect(all(flags == 2 for _, _, flags, _ in answers), answers)
         with tap.case("limits: an alias takes the topic's place"):
             lengths = [body[1] for _, _, _, body in answers]
             weir.expect(lengths == [11, 11, 0], lengths)
-        with tap.case("limits: what is too large goes no further, and is counted"):
+        with tap.case(
+            "limits: what is too large goes no further, and is counted "
+            "[MQTT-3.2.2-15]"
+        ):
             # The window moves on as it is acknowledged.
             client.publish("out/topic/0", "x" * 300, 1)
             done = 0

@@ -637,7 +637,8 @@ def late(tap, run):
 
 def main():
     tap = weir.Tap()
-    with weir.Weir(http=None, accounts=None, durability="process") as run:
+    how = {"durability": "process", "max_user_properties": 1000}
+    with weir.Weir(http=None, accounts=None, **how) as run:
         case.run(tap, run)
         late(tap, run)
     tap.done()

@@ -85,6 +85,7 @@ START_TEST(holds_no_more_than_the_window)
 		ck_assert(inflight_has_room(&inflight, WINDOW, i));
 		push(i);
 	}
+	/* [MQTT-3.3.4-7] [MQTT-4.9.0-2] */
 	ck_assert(!inflight_has_room(&inflight, WINDOW, 5));
 	send_all();
 	settle(2);
@@ -119,6 +120,7 @@ START_TEST(sends_again_in_order_what_was_not_settled)
 	settle(2);
 	inflight_resend_all(&inflight);
 
+	/* [MQTT-4.6.0-1] [MQTT-4.4.0-1] [MQTT-3.3.1-1] */
 	ck_assert_uint_eq(inflight_next(&inflight)->sequence, 1);
 	ck_assert(inflight_next(&inflight)->maybe_sent);
 	inflight_sent(&inflight, inflight_next(&inflight));
@@ -133,6 +135,7 @@ START_TEST(marks_nothing_as_a_copy_for_a_remote_that_forgot_us)
 	push(1);
 	send_all();
 	inflight_resend_all(&inflight);
+	/* [MQTT-3.2.2-5] */
 	inflight_forget_sent(&inflight);
 	ck_assert(!inflight_next(&inflight)->maybe_sent);
 }
@@ -143,6 +146,7 @@ START_TEST(gives_a_record_the_same_identifier_in_every_life)
 	ck_assert_uint_eq(inflight_id(7), inflight_id(7));
 	ck_assert_uint_eq(inflight_id(7 + INFLIGHT_IDS), inflight_id(7));
 	for (uint64_t i = 0; i < 3 * (uint64_t)INFLIGHT_IDS; i++) {
+		/* [MQTT-2.2.1-3] */
 		ck_assert_uint_ge(inflight_id(i), 1);
 		ck_assert_uint_le(inflight_id(i), INFLIGHT_IDS);
 		ck_assert_uint_ne(inflight_id(i), inflight_id(i + 1));
@@ -157,6 +161,7 @@ START_TEST(does_not_use_an_identifier_twice_at_a_time)
 	push(1);
 	inflight_skip(&inflight, far - 1, 128, INFLIGHT_DROPPED);
 	ck_assert(inflight_has_room(&inflight, WINDOW, far - 1));
+	/* [MQTT-4.3.2-1] [MQTT-4.3.3-1] */
 	ck_assert(!inflight_has_room(&inflight, WINDOW, far));
 	send_all();
 	settle(1);

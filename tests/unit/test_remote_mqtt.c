@@ -428,11 +428,13 @@ START_TEST(settles_qos_1_by_the_reason_of_puback)
 	ck_assert_int_eq(send_message(1, 1, false), 0);
 	ck_assert_int_eq(send_message(2, 1, false), 0);
 	ck_assert_int_eq(send_message(3, 1, false), 0);
+	/* [MQTT-4.3.2-2] [MQTT-2.2.1-3] */
 	EXPECT(0x32, 7, 0, 1, 'a', 0, 1, 0, 'x');
 	ANSWER(0x40, 2, 0, 1);
 	turn_until(&settled_count, 1);
 	ck_assert_int_eq(verdict, REMOTE_TOOK);
 	ANSWER(0x40, 3, 0, 2, 0x87);
+	/* [MQTT-4.4.0-2] it is settled, and not sent again */
 	turn_until(&settled_count, 2);
 	ck_assert_int_eq(verdict, REMOTE_REFUSED);
 	ck_assert_uint_eq(settled_id, 2);
@@ -454,6 +456,7 @@ START_TEST(goes_through_qos_2_and_resumes_it_with_pubrel)
 	ANSWER(0x50, 2, 0, 1);
 	turn_until(&kept_count, 1);
 	ck_assert_uint_eq(last_id, 1);
+	/* [MQTT-4.3.3-4] [MQTT-4.3.3-5] */
 	EXPECT(0x62, 2, 0, 1);
 	ck_assert_uint_eq(settled_count, 0);
 	/* QoS 1 under the other's identifier, not answered. */
@@ -462,7 +465,7 @@ START_TEST(goes_through_qos_2_and_resumes_it_with_pubrel)
 	hang_up();
 	expect_down(REMOTE_LOST);
 
-	/* [MQTT-4.4.0-1] not the PUBLISH once more, it would be a second one */
+	/* [MQTT-4.4.0-1] [MQTT-4.3.3-6] not the PUBLISH, it would be another */
 	come_up(true);
 	ck_assert_int_eq(remote_mqtt.release(remote, 1), 0);
 	EXPECT(0x62, 2, 0, 1);
@@ -715,12 +718,13 @@ START_TEST(uses_as_many_topic_aliases_as_the_remote_takes)
 	ck_assert_int_eq(send_to("a/b/c", 2), 0);
 	EXPECT(0x32, 8, 0, 0, 0, 2, 3, 0x23, 0, 1);
 	ck_assert_int_eq(send_to("d/e/f", 3), 0);
+	/* [MQTT-3.2.2-17] [MQTT-3.3.2-9] no second one */
 	EXPECT(0x32, 13, 0, 5, 'd', '/', 'e', '/', 'f', 0, 3, 3, 0x23, 0, 1);
 	ck_assert_int_eq(send_to("a/b/c", 4), 0);
 	EXPECT(0x32, 13, 0, 5, 'a', '/', 'b', '/', 'c', 0, 4, 3, 0x23, 0, 1);
 	hang_up();
 	expect_down(REMOTE_LOST);
-	/* Aliases end with the connection; this remote takes none. */
+	/* [MQTT-3.3.2-7] they end; [MQTT-3.2.2-18] this remote takes none */
 	come_up(true);
 	ck_assert_int_eq(send_to("a/b/c", 5), 0);
 	EXPECT(0x32, 10, 0, 5, 'a', '/', 'b', '/', 'c', 0, 5, 0);
@@ -741,6 +745,7 @@ START_TEST(understands_the_aliases_of_the_remote)
 	ANSWER(0x30, 8, 0, 1, 'a', 3, 0x23, 0, 2, 'x');
 	ANSWER(0x30, 7, 0, 0, 3, 0x23, 0, 2, 'y');
 	turn_until(&received_count, 2);
+	/* [MQTT-3.3.2-10] */
 	ck_assert_str_eq(received_topic, "a");
 	ck_assert_uint_eq(received.properties.len, 0);
 	ANSWER(0x30, 7, 0, 0, 3, 0x23, 0, 1, 'y'); /* it stands for nothing */
@@ -766,6 +771,7 @@ START_TEST(sends_no_more_than_the_remote_takes)
 
 	make(CONF_PROTOCOL_5_0, false);
 	come_up_with(small, sizeof(small));
+	/* [MQTT-3.2.2-15] */
 	ck_assert_int_eq(send_to("123456", 1), -EMSGSIZE);
 	ck_assert_int_eq(send_to("12345", 1), 0);
 }
@@ -863,6 +869,7 @@ START_TEST(acknowledges_only_when_told_to)
 	ck_assert_str_eq(received_topic, "c");
 	turn_a_little();
 	ck_assert_int_eq(read(peer, buffer, 1), -1);
+	/* [MQTT-4.3.2-4] [MQTT-4.5.0-2] */
 	remote_mqtt.acknowledge(remote, 5, 1, true);
 	EXPECT(0x40, 2, 0, 5);
 }
@@ -874,6 +881,7 @@ START_TEST(goes_through_qos_2_of_a_received_message)
 	come_up(false);
 	ANSWER(0x34, 7, 0, 1, 'c', 0, 5, 0, 'x');
 	turn_until(&received_count, 1);
+	/* [MQTT-4.3.3-8] */
 	remote_mqtt.acknowledge(remote, 5, 2, true);
 	EXPECT(0x50, 2, 0, 5);
 	/* [MQTT-4.3.3-10] a copy: told like the first, for the notes know */
@@ -882,6 +890,7 @@ START_TEST(goes_through_qos_2_of_a_received_message)
 	ck_assert_uint_eq(received.qos, 2);
 	remote_mqtt.acknowledge(remote, 5, 2, true);
 	EXPECT(0x50, 2, 0, 5);
+	/* [MQTT-4.3.3-11] */
 	ANSWER(0x62, 2, 0, 5);
 	EXPECT(0x70, 2, 0, 5);
 	ck_assert_uint_eq(forgotten_count, 1);
@@ -1015,6 +1024,24 @@ START_TEST(gives_up_on_a_remote_that_says_nothing)
 }
 END_TEST
 
+START_TEST(does_not_go_on_with_a_session_it_did_not_ask_for)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	conf.clean_start = true;
+	make(_i == 0 ? CONF_PROTOCOL_5_0 : CONF_PROTOCOL_3_1_1, false);
+	accept_connect(buffer);
+	/* [MQTT-3.2.2-4] */
+	if (_i == 0)
+		ANSWER(0x20, 3, 1, 0, 0);
+	else
+		ANSWER(0x20, 2, 1, 0);
+	expect_down(REMOTE_LOST);
+	ck_assert_ptr_nonnull(strstr(why, "session"));
+	ck_assert_uint_eq(ups, 0);
+}
+END_TEST
+
 /* What a hostile remote may send at once, before and after its CONNACK. */
 static const struct {
 	const char *bytes;
@@ -1049,6 +1076,7 @@ static const struct {
 	    10, true },                  /* topic alias */
 	{ "\x10\x02\x00\x00", 4, true }, /* CONNECT from a server */
 	{ "\xc0\x00", 2, true },         /* PINGREQ from a server */
+	{ "\xd0\x80\x00", 3, true },     /* [MQTT-1.5.5-1] padded length */
 	{ "\x40\x02\x00\x00", 4, true }, /* PUBACK of identifier 0 */
 	{ "\xf0\x02\x18\x00", 4, true }, /* AUTH, never asked for */
 };
@@ -1083,10 +1111,24 @@ START_TEST(pings_a_silent_remote)
 	accept_connect(buffer);
 	ANSWER(0x20, 3, 0, 0, 0);
 	turn_until(&ups, 1);
+	/* [MQTT-3.1.2-20] */
 	EXPECT(0xc0, 0);
 	ANSWER(0xd0, 0);
 	turn_a_little();
 	ck_assert_uint_eq(downs, 0);
+}
+END_TEST
+
+START_TEST(pings_as_often_as_the_remote_wants_it)
+{
+	uint8_t buffer[MAX_PACKET];
+
+	make(CONF_PROTOCOL_5_0, false);
+	accept_connect(buffer);
+	/* [MQTT-3.1.2-21] [MQTT-3.2.2-21] Server Keep Alive 1, not 60 */
+	ANSWER(0x20, 6, 0, 0, 3, 0x13, 0, 1);
+	turn_until(&ups, 1);
+	EXPECT(0xc0, 0);
 }
 END_TEST
 
@@ -1128,6 +1170,8 @@ main(void)
 	tcase_add_loop_test(
 	    tc, names_the_keys_when_credentials_are_refused, 0, 2);
 	tcase_add_test(tc, refuses_a_message_larger_than_the_remote_takes);
+	tcase_add_loop_test(
+	    tc, does_not_go_on_with_a_session_it_did_not_ask_for, 0, 2);
 	tcase_add_test(tc, is_not_connected_before_and_after);
 	tcase_add_test(tc, reports_a_remote_that_is_not_there);
 	tcase_add_test(tc, gives_up_on_a_remote_that_says_nothing);
@@ -1135,6 +1179,7 @@ main(void)
 	    harms_only_its_connection_when_the_remote_is_hostile, 0,
 	    (int)(sizeof(attacks) / sizeof(attacks[0])));
 	tcase_add_test(tc, pings_a_silent_remote);
+	tcase_add_test(tc, pings_as_often_as_the_remote_wants_it);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
