@@ -47,12 +47,11 @@ static const char *const state_names[CLIENT_STATES] = {
 const char *
 client_address(const struct client *client, char text[LISTENER_ADDRESS_SIZE])
 {
-	const struct sockaddr *told = peer_address(client->peer);
 	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
 
-	if (told != NULL)
-		return listener_format(told, text);
+	if (peer_format(client->peer, text) != NULL)
+		return text;
 	if (!stream_is_open(&client->stream) ||
 	    getpeername(stream_fd(&client->stream), (struct sockaddr *)&address,
 		&length) != 0)

@@ -26,6 +26,25 @@ on_handover(struct mail *mail, void *owner)
 }
 
 void
+handover_give(
+    struct worker *worker, unsigned to, const struct client_origin *origin)
+{
+	struct handover *handover;
+
+	BUG_ON(to == worker->index || origin->input.len != 0);
+	handover = malloc(sizeof(*handover));
+	if (handover == NULL) {
+		client_new(worker, origin);
+		return;
+	}
+	handover->mail.open = on_handover;
+	handover->origin = *origin;
+	stats_subtract(worker->counters, COUNT_connections, 1);
+	mailbox_put(worker->broker->workers[to]->mailbox, &handover->mail);
+	mailbox_wake(worker->broker->workers[to]->mailbox);
+}
+
+void
 handover_send(struct client *client, unsigned to, struct slice input)
 {
 	struct worker *worker = client->worker;

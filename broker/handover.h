@@ -16,11 +16,20 @@
 #include "common/base/slice.h"
 
 struct client;
+struct client_origin;
+struct worker;
 
 /*
  * Send `client` to worker `to`; `input` is all that was read and not used.
  * The client is over in any case; on failure its connection is closed.
  */
 void handover_send(struct client *client, unsigned to, struct slice input);
+
+/*
+ * A connection that `worker` has accepted, and counted, is to be worker `to`'s
+ * from the beginning; takes what is in *origin, which has no input.
+ */
+void handover_give(
+    struct worker *worker, unsigned to, const struct client_origin *origin);
 
 #endif

@@ -99,6 +99,7 @@ describe(const struct worker *worker, const struct session *session)
 	json_object_set_new(object, "client_id",
 	    json_stringn((const char *)session->id, session->id_length));
 	json_object_set_new(object, "username", username(worker, session));
+	json_object_set_new(object, "worker", number(worker->index));
 	json_object_set_new(object, "connected", json_boolean(client != NULL));
 	json_object_set_new(
 	    object, "session_expiry_s", number(expiry_s(session)));

@@ -8,6 +8,7 @@
 
 #include "broker/client.h"
 #include "broker/gate.h"
+#include "broker/handover.h"
 #include "broker/peer.h"
 #include "common/base/exit.h"
 #include "common/net/websocket.h"
@@ -20,6 +21,8 @@ struct door {
 	struct worker *worker;
 	unsigned index;
 	struct websocket_rules websocket; /* path NULL: it speaks MQTT plain */
+	bool is_alone; /* one socket for all workers, who have their turns */
+	unsigned turn; /* the next worker's */
 };
 
 /* ---- coming and going --------------------------------------------------- */
@@ -118,31 +121,18 @@ admit(struct worker *worker, int fd, struct client_origin *origin)
 	return limit;
 }
 
-/*
- * The address is kept for who fails later in a layer's handshake: the socket
- * is closed when that is told.
- */
-static struct peer *
-remember_address(int fd)
-{
-	struct sockaddr_storage address = { 0 };
-	socklen_t length = sizeof(address);
-	struct peer *peer;
-
-	if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
-		return NULL;
-	peer = peer_new();
-	if (peer != NULL)
-		peer_set_address(peer, (struct sockaddr *)&address);
-	return peer;
-}
-
 /* Put WebSocket on top of what is there.  False without memory. */
 static bool
 add_layers(const struct door *door, struct client_origin *origin)
 {
 	struct stream_layer *top;
 
+	/*
+	 * A Unix socket's address says nothing; who fails in a layer's
+	 * handshake has none any more when that is told.
+	 */
+	if (door->is_alone || door->websocket.path != NULL)
+		origin->peer = peer_of_socket(origin->parts.fd);
 	if (door->websocket.path == NULL)
 		return true;
 	top = websocket_server(&door->websocket);
@@ -150,14 +140,28 @@ add_layers(const struct door *door, struct client_origin *origin)
 		return false;
 	top->below = origin->parts.layer;
 	origin->parts.layer = top;
-	origin->peer = remember_address(origin->parts.fd);
 	return true;
+}
+
+/* It stays, or goes to the worker whose turn it is. */
+static void
+settle_in(struct door *door, const struct client_origin *origin)
+{
+	struct worker *worker = door->worker;
+	unsigned to = worker->index;
+
+	if (door->is_alone)
+		to = door->turn++ % worker->broker->worker_count;
+	if (to == worker->index)
+		client_new(worker, origin);
+	else
+		handover_give(worker, to, origin);
 }
 
 static void
 on_accept(void *arg, int fd, const char *peer)
 {
-	const struct door *door = arg;
+	struct door *door = arg;
 	struct worker *worker = door->worker;
 	struct client_origin origin = {
 		.parts = { .fd = fd },
@@ -180,56 +184,21 @@ on_accept(void *arg, int fd, const char *peer)
 		client_count_closed(worker, origin.listener, &origin.pass);
 		return;
 	}
-	client_new(worker, &origin);
+	settle_in(door, &origin);
 }
 
 /* ---- the listeners ------------------------------------------------------ */
 
-int
-worker_listeners_open(struct worker *worker)
-{
-	const struct conf *conf = worker->broker->conf;
-	struct listener_spec spec = { .shared = true };
-	char error[LISTENER_ERROR_SIZE];
-	char address[LISTENER_ADDRESS_SIZE];
-	int err;
-
-	worker->listeners =
-	    calloc(conf->listener_count, sizeof(struct listener *));
-	worker->doors = calloc(conf->listener_count, sizeof(struct door));
-	if (worker->listeners == NULL || worker->doors == NULL) {
-		log_error("worker_failed", "error=%s", log_quote("no memory"));
-		return EXIT_OSERR;
-	}
-	for (size_t i = 0; i < conf->listener_count; i++) {
-		spec.bind = conf->listeners[i].bind;
-		/* Port 0: the others follow what the first was given. */
-		if (worker->index != 0) {
-			snprintf(address, sizeof(address), "%s",
-			    listener_address(
-				worker->broker->workers[0]->listeners[i]));
-			spec.bind = address;
-		}
-		err = listener_open(
-		    &spec, &worker->listeners[i], error, sizeof(error));
-		if (err != 0) {
-			log_error("listener_failed", "%s", error);
-			return EXIT_OSERR;
-		}
-		worker->listener_count = i + 1;
-	}
-	return EXIT_OK;
-}
-
-static struct door
-make_door(struct worker *worker, unsigned index)
+static void
+open_door(struct door *door, struct worker *worker, unsigned index)
 {
 	const struct conf_listener *conf =
 	    &worker->broker->conf->listeners[index];
 
-	return (struct door){
+	*door = (struct door){
 		.worker = worker,
 		.index = index,
+		.is_alone = conf_unix_path(conf->bind) != NULL,
 		.websocket = {
 			.path = conf->websocket,
 			.origins =
@@ -239,16 +208,65 @@ make_door(struct worker *worker, unsigned index)
 	};
 }
 
+/* Returns 0, or -errno with `error` told. */
+static int
+open_listener(
+    struct worker *worker, unsigned index, char error[LISTENER_ERROR_SIZE])
+{
+	const struct conf_listener *conf =
+	    &worker->broker->conf->listeners[index];
+	const struct worker *first = worker->broker->workers[0];
+	struct listener_spec spec = { .bind = conf->bind,
+		.shared = true,
+		.mode = (uint32_t)strtoul(conf->mode, NULL, 8),
+		.group = conf->group };
+	char address[LISTENER_ADDRESS_SIZE];
+
+	/* Port 0: the others follow what the first was given. */
+	if (worker->index != 0) {
+		if (worker->doors[index].is_alone)
+			return 0;
+		snprintf(address, sizeof(address), "%s",
+		    listener_address(first->listeners[index]));
+		spec.bind = address;
+	}
+	return listener_open(
+	    &spec, &worker->listeners[index], error, LISTENER_ERROR_SIZE);
+}
+
+int
+worker_listeners_open(struct worker *worker)
+{
+	const struct conf *conf = worker->broker->conf;
+	char error[LISTENER_ERROR_SIZE];
+
+	worker->listeners =
+	    calloc(conf->listener_count, sizeof(struct listener *));
+	worker->doors = calloc(conf->listener_count, sizeof(struct door));
+	if (worker->listeners == NULL || worker->doors == NULL) {
+		log_error("worker_failed", "error=%s", log_quote("no memory"));
+		return EXIT_OSERR;
+	}
+	for (unsigned i = 0; i < conf->listener_count; i++) {
+		open_door(&worker->doors[i], worker, i);
+		if (open_listener(worker, i, error) != 0) {
+			log_error("listener_failed", "%s", error);
+			return EXIT_OSERR;
+		}
+		worker->listener_count = i + 1;
+	}
+	return EXIT_OK;
+}
+
 int
 worker_listeners_start(struct worker *worker)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < worker->listener_count && err == 0; i++) {
-		worker->doors[i] = make_door(worker, i);
-		err = listener_start(worker->listeners[i], worker->loop,
-		    on_accept, &worker->doors[i]);
-	}
+	for (unsigned i = 0; i < worker->listener_count && err == 0; i++)
+		if (worker->listeners[i] != NULL)
+			err = listener_start(worker->listeners[i], worker->loop,
+			    on_accept, &worker->doors[i]);
 	return err;
 }
 

@@ -4,7 +4,9 @@
  * worker_listeners - the sockets on which a worker accepts.
  *
  * Each worker binds all addresses of the configuration for itself, and the
- * kernel spreads connections over them.  Limits of connections bite here.
+ * kernel spreads connections over them.  What there is only one of, a Unix
+ * socket, is worker 0's, which gives each worker a connection in turn.  Limits
+ * of connections bite here.
  */
 
 #ifndef WEIR_BROKER_WORKER_LISTENERS_H

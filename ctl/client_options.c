@@ -266,7 +266,19 @@ client_options_parse(struct client_options *client, struct options *options,
 	return OPTIONS_GO;
 }
 
-/* The address of the first listener, if a configuration was named. */
+/* The first that speaks plain MQTT over TCP: to others we have no way. */
+static bool
+take_address(struct client_options *client, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listener_count; i++)
+		if (conf->listeners[i].websocket == NULL &&
+		    parse_host_port(
+			conf->listeners[i].bind, &client->listener) == 0)
+			return true;
+	return false;
+}
+
+/* The address of a listener, if a configuration was named. */
 static int
 find_listener(struct client_options *client, const struct ctl *ctl,
     const struct options *options)
@@ -280,9 +292,9 @@ find_listener(struct client_options *client, const struct ctl *ctl,
 	code = ctl_load(ctl, client->conf_path, &conf);
 	if (code != EXIT_OK)
 		return code;
-	if (conf->listener_count == 0 ||
-	    parse_host_port(conf->listeners[0].bind, &client->listener) != 0) {
-		fprintf(stderr, "%s: %s has no listener: say -h and -p\n",
+	if (!take_address(client, conf)) {
+		fprintf(stderr,
+		    "%s: %s has no listener of plain MQTT: say -h and -p\n",
 		    options->program, conf->path);
 		code = EXIT_CONFIG;
 	}

@@ -132,17 +132,18 @@ static void
 begin_listener(struct mosquitto_reader *reader, const struct convert_at *at,
     char *const words[], size_t count)
 {
+	char bind[320];
+
 	mosquitto_end_bridge(reader);
 	reader->has_listener = true;
 	reader->has_left = false;
+	reader->listener = convert_add(reader->convert, "listeners");
 	if (count == 2 && is_path(words[1])) {
-		convert_leave(reader->convert, at,
-		    "Unix sockets are not in this version");
-		reader->listener.setting = NULL;
-		reader->has_left = true;
+		snprintf(bind, sizeof(bind), "unix:%s", words[1]);
+		convert_put(reader->convert, &reader->listener, at, "bind",
+		    CONVERT_TEXT, bind);
 		return;
 	}
-	reader->listener = convert_add(reader->convert, "listeners");
 	put_bind(reader, &reader->listener, at, count == 2 ? words[1] : "",
 	    words[0]);
 }

@@ -178,7 +178,9 @@ struct conf_strings {
 };
 
 struct conf_listener {
-	char *bind;           /* "host:port" */
+	char *bind;           /* "host:port" or "unix:/path" */
+	char *mode;           /* of a Unix socket, octal digits */
+	char *group;          /* of a Unix socket; NULL: the broker's */
 	bool allow_anonymous; /* resolved: own key, else the global rule */
 	uint32_t max_connections;
 	char *websocket;                       /* its path; NULL: plain MQTT */
@@ -466,6 +468,9 @@ void conf_free(struct conf *conf);
  * their name alone.
  */
 bool conf_has_key(const char *path);
+
+/* The path of "unix:/path"; NULL for another address. */
+const char *conf_unix_path(const char *bind);
 
 /* Is there a journal in state_dir/journal? */
 bool conf_has_journal(const struct conf *conf);

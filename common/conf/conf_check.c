@@ -92,7 +92,8 @@ check_listener(struct conf_reader *reader, config_setting_t *at,
 
 	if (at != NULL)
 		listener->line = config_setting_source_line(at);
-	check_bind(reader, at, listener->bind, &address);
+	if (!conf_check_unix(reader, at, listener))
+		check_bind(reader, at, listener->bind, &address);
 	conf_check_websocket(reader, at, listener);
 }
 
@@ -106,15 +107,25 @@ check_http(
 	check_bind(reader, at, http->bind, &address);
 }
 
+/* Does only this machine get there? */
+static bool
+is_local(const char *bind)
+{
+	struct host_port address;
+
+	return conf_unix_path(bind) != NULL ||
+	    (parse_host_port(bind, &address) == 0 &&
+		parse_is_loopback(address.host));
+}
+
 /*
  * Anonymous clients: a listener's own key counts; else the global key, which
- * opens loopback listeners alone and closes all.
+ * opens local listeners alone and closes all.
  */
 static void
 resolve_anonymous(config_setting_t *root, struct conf *conf)
 {
 	config_setting_t *list = config_setting_get_member(root, "listeners");
-	struct host_port address;
 
 	conf->allow_anonymous_set = conf_is_given(root, "allow_anonymous");
 	for (size_t i = 0; i < conf->listener_count; i++) {
@@ -124,8 +135,7 @@ resolve_anonymous(config_setting_t *root, struct conf *conf)
 			"allow_anonymous"))
 			continue;
 		listener->allow_anonymous = listener->bind != NULL &&
-		    parse_host_port(listener->bind, &address) == 0 &&
-		    parse_is_loopback(address.host) &&
+		    is_local(listener->bind) &&
 		    (!conf->allow_anonymous_set || conf->allow_anonymous);
 	}
 }

@@ -155,7 +155,9 @@ void conf_mistake(struct conf_reader *reader, const config_setting_t *at,
 void conf_check(struct conf_reader *reader, enum conf_section section,
     config_setting_t *setting, void *target);
 
-/* One listener's parts that have files of their own, for conf_check(). */
+/* One listener's parts, for conf_check(): true if it is a Unix socket. */
+bool conf_check_unix(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_listener *listener);
 void conf_check_websocket(struct conf_reader *reader, config_setting_t *at,
     const struct conf_listener *listener);
 

@@ -14,6 +14,7 @@ libconf_a_SOURCES = \
 	%D%/conf_folder.c \
 	%D%/conf_journal.c \
 	%D%/conf_keys.def \
+	%D%/conf_listener.c \
 	%D%/conf_lists.c \
 	%D%/conf_manual.c \
 	%D%/conf_memory.c \
@@ -26,7 +27,6 @@ libconf_a_SOURCES = \
 	%D%/conf_table.c \
 	%D%/conf_table.h \
 	%D%/conf_tls.c \
-	%D%/conf_websocket.c \
 	%D%/conf_will.c \
 	%D%/conf_words.def
 

@@ -5,16 +5,19 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/parse.h"
 #include "common/net/port_owner.h"
+#include "common/net/unix_socket.h"
 
 #define DEFAULT_BACKLOG 1024
 
@@ -30,9 +33,35 @@ struct listener {
 	void *arg;
 	uint64_t refused;
 	bool paused;
+	struct unix_socket_place place; /* a file of ours */
 	uint16_t port;
 	char address[LISTENER_ADDRESS_SIZE];
 };
+
+static void
+format_v4(const void *address, in_port_t port, char *text)
+{
+	char host[INET_ADDRSTRLEN] = "?";
+
+	inet_ntop(AF_INET, address, host, sizeof(host));
+	snprintf(text, LISTENER_ADDRESS_SIZE, "%s:%u", host, ntohs(port));
+}
+
+static void
+format_v6(const struct sockaddr_in6 *v6, char *text)
+{
+	char host[INET6_ADDRSTRLEN] = "?", name[IF_NAMESIZE];
+	char zone[IF_NAMESIZE + 1] = "";
+
+	inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
+	if (v6->sin6_scope_id != 0 &&
+	    if_indextoname(v6->sin6_scope_id, name) != NULL)
+		snprintf(zone, sizeof(zone), "%%%s", name);
+	else if (v6->sin6_scope_id != 0)
+		snprintf(zone, sizeof(zone), "%%%u", v6->sin6_scope_id);
+	snprintf(text, LISTENER_ADDRESS_SIZE, "[%s%s]:%u", host, zone,
+	    ntohs(v6->sin6_port));
+}
 
 const char *
 listener_format(
@@ -40,16 +69,15 @@ listener_format(
 {
 	const struct sockaddr_in6 *v6 = (const void *)address;
 	const struct sockaddr_in *v4 = (const void *)address;
-	char host[INET6_ADDRSTRLEN] = "?";
 
 	if (address->sa_family == AF_INET) {
-		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-		snprintf(text, LISTENER_ADDRESS_SIZE, "%s:%u", host,
-		    ntohs(v4->sin_port));
+		format_v4(&v4->sin_addr, v4->sin_port, text);
 	} else if (address->sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		snprintf(text, LISTENER_ADDRESS_SIZE, "[%s]:%u", host,
-		    ntohs(v6->sin6_port));
+		if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+			format_v4(
+			    v6->sin6_addr.s6_addr + 12, v6->sin6_port, text);
+		else
+			format_v6(v6, text);
 	} else {
 		snprintf(text, LISTENER_ADDRESS_SIZE, "unix");
 	}
@@ -141,13 +169,17 @@ explain(int err, const char *tried, uint16_t port, char *error, size_t size)
 static int
 name_listener(struct listener *listener)
 {
-	struct sockaddr_storage storage;
+	struct sockaddr_storage storage = { 0 };
 	struct sockaddr *address = (struct sockaddr *)&storage;
 	socklen_t len = sizeof(storage);
 
 	if (getsockname(listener->fd, address, &len) == -1)
 		return -errno;
 	listener_format(address, listener->address);
+	if (address->sa_family == AF_UNIX)
+		snprintf(listener->address, sizeof(listener->address),
+		    UNIX_SOCKET_PREFIX "%.*s", UNIX_SOCKET_PATH_SIZE - 1,
+		    ((struct sockaddr_un *)&storage)->sun_path);
 	if (address->sa_family == AF_INET)
 		listener->port =
 		    ntohs(((struct sockaddr_in *)&storage)->sin_port);
@@ -178,25 +210,62 @@ listener_adopt(int fd, struct listener **out_listener)
 	return 0;
 }
 
+static int
+open_unix(const struct listener_spec *spec, struct listener **out_listener,
+    char *error, size_t error_size)
+{
+	const struct unix_socket_spec socket = {
+		.path = unix_socket_path(spec->bind),
+		.mode = spec->mode == 0 ? UNIX_SOCKET_MODE : spec->mode,
+		.group = spec->group,
+		.backlog = spec->backlog > 0 ? spec->backlog : DEFAULT_BACKLOG,
+	};
+	struct unix_socket_place place = { 0 };
+	int err, fd;
+
+	err = unix_socket_open(&socket, &place, &fd, error, error_size);
+	if (err != 0)
+		return err;
+	err = listener_adopt(fd, out_listener);
+	if (err == 0) {
+		(*out_listener)->place = place;
+		return 0;
+	}
+	unix_socket_remove(&place);
+	explain(err, spec->bind, 0, error, error_size);
+	return err;
+}
+
+/* As getaddrinfo(); "" is all addresses. */
+static int
+resolve(const struct host_port *address, struct addrinfo **out_list)
+{
+	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM };
+	char port[8];
+
+	snprintf(port, sizeof(port), "%u", address->port);
+	return getaddrinfo(address->host[0] == '\0' ? NULL : address->host,
+	    port, &hints, out_list);
+}
+
 int
 listener_open(const struct listener_spec *spec, struct listener **out_listener,
     char *error, size_t error_size)
 {
-	const struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-		.ai_socktype = SOCK_STREAM };
-	char tried[LISTENER_ADDRESS_SIZE] = "?", port[8];
+	char tried[LISTENER_ADDRESS_SIZE] = "?";
 	struct host_port address;
 	struct addrinfo *list;
 	int err, fd;
 
+	if (unix_socket_path(spec->bind) != NULL)
+		return open_unix(spec, out_listener, error, error_size);
 	if (parse_host_port(spec->bind, &address) != 0) {
 		snprintf(error, error_size,
 		    "address=\"%s\" reason=\"must be host:port\"", spec->bind);
 		return -EINVAL;
 	}
-	snprintf(port, sizeof(port), "%u", address.port);
-	err = getaddrinfo(
-	    address.host[0] == '\0' ? NULL : address.host, port, &hints, &list);
+	err = resolve(&address, &list);
 	if (err != 0) {
 		snprintf(error, error_size, "address=%s reason=\"%s\"",
 		    spec->bind, gai_strerror(err));
@@ -212,6 +281,47 @@ listener_open(const struct listener_spec *spec, struct listener **out_listener,
 	if (err != 0)
 		explain(err, tried, address.port, error, error_size);
 	return err;
+}
+
+static bool
+is_same(const struct sockaddr *a, const struct sockaddr *b)
+{
+	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
+	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+
+	if (a->sa_family != b->sa_family)
+		return false;
+	if (a->sa_family == AF_INET)
+		return a4->sin_port == b4->sin_port &&
+		    a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	return a->sa_family == AF_INET6 && a6->sin6_port == b6->sin6_port &&
+	    a6->sin6_scope_id == b6->sin6_scope_id &&
+	    IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr);
+}
+
+bool
+listener_is_at(int fd, const char *bind)
+{
+	struct sockaddr_storage storage = { 0 };
+	struct sockaddr *here = (struct sockaddr *)&storage;
+	socklen_t len = sizeof(storage) - 1;
+	struct addrinfo *list, *at;
+	struct host_port address;
+
+	if (getsockname(fd, here, &len) == -1)
+		return false;
+	if (unix_socket_path(bind) != NULL)
+		return here->sa_family == AF_UNIX &&
+		    strcmp(((struct sockaddr_un *)&storage)->sun_path,
+			unix_socket_path(bind)) == 0;
+	if (parse_host_port(bind, &address) != 0 ||
+	    resolve(&address, &list) != 0)
+		return false;
+	for (at = list; at != NULL && !is_same(at->ai_addr, here);
+	     at = at->ai_next)
+		;
+	freeaddrinfo(list);
+	return at != NULL;
 }
 
 /*
@@ -309,6 +419,7 @@ listener_close(struct listener *listener)
 		return;
 	loop_fd_stop(&listener->watch);
 	close(listener->fd);
+	unix_socket_remove(&listener->place);
 	if (listener->reserve != -1)
 		close(listener->reserve);
 	free(listener);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * listener - a socket that accepts TCP connections for one loop.
+ * listener - a socket that accepts connections for one loop.
  *
  *	err = listener_open(&spec, &listener, error, sizeof(error));
  *	if (err != 0)
@@ -14,8 +14,9 @@
  * spins nor leaves clients waiting.
  *
  * With `shared`, several listeners (one a thread) may be opened for the same
- * address; the kernel spreads connections over them.  One loop's thread only,
- * but opening may happen on another one before.
+ * address; the kernel spreads connections over them.  Unix sockets cannot be
+ * shared so.  One loop's thread only, but opening may happen on another one
+ * before.
  */
 
 #ifndef WEIR_COMMON_NET_LISTENER_H
@@ -31,18 +32,21 @@
 /* Enough for the messages of listener_open(). */
 #define LISTENER_ERROR_SIZE 512
 
-/* "[v6]:port" with its NUL. */
-#define LISTENER_ADDRESS_SIZE 64
+/* "[v6%zone]:port" or "unix:/path" with its NUL. */
+#define LISTENER_ADDRESS_SIZE 128
 
 struct listener;
 
 struct listener_spec {
-	const char *bind; /* "host:port"; port 0: the kernel chooses */
-	bool shared;      /* SO_REUSEPORT */
-	int backlog;      /* 0: 1024 */
+	const char *bind;  /* "host:port" (port 0: the kernel chooses), or
+			      "unix:/path" */
+	bool shared;       /* SO_REUSEPORT */
+	int backlog;       /* 0: 1024 */
+	uint32_t mode;     /* of a Unix socket's file; 0: 0660 */
+	const char *group; /* of a Unix socket's file; NULL: our own */
 };
 
-/* Takes `fd`; `peer` is "address:port", valid during the call. */
+/* Takes `fd`; `peer` is "address:port" or "unix", valid during the call. */
 typedef void listener_accept_fn(void *arg, int fd, const char *peer);
 
 /*
@@ -50,6 +54,8 @@ typedef void listener_accept_fn(void *arg, int fd, const char *peer);
  * works is used.
  * Returns 0 or -errno and writes key=value text for the log line to `error`:
  * `port_in_use address=127.0.0.1:1883 held_by="mosquitto pid 123"`.
+ * The file of a Unix socket is removed when the listener is closed; see
+ * unix_socket.h.
  */
 int listener_open(const struct listener_spec *spec,
     struct listener **out_listener, char *error, size_t error_size);
@@ -68,6 +74,12 @@ void listener_resume(struct listener *listener);
 /* Not from inside the accept callback: pause there.  Accepts NULL. */
 void listener_close(struct listener *listener);
 
+/*
+ * Is a listening socket that was inherited bound where `bind` says?  Names may
+ * resolve to several addresses, an empty host means all: one is enough.
+ */
+bool listener_is_at(int fd, const char *bind);
+
 /* "127.0.0.1:40123": the address in use, with the port that was chosen. */
 const char *listener_address(const struct listener *listener);
 uint16_t listener_port(const struct listener *listener);
@@ -76,7 +88,11 @@ int listener_fd(const struct listener *listener);
 /* Connections closed for want of a descriptor. */
 uint64_t listener_refused(const struct listener *listener);
 
-/* "a.b.c.d:port" or "[v6]:port" of a socket address; returns `text`. */
+/*
+ * "a.b.c.d:port" (also of mapped IPv4), "[v6]:port" or "[v6%zone]:port" of a
+ * socket address; returns `text`.  Of a Unix socket it is "unix": what is
+ * behind that is the peer's choice.
+ */
 const char *listener_format(
     const struct sockaddr *address, char text[LISTENER_ADDRESS_SIZE]);
 

@@ -24,6 +24,8 @@ libnet_a_SOURCES = \
 	%D%/tls_context.c \
 	%D%/tls_layer.c \
 	%D%/tls_private.h \
+	%D%/unix_socket.c \
+	%D%/unix_socket.h \
 	%D%/websocket.c \
 	%D%/websocket.h \
 	%D%/websocket_client.c \

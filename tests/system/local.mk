@@ -71,6 +71,7 @@ EXTRA_DIST += \
 	%D%/systemd_kills_in_box.py \
 	%D%/test_two_suites.py \
 	%D%/test_why_top.py \
+	%D%/test_unix_listener.py \
 	%D%/test_websocket_listeners.py \
 	%D%/websocket_client.py \
 	%D%/websocket_proxy.py \

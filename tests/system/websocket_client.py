@@ -159,7 +159,8 @@ class WebSocket:
         return self.status
 
     def setsockopt(self, *arguments):
-        self.sock.setsockopt(*arguments)
+        if self.sock.family != socket.AF_UNIX:
+            self.sock.setsockopt(*arguments)
 
     def settimeout(self, seconds):
         self.sock.settimeout(seconds)

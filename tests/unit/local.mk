@@ -78,6 +78,7 @@ unit_tests = \
 	test_links_lanes \
 	test_links_terms \
 	test_links_turns \
+	test_listener \
 	test_log \
 	test_loop \
 	test_mailbox \
@@ -477,6 +478,10 @@ test_links_turns_SOURCES  = %D%/test_links_turns.c
 test_links_turns_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_links_turns_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_listener_SOURCES  = %D%/test_listener.c
+test_listener_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_listener_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
+
 test_log_SOURCES  = %D%/test_log.c
 test_log_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_log_LDADD    = libbase.a $(CHECK_LIBS)
@@ -523,7 +528,7 @@ test_packet_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 
 test_peer_SOURCES  = %D%/test_peer.c
 test_peer_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_peer_LDADD    = libbroker.a libbase.a $(CHECK_LIBS)
+test_peer_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_pool_SOURCES  = %D%/test_pool.c
 test_pool_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What listeners may say: WebSocket. */
+/* What listeners may say: Unix sockets, WebSocket. */
 
 #include <errno.h>
 #include <string.h>
@@ -73,6 +73,43 @@ refused(const char *listener, const char *words)
 
 #define BIND "bind = \"127.0.0.1:0\";"
 
+START_TEST(a_unix_socket_has_a_path_a_mode_and_a_group)
+{
+	const struct conf_listener *listener;
+
+	listener = loaded("bind = \"unix:/run/weir/mqtt.sock\";");
+	ck_assert_str_eq(conf_unix_path(listener->bind), "/run/weir/mqtt.sock");
+	ck_assert_str_eq(listener->mode, "0660");
+	ck_assert_ptr_null(listener->group);
+	listener = loaded("bind = \"unix:/a\"; mode = \"600\"; group = \"g\";");
+	ck_assert_str_eq(listener->mode, "600");
+	ck_assert_str_eq(listener->group, "g");
+	refused("bind = \"unix:mqtt.sock\";", "begin with /");
+	refused("bind = \"unix:\";", "begin with /");
+	refused("bind = \"unix:/run/\";", "that of a file");
+	refused("bind = \"unix:/a123456789b123456789c123456789d123456789"
+		"e123456789f123456789g123456789h123456789i123456789j12345678"
+		"k123456789\";",
+	    "up to 107");
+	refused("bind = \"unix:/a\"; mode = \"0440\";", "lets the owner");
+	refused("bind = \"unix:/a\"; mode = \"668\";", "octal digits");
+	refused("bind = \"unix:/a\"; mode = \"1660\";", "octal digits");
+	refused("bind = \"unix:/a\"; mode = \"06600\";", "allowed: 3 to 4");
+	refused(BIND " mode = \"0660\";", "mode is for Unix sockets");
+	refused(BIND " group = \"g\";", "group is for Unix sockets");
+	ck_assert_ptr_null(conf_unix_path("127.0.0.1:1883"));
+}
+END_TEST
+
+START_TEST(a_unix_socket_is_local)
+{
+	ck_assert(loaded("bind = \"unix:/a\";")->allow_anonymous);
+	ck_assert(!loaded("bind = \"unix:/a\"; allow_anonymous = false;")
+		       ->allow_anonymous);
+	ck_assert(!loaded("bind = \"0.0.0.0:0\";")->allow_anonymous);
+}
+END_TEST
+
 START_TEST(websocket_is_a_path)
 {
 	ck_assert_ptr_null(loaded(BIND)->websocket);
@@ -122,6 +159,8 @@ main(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, a_unix_socket_has_a_path_a_mode_and_a_group);
+	tcase_add_test(tc, a_unix_socket_is_local);
 	tcase_add_test(tc, websocket_is_a_path);
 	tcase_add_test(tc, origins_are_schemes_with_hosts);
 	suite_add_tcase(suite, tc);

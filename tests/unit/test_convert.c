@@ -96,11 +96,14 @@ START_TEST(takes_over_listeners)
 				 "allow_anonymous true\n"
 				 "listener 8083 127.0.0.1\n"
 				 "protocol websockets\n"
-				 "websockets_origin https://a.example\n"),
+				 "websockets_origin https://a.example\n"
+				 "listener 0 /run/mosquitto/sock\n"),
 	    0);
 	ck_assert_uint_eq(left, 0);
 	conf = load();
-	ck_assert_uint_eq(conf->listener_count, 3);
+	ck_assert_uint_eq(conf->listener_count, 4);
+	ck_assert_str_eq(conf->listeners[3].bind, "unix:/run/mosquitto/sock");
+	ck_assert(!conf->listeners[3].allow_anonymous);
 	ck_assert_ptr_null(conf->listeners[1].websocket);
 	ck_assert_str_eq(conf->listeners[2].websocket, "/mqtt");
 	ck_assert_uint_eq(conf->listeners[2].websocket_origins.count, 1);

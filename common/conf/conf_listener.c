@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a listener says of Unix sockets and of WebSocket. */
+
+#include <string.h>
+
+#include "common/conf/conf_table.h"
+
+/* As sockaddr_un has it, with its NUL. */
+#define UNIX_PATH_SIZE 108
+
+/* ---- Unix sockets ------------------------------------------------------ */
+
+const char *
+conf_unix_path(const char *bind)
+{
+	return strncmp(bind, "unix:", 5) == 0 ? bind + 5 : NULL;
+}
+
+/* "0660" or "660", and nobody is shut out by mistake: the owner may. */
+static bool
+is_mode(const char *text)
+{
+	if (strlen(text) == 4 && *text++ != '0')
+		return false;
+	return strspn(text, "01234567") == 3 && text[3] == '\0' &&
+	    ((text[0] - '0') & 2) != 0;
+}
+
+static void
+check_path(struct conf_reader *reader, config_setting_t *at, const char *path)
+{
+	const size_t len = strlen(path);
+
+	if (path[0] != '/' || path[len - 1] == '/')
+		conf_mistake(reader, conf_at_key(at, "bind"),
+		    "bind is \"unix:%s\"; the path of a Unix socket must be "
+		    "that of a file and begin with /, as in "
+		    "\"unix:/run/weir/mqtt.sock\"",
+		    path);
+	if (len >= UNIX_PATH_SIZE)
+		conf_mistake(reader, conf_at_key(at, "bind"),
+		    "the path of a Unix socket is %zu bytes long; allowed: "
+		    "up to %d",
+		    len, UNIX_PATH_SIZE - 1);
+}
+
+/* `key` is in the group (NULL: the default holds), and for Unix sockets. */
+static void
+check_is_unix(struct conf_reader *reader, config_setting_t *at, const char *key)
+{
+	if (conf_is_given(at, key))
+		conf_mistake(reader, conf_at_key(at, key),
+		    "%s is for Unix sockets, as in bind = "
+		    "\"unix:/run/weir/mqtt.sock\"",
+		    key);
+}
+
+bool
+conf_check_unix(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_listener *listener)
+{
+	const char *path =
+	    listener->bind == NULL ? NULL : conf_unix_path(listener->bind);
+
+	if (path == NULL) {
+		check_is_unix(reader, at, "mode");
+		check_is_unix(reader, at, "group");
+		return false;
+	}
+	check_path(reader, at, path);
+	if (!is_mode(listener->mode))
+		conf_mistake(reader, conf_at_key(at, "mode"),
+		    "mode is \"%s\"; it must be three octal digits, the first "
+		    "of which lets the owner write, as in \"0660\"",
+		    listener->mode);
+	return true;
+}
+
+/* ---- WebSocket --------------------------------------------------------- */
+
+/* What a path of a URI has, without a query. */
+static bool
+is_path(const char *path)
+{
+	if (path[0] != '/')
+		return false;
+	for (; *path != '\0'; path++)
+		if (*path <= ' ' || *path >= 0x7f ||
+		    strchr("?#\"<>\\^`{|}", *path) != NULL)
+			return false;
+	return true;
+}
+
+/* "https://example.org:8443": a scheme, a host, perhaps a port. */
+static bool
+is_origin(const char *text)
+{
+	const char *host = strstr(text, "://");
+
+	if (host == NULL || host == text)
+		return false;
+	host += 3;
+	return *host != '\0' && strpbrk(host, "/?#@ \t") == NULL;
+}
+
+void
+conf_check_websocket(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_listener *listener)
+{
+	const struct conf_strings *origins = &listener->websocket_origins;
+
+	if (listener->websocket != NULL && !is_path(listener->websocket))
+		conf_mistake(reader, conf_at_key(at, "websocket"),
+		    "websocket is \"%s\"; it must be a path, as in \"/mqtt\"",
+		    listener->websocket);
+	if (origins->count != 0 && listener->websocket == NULL)
+		conf_mistake(reader, conf_at_key(at, "websocket_origins"),
+		    "websocket_origins is for listeners with the key "
+		    "websocket");
+	for (size_t i = 0; i < origins->count; i++)
+		if (!is_origin(origins->list[i]))
+			conf_mistake(reader,
+			    conf_at_key(at, "websocket_origins"),
+			    "websocket_origins has \"%s\"; an origin is a "
+			    "scheme and a host and no path, as in "
+			    "\"https://example.org\"",
+			    origins->list[i]);
+}
