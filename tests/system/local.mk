@@ -3,6 +3,11 @@
 EXTRA_DIST += \
 	%D%/cases.py \
 	%D%/certificates.py \
+	%D%/clients/driver_mosquitto.c \
+	%D%/clients/driver_mqttjs.js \
+	%D%/clients/driver_paho.c \
+	%D%/clients/driver_paho.py \
+	%D%/clients/drivers.py \
 	%D%/mqtt_raw.py \
 	%D%/scripted.py \
 	%D%/test_backlog.py \
@@ -22,6 +27,7 @@ EXTRA_DIST += \
 	%D%/test_flood_kills.py \
 	%D%/test_flood_remotes.py \
 	%D%/test_growth.py \
+	%D%/test_habits.py \
 	%D%/test_held_publisher.py \
 	%D%/test_http_abuse.py \
 	%D%/test_hostile_remote.py \
@@ -39,6 +45,7 @@ EXTRA_DIST += \
 	%D%/test_manage.py \
 	%D%/test_metrics.py \
 	%D%/test_mosquitto_clients.py \
+	%D%/test_mosquitto_tools.py \
 	%D%/test_mqtt31.py \
 	%D%/test_mqtt311.py \
 	%D%/test_mqtt311_client.py \
@@ -58,6 +65,7 @@ EXTRA_DIST += \
 	%D%/test_pub_sub.py \
 	%D%/test_overflow.py \
 	%D%/test_qos2_bridge.py \
+	%D%/test_real_clients.py \
 	%D%/test_reconcile.py \
 	%D%/test_rings_visible.py \
 	%D%/test_sessions.py \
