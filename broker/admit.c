@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/access.h"
+#include "broker/auth_revoke.h"
 #include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/session_records.h"
@@ -379,6 +381,14 @@ let_in(struct client *client, struct session *session, struct will *will,
 
 	client->session = session;
 	session_attach(session, client);
+	/* Accounts may have changed while the journal was waited for. */
+	if (!client_take_access(client, session_id(session))) {
+		client_close(client, false);
+		will_free(will);
+		return PACKET_OVER;
+	}
+	if (client->access != NULL)
+		session_trim(worker, session, client->access);
 	session->will = will;
 	session->outbox.window = arrival->window;
 	client->connected_ns = worker_now_ns(worker);
@@ -559,6 +569,12 @@ refusal_of(struct client *client, struct attempt *attempt,
 	if (connect->has_will && connect->will_retain &&
 	    !conf->retain_available)
 		return "the will is retained, and that is not supported here";
+	*out_reason = MQTT_NOT_AUTHORIZED;
+	if (connect->has_will && client->access != NULL &&
+	    !access_may_publish(client->access, connect->will_topic)) {
+		worker_count(client->worker, COUNT_wills_denied);
+		return "the account may not publish to the Will Topic";
+	}
 	*out_reason = MQTT_CLIENT_IDENTIFIER_NOT_VALID;
 	if (is_of_another(client, connect))
 		return "the client identifier belongs to another user name";
@@ -579,6 +595,8 @@ admit(struct client *client, struct attempt *attempt)
 	enum mqtt_reason reason;
 	const char *why;
 
+	if (!client_take_access(client, connect->client_id))
+		return admit_refuse(client, connect->version, MQTT_SERVER_BUSY);
 	set_keepalive(client, attempt);
 	why = refusal_of(client, attempt, &reason);
 	if (why != NULL)

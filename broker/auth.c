@@ -13,7 +13,6 @@
 #include "common/base/log.h"
 #include "common/base/thread.h"
 #include "common/conf/conf.h"
-#include "common/msg/topic.h"
 
 #define QUEUE_MAX 256u     /* checks that wait */
 #define VERIFIED_MAX 1024u /* credentials remembered; a power of two */
@@ -359,7 +358,7 @@ auth_new(const struct conf *conf)
 }
 
 int
-auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked)
+auth_reload(struct auth *auth, const struct conf *conf)
 {
 	struct auth_accounts *accounts;
 	int err;
@@ -367,7 +366,6 @@ auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked)
 	err = load(auth, conf, &accounts);
 	if (err != 0)
 		return err;
-	*out_revoked = auth_accounts_revoked(current(auth), accounts);
 	replace(auth, accounts);
 	return 0;
 }
@@ -601,15 +599,6 @@ auth_identity_may(
 	return (rights & right) != 0;
 }
 
-static bool
-filters_match(const struct auth_account *account, struct slice topic)
-{
-	for (size_t i = 0; i < account->publish_count; i++)
-		if (topic_matches(slice_of_string(account->publish[i]), topic))
-			return true;
-	return false;
-}
-
 bool
 auth_identity_may_publish(
     const struct auth *auth, uint64_t identity, struct slice topic)
@@ -617,14 +606,59 @@ auth_identity_may_publish(
 	const struct auth_handle *handle;
 	bool may;
 
-	if (identity == AUTH_ANONYMOUS)
-		return topic_matches(slice_of_string("#"), topic);
 	rcu_enter();
 	handle = auth_accounts_of(accounts_of(auth), identity);
-	may = (rights_of(handle) & AUTH_PUBLISH) != 0 &&
-	    filters_match(handle->account, topic);
+	if (identity == AUTH_ANONYMOUS)
+		may = access_rules_may_publish(
+		    &accounts_of(auth)->anonymous, topic);
+	else
+		may = (rights_of(handle) & AUTH_PUBLISH) != 0 &&
+		    access_rules_may_publish(&handle->account->rules, topic);
 	rcu_leave();
 	return may;
+}
+
+/* A handle that is void: of the account that has its name now. */
+static const struct access_rules *
+rules_of(const struct auth_accounts *accounts, uint64_t identity)
+{
+	static const struct access_rules nothing;
+	const struct auth_handle *handle;
+	const struct auth_account *account;
+
+	if (identity == AUTH_ANONYMOUS)
+		return &accounts->anonymous;
+	handle = auth_accounts_of(accounts, identity);
+	if (handle == NULL)
+		return &nothing;
+	account = handle->account != NULL
+	    ? handle->account
+	    : auth_accounts_find(accounts, slice_of_string(handle->name));
+	return account == NULL || account->is_key ? &nothing : &account->rules;
+}
+
+int
+auth_access(const struct auth *auth, uint64_t identity, struct slice client_id,
+    struct access **out_access)
+{
+	int err;
+
+	rcu_enter();
+	err = access_new(
+	    rules_of(accounts_of(auth), identity), client_id, out_access);
+	rcu_leave();
+	return err;
+}
+
+bool
+auth_limits_subscriptions(const struct auth *auth)
+{
+	bool limits;
+
+	rcu_enter();
+	limits = accounts_of(auth)->limits_subscriptions;
+	rcu_leave();
+	return limits;
 }
 
 bool

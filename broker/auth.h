@@ -32,6 +32,7 @@
 #include "common/mqtt/reason.h"
 #include "common/msg/record.h"
 
+struct access;
 struct auth;
 struct conf;
 
@@ -78,11 +79,10 @@ struct auth *auth_new(const struct conf *conf);
 
 /*
  * SIGHUP: the accounts and keys of `conf` from now on.  Who is gone, or has
- * another password, is void at once; *out_revoked says whether there is one.
- * 0 or -errno: then all stays as it was, and the reason has been logged.  The
- * thread of auth_new().
+ * another password, is void at once.  0 or -errno: then all stays as it was,
+ * and the reason has been logged.  The thread of auth_new().
  */
-int auth_reload(struct auth *auth, const struct conf *conf, bool *out_revoked);
+int auth_reload(struct auth *auth, const struct conf *conf);
 
 /*
  * No check is made any more; what still waits is answered
@@ -134,12 +134,23 @@ bool auth_identity_may(
     const struct auth *auth, uint64_t identity, enum auth_right right);
 
 /*
- * AUTH_PUBLISH, and to this topic: one of its filters matches.  "#" is all
- * topics but those that begin with '$' [MQTT-4.7.2-1].  Any thread, no lock;
- * it takes as long as the identity has filters.
+ * By HTTP: AUTH_PUBLISH, and to this topic: one of its filters matches.  "#"
+ * is all topics but those that begin with '$' [MQTT-4.7.2-1].  Any thread, no
+ * lock; it takes as long as the identity has filters.
  */
 bool auth_identity_may_publish(
     const struct auth *auth, uint64_t identity, struct slice topic);
+
+/*
+ * Where the account of this handle, void or not, may publish and subscribe by
+ * MQTT as this client (access.h); nowhere if there is no such account any
+ * more.  *out_access is the caller's.  Any thread, no lock.  0 or -ENOMEM.
+ */
+int auth_access(const struct auth *auth, uint64_t identity,
+    struct slice client_id, struct access **out_access);
+
+/* May somebody not subscribe to everything? */
+bool auth_limits_subscriptions(const struct auth *auth);
 
 bool auth_has_accounts(const struct auth *auth);
 

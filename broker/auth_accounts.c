@@ -30,9 +30,12 @@ struct entry {
 	const char *password;
 	const char *hash;
 	const struct conf_strings *publish;
+	const struct conf_strings *subscribe;
 	uint8_t scopes;
 	bool is_key;
 };
+
+static const struct conf_strings nothing;
 
 static int
 by_name(const void *a, const void *b)
@@ -97,21 +100,6 @@ hash_is_allowed(const char *name, const char *hash)
 }
 
 static int
-copy_publish(struct auth_account *account, const struct conf_strings *from)
-{
-	account->publish = calloc(from->count + 1, sizeof(char *));
-	if (account->publish == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < from->count; i++) {
-		account->publish[i] = strdup(from->list[i]);
-		if (account->publish[i] == NULL)
-			return -ENOMEM;
-		account->publish_count++;
-	}
-	return 0;
-}
-
-static int
 make_room(struct load *load)
 {
 	struct auth_accounts *accounts = load->accounts;
@@ -143,7 +131,9 @@ add(struct load *load, const struct entry *entry)
 		.rights = entry->scopes,
 		.is_key = entry->is_key,
 	};
-	if (account->name == NULL || copy_publish(account, entry->publish) != 0)
+	if (account->name == NULL ||
+	    access_rules_init(&account->rules, account->name, entry->publish,
+		entry->subscribe) != 0)
 		return -ENOMEM;
 	if (entry->hash == NULL) {
 		auth_accounts_digest(load->source->key,
@@ -171,6 +161,7 @@ add_accounts(struct load *load, const struct conf_account *from, size_t count)
 			.password = from[i].password,
 			.hash = from[i].hash,
 			.publish = &from[i].publish,
+			.subscribe = &from[i].subscribe,
 			.scopes = from[i].scopes,
 		};
 
@@ -205,6 +196,7 @@ add_initial(struct load *load)
 	struct conf_account account = {
 		.scopes = CONF_SCOPES_ALL,
 		.publish = { .list = filters, .count = 1 },
+		.subscribe = { .list = filters, .count = 1 },
 	};
 	int err;
 
@@ -234,6 +226,7 @@ add_key(struct load *load, const struct conf_key_account *key)
 	struct entry entry = { .name = key->name,
 		.password = key->secret,
 		.publish = &key->publish,
+		.subscribe = &nothing,
 		.scopes = key->scopes,
 		.is_key = true };
 	char *secret = NULL;
@@ -282,6 +275,67 @@ add_all(struct load *load)
 	load->accounts->has_accounts = load->accounts->count != 0;
 	if (err == 0 && conf->http.enabled)
 		err = add_keys(load);
+	return err;
+}
+
+/* ---- what `access` says ---------------------------------------------------
+ */
+
+static int
+replace_rules(struct access_rules *rules, const char *user,
+    const struct conf_access *access)
+{
+	access_rules_fini(rules);
+	return access_rules_init(
+	    rules, user, &access->publish, &access->subscribe);
+}
+
+/* The list is not sorted yet. */
+static struct auth_account *
+account_named(struct auth_accounts *accounts, const char *name)
+{
+	for (size_t i = 0; i < accounts->count; i++)
+		if (!accounts->list[i].is_key &&
+		    strcmp(accounts->list[i].name, name) == 0)
+			return &accounts->list[i];
+	return NULL;
+}
+
+static int
+apply_one(struct auth_accounts *accounts, const struct conf_access *access)
+{
+	struct auth_account *account;
+
+	if (access->account[0] == '\0')
+		return replace_rules(&accounts->anonymous, "", access);
+	account = account_named(accounts, access->account);
+	if (account != NULL)
+		return replace_rules(&account->rules, account->name, access);
+	log_warning("access_unused",
+	    "account=%s line=%u help=\"there is no such account\"",
+	    log_quote(access->account), access->line);
+	return 0;
+}
+
+static int
+apply_access(struct load *load)
+{
+	static char all[] = "#";
+	char *filters[] = { all };
+	const struct conf_strings everything = { filters, 1 };
+	const struct conf *conf = load->source->conf;
+	struct auth_accounts *accounts = load->accounts;
+	int err;
+
+	err = access_rules_init(
+	    &accounts->anonymous, "", &everything, &everything);
+	for (size_t i = 0; i < conf->access_count && err == 0; i++)
+		err = apply_one(accounts, &conf->access[i]);
+	accounts->limits_subscriptions =
+	    access_rules_limit_subscriptions(&accounts->anonymous);
+	for (size_t i = 0; i < accounts->count; i++)
+		accounts->limits_subscriptions |= !accounts->list[i].is_key &&
+		    access_rules_limit_subscriptions(&accounts->list[i].rules);
 	return err;
 }
 
@@ -450,6 +504,8 @@ auth_accounts_load(
 	    source->conf->http.jwt_count, &accounts->jwt);
 	if (err == 0)
 		err = add_all(&load);
+	if (err == 0)
+		err = apply_access(&load);
 	if (err == 0) {
 		if (accounts->count != 0)
 			qsort(accounts->list, accounts->count,
@@ -469,9 +525,7 @@ static void
 clear_account(struct auth_account *account)
 {
 	free(account->hash);
-	for (size_t i = 0; i < account->publish_count; i++)
-		free(account->publish[i]);
-	free(account->publish);
+	access_rules_fini(&account->rules);
 	sodium_memzero(account, sizeof(*account));
 }
 
@@ -482,25 +536,11 @@ auth_accounts_free(struct auth_accounts *accounts)
 		return;
 	for (size_t i = 0; i < accounts->count; i++)
 		clear_account(&accounts->list[i]);
+	access_rules_fini(&accounts->anonymous);
 	free(accounts->list);
 	free(accounts->handles);
 	auth_jwt_free(accounts->jwt);
 	free(accounts);
-}
-
-bool
-auth_accounts_revoked(
-    const struct auth_accounts *before, const struct auth_accounts *after)
-{
-	const struct auth_handle *is;
-
-	for (size_t i = 0; i < before->handle_count; i++) {
-		is = auth_accounts_of(after, before->handles[i].identity);
-		if (before->handles[i].account != NULL &&
-		    (is == NULL || is->account == NULL))
-			return true;
-	}
-	return false;
 }
 
 static int

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/access.h"
 #include "broker/auth_jwt.h"
 #include "broker/auth_key.h"
 #include "broker/auth_names.h"
@@ -41,8 +42,7 @@ struct auth_account {
 	char *hash;       /* NULL: `digest` is to be compared */
 	uint8_t digest[AUTH_DIGEST_BYTES];
 	uint64_t identity; /* with all the account's rights */
-	char **publish;    /* topic filters */
-	size_t publish_count;
+	struct access_rules rules;
 	uint8_t rights; /* enum auth_right, or-ed */
 	bool is_key;    /* of http.keys: for HTTP alone */
 };
@@ -63,7 +63,9 @@ struct auth_accounts {
 	size_t handle_count;
 	struct auth_jwt *jwt; /* never NULL once loaded */
 	const char *any_hash; /* what unknown names are checked against */
-	bool has_accounts;    /* beside keys */
+	struct access_rules anonymous;
+	bool has_accounts;         /* beside keys */
+	bool limits_subscriptions; /* of an account, or who gives no name */
 };
 
 /* Where a set of accounts comes from. */
@@ -98,9 +100,5 @@ const struct auth_handle *auth_accounts_of(
  */
 uint64_t auth_accounts_narrowed(const uint8_t key[AUTH_KEY_BYTES],
     const struct auth_account *account, unsigned rights);
-
-/* Has a handle of `before` become void in `after`? */
-bool auth_accounts_revoked(
-    const struct auth_accounts *before, const struct auth_accounts *after);
 
 #endif

@@ -146,12 +146,10 @@ say_what_stays(struct broker *broker, const struct conf *conf)
 static void
 take_accounts(struct broker *broker, const struct conf *conf)
 {
-	bool has_revoked = false;
-
-	if (auth_reload(broker->auth, conf, &has_revoked) != 0)
+	if (auth_reload(broker->auth, conf) != 0)
 		log_error("reload_failed",
 		    "reason=\"the accounts stay as they were\"");
-	if (has_revoked)
+	else
 		auth_revoke(broker);
 }
 
@@ -396,6 +394,9 @@ start(struct broker *broker)
 		code = start_threads(broker);
 	recovered_free(broker->recovered);
 	broker->recovered = NULL;
+	/* What was kept is judged by the accounts of now. */
+	if (code == EXIT_OK && auth_limits_subscriptions(broker->auth))
+		auth_revoke(broker);
 	return code;
 }
 

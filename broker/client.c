@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/access.h"
 #include "broker/admit.h"
 #include "broker/deliver.h"
 #include "broker/handover.h"
@@ -186,6 +187,8 @@ bury(struct client *client)
 	worker->clients.count--;
 	topic_aliases_free(client->aliases);
 	client->aliases = NULL;
+	access_free(client->access);
+	client->access = NULL;
 	peer_free(client->peer);
 	client->peer = NULL;
 	client->next = worker->graveyard;

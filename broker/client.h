@@ -71,6 +71,7 @@ enum packet_verdict {
 	PACKET_OVER  /* the client is leaving or gone */
 };
 
+struct access;
 struct commit_letter;
 struct arrival;
 struct peer;
@@ -116,6 +117,7 @@ struct client {
 	struct settle_line waits; /* its answers that do */
 	struct parked *parked;
 	struct topic_aliases *aliases;
+	struct access *access; /* NULL: everything */
 	struct peer *peer;     /* NULL: nothing is known */
 	uint32_t max_packet;   /* that it accepts */
 	uint16_t aliases_out;  /* that may be sent to it; 0: none */
@@ -132,6 +134,7 @@ struct client {
 	bool is_bridge; /* the bridge bit: No Local, Retain As Published */
 	bool clean_start;
 	bool wants_problems; /* Reason Strings [MQTT-3.1.2-29] */
+	bool is_denied;      /* the log has told so */
 	bool is_greedy;      /* beyond the Receive Maximum, and let so */
 	bool is_stalled;     /* on worker->stalled */
 	bool is_verified;
@@ -245,6 +248,12 @@ enum packet_verdict on_auth(
 
 /* on_connect.c: forget the check under way. */
 void connect_check_abandon(struct client *client);
+
+/*
+ * What its account may, as this client: once its CONNECT is right, and when
+ * accounts have changed.  False: no memory.  See auth_revoke.h.
+ */
+bool client_take_access(struct client *client, struct slice client_id);
 
 /* admit.c: it goes before its CONNECT was answered. */
 void arrival_abandon(struct client *client);

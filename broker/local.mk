@@ -13,6 +13,8 @@ BROKER_LIBS = libbroker.a libstore.a libservice.a libnet.a libconf.a libmqtt.a l
 # All but main(), for the unit tests too.
 libbroker_a_CPPFLAGS = $(BROKER_CPPFLAGS)
 libbroker_a_SOURCES = \
+	%D%/access.c \
+	%D%/access.h \
 	%D%/ack_queue.c \
 	%D%/acks.c \
 	%D%/admit.c \

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/access.h"
 #include "broker/client.h"
 #include "broker/commit.h"
 #include "broker/deliver.h"
@@ -103,10 +104,18 @@ note_decided(struct client *client)
 
 /* "$SYS/..." is the broker's own to publish to. */
 static bool
-may_publish(struct slice topic)
+is_own(struct slice topic)
 {
-	return !slice_starts_with(topic, slice_of_string("$SYS/")) &&
-	    !slice_equal_string(topic, "$SYS");
+	return slice_starts_with(topic, slice_of_string("$SYS/")) ||
+	    slice_equal_string(topic, "$SYS");
+}
+
+static bool
+may_publish(const struct client *client, struct slice topic)
+{
+	return !is_own(topic) &&
+	    (client->access == NULL ||
+		access_may_publish(client->access, topic));
 }
 
 static enum outcome
@@ -117,6 +126,22 @@ refuse(struct client *client, const struct mqtt_publish *publish,
 	if (client->version != MQTT_5)
 		reason = MQTT_SUCCESS;
 	return outcome_of(acknowledge(client, publish, 0, 0, reason));
+}
+
+/* Its account may not publish there. */
+static enum outcome
+deny(struct client *client, const struct mqtt_publish *publish)
+{
+	worker_count(client->worker, COUNT_publishes_denied);
+	if (!client->is_denied)
+		log_info("publish_denied",
+		    "client=%s topic=%s help=\"see accounts.publish and access "
+		    "in weir.conf(5); said once a connection\"",
+		    log_quote_n(
+			client->session->id, client->session->id_length),
+		    log_quote_n(publish->topic.data, publish->topic.len));
+	client->is_denied = true;
+	return refuse(client, publish, MQTT_NOT_AUTHORIZED);
 }
 
 /* Not taken, and the publisher is told so. */
@@ -484,8 +509,8 @@ attempt(struct client *client, struct mqtt_publish *publish)
 	if (publish->qos == 2 &&
 	    packet_ids_has(&session->received, publish->packet_id))
 		return repeat(client, publish);
-	if (!may_publish(publish->topic))
-		return refuse(client, publish, MQTT_NOT_AUTHORIZED);
+	if (!may_publish(client, publish->topic))
+		return deny(client, publish);
 	limit = limit_of(client, publish);
 	if (limit != LIMIT_NONE)
 		return refuse_at(client, publish, limit);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/access.h"
 #include "broker/client.h"
 #include "broker/commit.h"
 #include "broker/retain_job.h"
@@ -77,6 +78,20 @@ options_of(const struct client *client, const struct mqtt_subscribe *subscribe,
 		options.identifier =
 		    subscribe->properties.subscription_identifier;
 	return options;
+}
+
+static enum mqtt_reason
+deny_line(struct client *client, struct slice filter)
+{
+	const struct session *session = client->session;
+
+	worker_count(client->worker, COUNT_subscribes_denied);
+	log_info("subscription_denied",
+	    "client=%s filter=%s help=\"see accounts.subscribe and access in "
+	    "weir.conf(5)\"",
+	    log_quote_n(session->id, session->id_length),
+	    log_quote_n(filter.data, filter.len));
+	return MQTT_NOT_AUTHORIZED;
 }
 
 static enum mqtt_reason
@@ -153,6 +168,11 @@ grant(struct client *client, const struct mqtt_subscription *asked,
 		    client, "such subscriptions are switched off");
 		return grant;
 	}
+	if (client->access != NULL &&
+	    !access_may_subscribe(client->access, asked->filter)) {
+		grant.code = (uint8_t)deny_line(client, asked->filter);
+		return grant;
+	}
 	limit = limit_of(client, asked->filter);
 	if (limit != LIMIT_NONE) {
 		worker_count(worker, COUNT_subscribes_refused);
@@ -189,6 +209,9 @@ suback_help(struct slice codes)
 {
 	for (size_t i = 0; i < codes.len; i++) {
 		switch ((enum mqtt_reason)codes.data[i]) {
+		case MQTT_NOT_AUTHORIZED:
+			return "the account may not subscribe to all of this "
+			       "filter";
 		case MQTT_QUOTA_EXCEEDED:
 			return "there is no room for it: see the broker's log";
 		case MQTT_IMPLEMENTATION_SPECIFIC_ERROR:
@@ -232,13 +255,6 @@ send_suback(struct client *client, enum mqtt_packet_type type,
 
 	add_help(client, type, &suback);
 	size = mqtt_suback_size(type, &suback, client->version);
-	/* [MQTT-3.1.2-24] */
-	if (size > client->max_packet) {
-		client_fail(client, MQTT_PACKET_TOO_LARGE,
-		    "so many filters that their answer is above the Maximum "
-		    "Packet Size");
-		return false;
-	}
 	bytes = malloc(size);
 	if (bytes == NULL) {
 		client_close(client, true);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/access.h"
 #include "broker/publish.h"
 #include "broker/route.h"
 #include "broker/session_records.h"
@@ -20,6 +21,7 @@ struct will {
 	uint64_t expiry_ns; /* after its publication; UINT64_MAX: never */
 	uint64_t cursor;    /* under which the journal has it; 0: it has not */
 	uint64_t left_ns;   /* when its connection ended, by the wall clock */
+	struct slice client_id;
 	struct message_parts parts;
 	uint8_t bytes[];
 };
@@ -49,14 +51,14 @@ read_properties(struct will *will, const struct mqtt_properties *properties)
 
 /* Zeroed, with room behind it for what of it has a length. */
 static struct will *
-make(const struct message_parts *parts)
+make(const struct message_parts *parts, struct slice client_id)
 {
 	struct will *will;
 	uint8_t *at;
 
 	will = calloc(1,
 	    sizeof(*will) + parts->topic.len + parts->properties.len +
-		parts->payload.len);
+		parts->payload.len + client_id.len);
 	if (will == NULL)
 		return NULL;
 	at = will->bytes;
@@ -65,6 +67,7 @@ make(const struct message_parts *parts)
 	will->parts.link = MESSAGE_FROM_MQTT;
 	will->parts.topic = keep(&at, parts->topic);
 	will->parts.payload = keep(&at, parts->payload);
+	will->client_id = keep(&at, client_id);
 	/* Last: whoever has no bytes for them yet writes them here. */
 	will->parts.properties = parts->properties.data == NULL
 	    ? slice_of(at, parts->properties.len)
@@ -88,12 +91,13 @@ will_new(const struct mqtt_connect *connect, uint64_t identity)
 	};
 	struct will *will;
 
-	will = make(&parts);
+	will = make(&parts, connect->client_id);
 	if (will == NULL || !v5)
 		return will;
 	read_properties(will, &connect->will_properties);
 	mqtt_properties_copy_forwardable(&connect->will_properties,
-	    will->bytes + parts.topic.len + parts.payload.len);
+	    will->bytes + parts.topic.len + parts.payload.len +
+		connect->client_id.len);
 	return will;
 }
 
@@ -110,7 +114,7 @@ will_restore(const struct store_session *session, uint64_t identity)
 	};
 	struct will *will;
 
-	will = make(&parts);
+	will = make(&parts, session->client_id);
 	if (will == NULL)
 		return NULL;
 	will->delay_ns = session->will_delay_ns;
@@ -262,6 +266,33 @@ publish_to_journal(
 	return PUBLISHED;
 }
 
+/* Accounts may have changed since its CONNECT. */
+static bool
+is_allowed(struct worker *worker, const struct will *will)
+{
+	struct access *access;
+	bool is_allowed = true;
+
+	if (auth_access(worker->broker->auth, will->parts.identity,
+		will->client_id, &access) != 0)
+		return false;
+	if (access != NULL)
+		is_allowed = access_may_publish(access, will->parts.topic);
+	access_free(access);
+	return is_allowed;
+}
+
+static void
+deny(struct worker *worker, const struct will *will)
+{
+	worker_count(worker, COUNT_wills_denied);
+	log_info("will_denied",
+	    "client=%s topic=%s help=\"the account may not publish there any "
+	    "more\"",
+	    log_quote_n(will->client_id.data, will->client_id.len),
+	    log_quote_n(will->parts.topic.data, will->parts.topic.len));
+}
+
 /* False: there is no room now, and nothing was done. */
 static bool
 try_to_publish(struct worker *worker, struct will *will)
@@ -272,6 +303,10 @@ try_to_publish(struct worker *worker, struct will *will)
 	enum outcome outcome;
 	uint64_t bridges;
 
+	if (!is_allowed(worker, will)) {
+		deny(worker, will);
+		return true;
+	}
 	bridges = bridge_table_match(worker->broker->bridges, parts->topic);
 	outcome = worker->commit != NULL && parts->qos != 0
 	    ? publish_to_journal(worker, will, bridges, weight)

@@ -64,7 +64,7 @@ static const struct convert_row whole_rows[] = {
 	    "in accounts_file"),
 	CONVERT_LEFT("acl_file",
 	    "give accounts what they may do: accounts.scopes and "
-	    "accounts.publish in weir.conf(5)"),
+	    "accounts.publish, accounts.subscribe and access in weir.conf(5)"),
 	CONVERT_LEFT("psk_file", "clients have accounts"),
 	CONVERT_LEFT("plugin", "there are no plug-ins"),
 	CONVERT_LEFT("auth_plugin", "there are no plug-ins"),

@@ -208,6 +208,15 @@ struct conf_account {
 	char *hash;     /* argon2id, from accounts_file */
 	uint8_t scopes; /* enum conf_scope, or-ed */
 	struct conf_strings publish; /* topic filters */
+	struct conf_strings subscribe;
+	unsigned line;
+};
+
+/* In the place of an account's filters; of no name: of who gives none. */
+struct conf_access {
+	char *account;
+	struct conf_strings publish;
+	struct conf_strings subscribe;
 	unsigned line;
 };
 
@@ -432,6 +441,8 @@ struct conf {
 	char *accounts_file; /* NULL when not given; see conf_read_accounts() */
 	struct conf_account *accounts;
 	size_t account_count;
+	struct conf_access *access;
+	size_t access_count;
 	struct conf_listener *listeners;
 	size_t listener_count;
 	struct conf_http http;

@@ -9,32 +9,32 @@
 /* Reports it at the later of the two. */
 static void
 find_double(struct conf_reader *reader, config_setting_t *list, int which,
-    const char *list_name)
+    const char *list_name, const char *key)
 {
 	config_setting_t *one = config_setting_get_elem(list, (unsigned)which);
 	config_setting_t *before;
 	const char *name, *other;
 
-	if (!config_setting_lookup_string(one, "name", &name))
+	if (!config_setting_lookup_string(one, key, &name))
 		return;
 	for (int i = 0; i < which; i++) {
 		before = config_setting_get_elem(list, (unsigned)i);
-		if (!config_setting_lookup_string(before, "name", &other) ||
+		if (!config_setting_lookup_string(before, key, &other) ||
 		    strcmp(name, other) != 0)
 			continue;
-		conf_mistake(reader, conf_at_key(one, "name"),
+		conf_mistake(reader, conf_at_key(one, key),
 		    "%s: \"%s\" is given twice, first in line %u; each name "
 		    "must differ",
 		    list_name, name,
 		    (unsigned)config_setting_source_line(
-			conf_at_key(before, "name")));
+			conf_at_key(before, key)));
 		return;
 	}
 }
 
-void
-conf_check_names_differ(
-    struct conf_reader *reader, config_setting_t *group, const char *list_name)
+static void
+check_differ(struct conf_reader *reader, config_setting_t *group,
+    const char *list_name, const char *key)
 {
 	config_setting_t *list;
 	int count;
@@ -45,7 +45,14 @@ conf_check_names_differ(
 		return;
 	count = config_setting_length(list);
 	for (int i = 1; i < count; i++)
-		find_double(reader, list, i, list_name);
+		find_double(reader, list, i, list_name, key);
+}
+
+void
+conf_check_names_differ(
+    struct conf_reader *reader, config_setting_t *group, const char *list_name)
+{
+	check_differ(reader, group, list_name, "name");
 }
 
 /* Basic authentication ends the name at the first colon (RFC 7617, 2). */
@@ -58,19 +65,29 @@ check_name(struct conf_reader *reader, config_setting_t *at, const char *name)
 }
 
 static void
-check_publish(struct conf_reader *reader, config_setting_t *at,
-    const struct conf_strings *publish)
+check_filters(struct conf_reader *reader, config_setting_t *at, const char *key,
+    const struct conf_strings *filters)
 {
 	const char *fault;
 
-	for (size_t i = 0; i < publish->count; i++) {
-		fault = conf_filter_fault(publish->list[i]);
+	for (size_t i = 0; i < filters->count; i++) {
+		fault = conf_filter_fault(filters->list[i]);
 		if (fault != NULL)
-			conf_mistake(reader, conf_at_key(at, "publish"),
-			    "publish: \"%s\" %s; allowed: topic levels parted "
+			conf_mistake(reader, conf_at_key(at, key),
+			    "%s: \"%s\" %s; allowed: topic levels parted "
 			    "by /, + for one level, # for all the rest",
-			    publish->list[i], fault);
+			    key, filters->list[i], fault);
 	}
+}
+
+void
+conf_check_access(struct conf_reader *reader, config_setting_t *at,
+    struct conf_access *access)
+{
+	if (at != NULL)
+		access->line = config_setting_source_line(at);
+	check_filters(reader, at, "publish", &access->publish);
+	check_filters(reader, at, "subscribe", &access->subscribe);
 }
 
 void
@@ -80,7 +97,8 @@ conf_check_account(struct conf_reader *reader, config_setting_t *at,
 	if (at != NULL)
 		account->line = config_setting_source_line(at);
 	check_name(reader, at, account->name);
-	check_publish(reader, at, &account->publish);
+	check_filters(reader, at, "publish", &account->publish);
+	check_filters(reader, at, "subscribe", &account->subscribe);
 }
 
 void
@@ -91,7 +109,7 @@ conf_check_http_key(struct conf_reader *reader, config_setting_t *at,
 		return;
 	key->line = config_setting_source_line(at);
 	check_name(reader, at, key->name);
-	check_publish(reader, at, &key->publish);
+	check_filters(reader, at, "publish", &key->publish);
 	if (!conf_is_given(at, "secret") && !conf_is_given(at, "secret_file"))
 		conf_mistake(reader, at,
 		    "http.keys needs the key secret_file, or secret");
@@ -136,6 +154,7 @@ conf_check_identities(
 	config_setting_t *http = config_setting_get_member(root, "http");
 
 	conf_check_names_differ(reader, root, "accounts");
+	check_differ(reader, root, "access", "account");
 	if (http == NULL || !config_setting_is_group(http))
 		return;
 	conf_check_names_differ(reader, http, "keys");

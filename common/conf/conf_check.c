@@ -264,6 +264,9 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 	case CONF_SECTION_ACCOUNT:
 		conf_check_account(reader, setting, target);
 		break;
+	case CONF_SECTION_ACCESS:
+		conf_check_access(reader, setting, target);
+		break;
 	case CONF_SECTION_JWT:
 		conf_check_jwt(reader, setting, target);
 		break;

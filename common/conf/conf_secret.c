@@ -62,17 +62,17 @@ bad_account(struct account_reader *r, const char *what)
 	r->mistakes++;
 }
 
-/* Every account of the file may publish to these. */
+/* Every account of the file has these, unless `access` says otherwise. */
 static int
-publish_all(struct conf_strings *publish)
+allow_all(struct conf_strings *filters)
 {
-	publish->list = calloc(1, sizeof(char *));
-	if (publish->list == NULL)
+	filters->list = calloc(1, sizeof(char *));
+	if (filters->list == NULL)
 		return -ENOMEM;
-	publish->list[0] = strdup("#");
-	if (publish->list[0] == NULL)
+	filters->list[0] = strdup("#");
+	if (filters->list[0] == NULL)
 		return -ENOMEM;
-	publish->count = 1;
+	filters->count = 1;
 	return 0;
 }
 
@@ -93,7 +93,9 @@ add_account(struct account_reader *r, const char *name, const char *hash,
 	}
 	account.name = strdup(name);
 	account.hash = strdup(hash);
-	err = publish_all(&account.publish);
+	err = allow_all(&account.publish);
+	if (err == 0)
+		err = allow_all(&account.subscribe);
 	/* Even half built: conf_free_accounts() will see to it. */
 	r->accounts[r->count++] = account;
 	return account.name == NULL || account.hash == NULL ? -ENOMEM : err;
@@ -204,6 +206,7 @@ conf_free_accounts(struct conf_account *accounts, size_t count)
 		free(accounts[i].password);
 		free(accounts[i].hash);
 		conf_clear_strings(&accounts[i].publish);
+		conf_clear_strings(&accounts[i].subscribe);
 	}
 	free(accounts);
 }

@@ -13,6 +13,7 @@
 #define STRUCT_JOURNAL struct conf_journal
 #define STRUCT_SHARE struct conf_share
 #define STRUCT_ACCOUNT struct conf_account
+#define STRUCT_ACCESS struct conf_access
 #define STRUCT_LISTENER struct conf_listener
 #define STRUCT_HTTP struct conf_http
 #define STRUCT_HTTP_KEY struct conf_key_account
@@ -100,6 +101,7 @@ static const struct section {
 	[CONF_SECTION_JOURNAL] = { "journal", sizeof(struct conf_journal) },
 	[CONF_SECTION_SHARE] = { "shares", sizeof(struct conf_share) },
 	[CONF_SECTION_ACCOUNT] = { "accounts", sizeof(struct conf_account) },
+	[CONF_SECTION_ACCESS] = { "access", sizeof(struct conf_access) },
 	[CONF_SECTION_LISTENER] = { "listeners", sizeof(struct conf_listener) },
 	[CONF_SECTION_HTTP] = { "http", sizeof(struct conf_http) },
 	[CONF_SECTION_HTTP_KEY] = { "http.keys",

@@ -35,6 +35,7 @@ enum conf_section {
 	CONF_SECTION_JOURNAL,
 	CONF_SECTION_SHARE,
 	CONF_SECTION_ACCOUNT,
+	CONF_SECTION_ACCESS,
 	CONF_SECTION_LISTENER,
 	CONF_SECTION_HTTP,
 	CONF_SECTION_HTTP_KEY,
@@ -201,6 +202,8 @@ void conf_check_names_differ(
 /* Accounts and keys, one by one and all together; conf_check() calls them. */
 void conf_check_account(struct conf_reader *reader, config_setting_t *at,
     struct conf_account *account);
+void conf_check_access(struct conf_reader *reader, config_setting_t *at,
+    struct conf_access *access);
 void conf_check_http_key(struct conf_reader *reader, config_setting_t *at,
     struct conf_key_account *key);
 void conf_check_jwt(

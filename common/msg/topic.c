@@ -143,6 +143,30 @@ topic_matches(struct slice filter, struct slice name)
 }
 
 bool
+topic_filter_covers(struct slice wide, struct slice narrow)
+{
+	struct topic_levels outer = topic_levels(wide), inner;
+	struct slice have, want;
+
+	if (narrow.len != 0 && narrow.data[0] == '$' && wide.len != 0 &&
+	    !is_plain_byte(wide.data[0]))
+		return false;
+
+	/* A name has a level: the two are the same. */
+	inner = topic_levels(
+	    is_byte(narrow, '#') ? slice_of_string("+/#") : narrow);
+	while (topic_levels_next(&outer, &have)) {
+		if (is_byte(have, '#'))
+			return true;
+		if (!topic_levels_next(&inner, &want) || is_byte(want, '#'))
+			return false;
+		if (!is_byte(have, '+') && !slice_equal(have, want))
+			return false;
+	}
+	return !topic_levels_next(&inner, &want);
+}
+
+bool
 topic_has_wildcard(struct slice filter)
 {
 	return has_byte(filter, '+') || has_byte(filter, '#');

@@ -62,6 +62,13 @@ bool topic_filter_is_valid(struct slice filter);
  */
 bool topic_matches(struct slice filter, struct slice name);
 
+/*
+ * Does the filter `wide` match every name that `narrow` does?  Both are valid
+ * and not shared.  As in matching, a wildcard at the beginning of `wide` does
+ * not stand for what begins with '$'.
+ */
+bool topic_filter_covers(struct slice wide, struct slice narrow);
+
 /* Does the filter hold '+' or '#'? */
 bool topic_has_wildcard(struct slice filter);
 

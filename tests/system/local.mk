@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	%D%/clients/drivers.py \
 	%D%/mqtt_raw.py \
 	%D%/scripted.py \
+	%D%/test_access.py \
 	%D%/test_backlog.py \
 	%D%/test_bad_config.py \
 	%D%/test_bridge.py \

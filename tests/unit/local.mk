@@ -7,6 +7,7 @@ EXTRA_DIST += %D%/unit.h %D%/paper_manage.h %D%/links_box.h %D%/links_journal_bo
 
 if HAVE_CHECK
 unit_tests = \
+	test_access \
 	test_admit \
 	test_aliases \
 	test_auth \
@@ -163,6 +164,10 @@ unit_tests = \
 	test_worker_commit
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
+
+test_access_SOURCES  = %D%/test_access.c
+test_access_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_access_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_admit_SOURCES  = %D%/test_admit.c %D%/recover_box.h $(STORE_SIM)
 test_admit_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -233,7 +233,8 @@ START_TEST(prints_what_is_in_force_without_secrets)
 	text = printed("accounts");
 	ck_assert_str_eq(text,
 	    "[{\"name\":\"a\\\"b\\\\\",\"password\":\"***\","
-	    "\"scopes\":[\"read\"],\"publish\":[\"x/#\",\"y\"]}]");
+	    "\"scopes\":[\"read\"],\"publish\":[\"x/#\",\"y\"],"
+	    "\"subscribe\":[\"#\"]}]");
 	free(text);
 	text = printed("basic");
 	ck_assert_ptr_nonnull(strstr(text, "\"log_level\":\"debug\""));
@@ -613,6 +614,12 @@ START_TEST(checks_what_a_key_says)
 	refused("http = { keys = ( { name = \"a\"; secret_file = \"x\"; },\n"
 		"{ name = \"a\"; secret_file = \"y\"; } ); };",
 	    2, "given twice, first in line 1");
+	refused("access = ( { account = \"\"; },\n{ account = \"\"; } );", 2,
+	    "given twice, first in line 1");
+	refused(
+	    "access = ( { account = \"a\";\nsubscribe = [ \"a/#/b\" ]; } );", 2,
+	    "subscribe: \"a/#/b\"");
+	refused("access = ( { publish = [ \"a\" ]; } );", 1, "account");
 	refused(ACCOUNT("") "\nhttp = { keys = ( { name = \"a\"; "
 			    "secret_file = \"x\"; } ); };",
 	    3, "an account's name, in line 1");

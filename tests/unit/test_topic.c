@@ -203,6 +203,64 @@ START_TEST(agrees_with_the_definition_for_any_input)
 }
 END_TEST
 
+/* ---- covering ------------------------------------------------------------
+ */
+
+/* The text of number `which`: levels of these, the first one by its own. */
+static bool
+spell(unsigned which, const char *const *first, unsigned first_count,
+    const char *const *levels, unsigned count, char text[16])
+{
+	strcpy(text, first[which % first_count]);
+	for (which /= first_count; which != 0; which /= count + 1) {
+		if (which % (count + 1) == 0)
+			return false;
+		strcat(text, "/");
+		strcat(text, levels[which % (count + 1) - 1]);
+	}
+	return true;
+}
+
+/* One more level than in any filter, and a name that none of them has. */
+static bool
+covers_by_names(const char *wide, const char *narrow)
+{
+	static const char *const first[] = { "a", "b", "c", "$a" };
+	char name[16];
+
+	for (unsigned i = 0; i < 4 * 4 * 4 * 4; i++)
+		if (spell(i, first, 4, first, 3, name) &&
+		    matches(narrow, name) && !matches(wide, name))
+			return false;
+	return true;
+}
+
+/* The promise: what is covered is all that the other matches, no less. */
+START_TEST(covers_what_it_matches_all_names_of)
+{
+	static const char *const first[] = { "a", "b", "+", "#", "$a" };
+	char wide[16], narrow[16];
+	unsigned covered = 0;
+	bool covers;
+
+	for (unsigned i = 0; i < 5 * 5 * 5; i++) {
+		if (!spell(i, first, 5, first, 4, wide) || !filter_ok(wide))
+			continue;
+		for (unsigned k = 0; k < 5 * 5 * 5; k++) {
+			if (!spell(k, first, 5, first, 4, narrow) ||
+			    !filter_ok(narrow))
+				continue;
+			covers = topic_filter_covers(
+			    slice_of_string(wide), slice_of_string(narrow));
+			ck_assert_msg(covers == covers_by_names(wide, narrow),
+			    "%s and %s", wide, narrow);
+			covered += covers;
+		}
+	}
+	ck_assert_uint_gt(covered, 200);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -218,6 +276,7 @@ main(void)
 	tcase_add_test(tc, takes_shared_filters_apart);
 	tcase_add_test(tc, walks_the_levels_empty_ones_too);
 	tcase_add_test(tc, agrees_with_the_definition_for_any_input);
+	tcase_add_test(tc, covers_what_it_matches_all_names_of);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -274,9 +274,12 @@ sent_to_bridges(void *context, struct bridge_port *port)
 static void
 set_up(void)
 {
+	static char nowhere[] = "/nonexistent";
+
 	memset(&journal, 0, sizeof(journal));
 	journal.sequence = 100;
 	conf = (struct conf){
+		.state_dir = nowhere,
 		.workers = 1,
 		.listeners = &door, /* it counts none: none is opened */
 		.receive_maximum = 64,
@@ -304,6 +307,7 @@ set_up(void)
 	ck_assert_int_eq(
 	    stats_create("test", counter_rows, COUNT_ROWS, 2, &broker.stats),
 	    0);
+	broker.auth = auth_new(&conf);
 	broker.bridges = bridge_table_new(&conf);
 	broker.subscriptions = subscription_tree_new();
 	broker.retained = retained_new(100, 100000);
@@ -341,6 +345,7 @@ tear_down(void)
 	message_pools_free(messages);
 	subscription_tree_free(broker.subscriptions);
 	bridge_table_free(broker.bridges);
+	auth_free(broker.auth);
 	mailbox_free(broker.links_mailbox);
 	stats_free(broker.stats);
 	rcu_thread_end();
