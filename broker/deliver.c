@@ -359,11 +359,15 @@ has_room_for(struct worker *worker, struct session *session,
 	return false;
 }
 
-/* May what is in flight be sent again [MQTT-4.4.0-1]? */
+/*
+ * May what is in flight be sent again: to this client, if it comes back
+ * [MQTT-4.4.0-1], or to another member of its share?
+ */
 static bool
-may_be_resumed(const struct session *session)
+may_be_resumed(const struct session *session, const struct outgoing *outgoing)
 {
-	return session->expiry_ns != 0 || session->is_durable;
+	return session->expiry_ns != 0 || session->is_durable ||
+	    (outgoing->share != 0 && outgoing->qos == 1);
 }
 
 /* The first of those that wait.  False: stop for now. */
@@ -387,7 +391,7 @@ send_first(
 	if (send_publish(worker, session->client, &item, outgoing->packet_id,
 		dup) == SENT) {
 		/* Freed while the processor still has it in its cache. */
-		if (!may_be_resumed(session))
+		if (!may_be_resumed(session, outgoing))
 			outbox_forget_message(outgoing);
 		return true;
 	}
@@ -556,12 +560,26 @@ deliver_reliably(struct worker *worker, struct session *session,
 	send_unless_behind(worker, session, queue_was_empty);
 }
 
+/* It was on its way when the session ended: another member gets it. */
+static void
+leave(struct session *session, const struct outbox_item *item)
+{
+	struct sessions *sessions = session->home;
+
+	if (item->share != 0 && item->qos != 0 && item->sequence == 0 &&
+	    sessions->leave_message != NULL)
+		sessions->leave_message(
+		    sessions->context, item->message, item->share);
+}
+
 void
 deliver(struct worker *worker, struct session *session,
     const struct outbox_item *item)
 {
-	if (session->ended)
+	if (session->ended) {
+		leave(session, item);
 		return;
+	}
 	if (item->sequence != 0) {
 		deliver_journalled(worker, session, item);
 	} else {

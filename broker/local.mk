@@ -197,6 +197,8 @@ libbroker_a_SOURCES = \
 	%D%/recover_private.h \
 	%D%/recover_state.c \
 	%D%/recover_state.h \
+	%D%/redispatch.c \
+	%D%/redispatch.h \
 	%D%/retain.c \
 	%D%/retain.h \
 	%D%/retain_job.c \

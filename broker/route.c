@@ -449,16 +449,22 @@ store_retained(struct router *router, struct message *message)
 		worker_count(router->worker, COUNT_retained_refused);
 }
 
+static void
+begin_reading(struct router *router)
+{
+	router->matches.count = 0;
+	if (router->is_reading)
+		return;
+	/* Until the flush: what is in open letters stays alive. */
+	rcu_enter();
+	router->is_reading = true;
+}
+
 /* 0 or -ENOMEM: those that were found are in the list nevertheless. */
 static int
 find(struct router *router, struct slice topic, const struct session *publisher)
 {
-	if (!router->is_reading) {
-		/* Until the flush: what is in open letters stays alive. */
-		rcu_enter();
-		router->is_reading = true;
-	}
-	router->matches.count = 0;
+	begin_reading(router);
 	router->matches.publisher =
 	    publisher == NULL ? slice_of(NULL, 0) : session_id(publisher);
 	return subscription_tree_match(
@@ -538,6 +544,33 @@ route_found(struct broker *broker, struct worker *worker,
     struct message *message, const struct session *publisher)
 {
 	return hand_over_found(router_of(broker, worker), message, publisher);
+}
+
+int
+route_share(struct broker *broker, struct worker *worker,
+    struct message *message, uint32_t share, struct commit_item *item)
+{
+	struct router *router = router_of(broker, worker);
+	const struct subscription_match *match = NULL;
+	struct outbox_item to;
+
+	begin_reading(router);
+	router->matches.publisher = slice_of(NULL, 0);
+	if (subscription_tree_match_share(broker->subscriptions,
+		message_topic(message), share, &router->matches) != 0)
+		return -ENOMEM;
+	if (router->matches.count == 0)
+		return 0;
+	match = &router->matches.list[0];
+	to = item_for(message, &match->options);
+	to.share = share;
+	if (worker != NULL)
+		deliver_begin(worker, message);
+	router->item = item;
+	router->has_failed = false;
+	hand_over(router, session_of(match->subscriber), &to);
+	router->item = NULL;
+	return router->has_failed ? -ENOMEM : 1;
 }
 
 uint64_t

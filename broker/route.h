@@ -71,6 +71,14 @@ bool route_is_durable(struct broker *broker, struct worker *worker,
 unsigned route_found(struct broker *broker, struct worker *worker,
     struct message *message, const struct session *publisher);
 
+/*
+ * To one member of a share, chosen now, if its filter is still subscribed to.
+ * With a journal by `item`, as route_collect(); else at once, `item` NULL.
+ * Returns how many get it, 0 or 1, or -ENOMEM.
+ */
+int route_share(struct broker *broker, struct worker *worker,
+    struct message *message, uint32_t share, struct commit_item *item);
+
 /* The serial (retain.h) of the retained message that was routed last. */
 uint64_t route_retain_serial(struct broker *broker, struct worker *worker);
 

@@ -356,6 +356,9 @@ drop_messages(struct session *session)
 	struct stats_block *counters = session->home->counters;
 	struct outbox *outbox = &session->outbox;
 
+	if (session->subscriber.is_member && !session->is_durable &&
+	    session->home->leave_shared != NULL)
+		session->home->leave_shared(session->home->context, session);
 	if (session->is_durable) {
 		session_queue_fini(session);
 	} else {

@@ -155,6 +155,10 @@ struct sessions {
 	struct stats_block *counters;
 	uint64_t (*now_ns)(void *context);
 	void (*publish_will)(void *context, struct will *will);
+	/* See redispatch.h; NULL: what is left is dropped. */
+	void (*leave_shared)(void *context, struct session *session);
+	void (*leave_message)(
+	    void *context, struct message *message, uint32_t share);
 	void *context;
 };
 

@@ -250,6 +250,7 @@ on_turn_end(void *arg)
 
 	pump_sessions(worker);
 	will_retry(worker);
+	redispatch_run(worker);
 	settle(worker);
 }
 
@@ -269,7 +270,7 @@ on_flushed(void *arg)
 	stats_set(worker->counters, COUNT_bytes_out,
 	    stream_hub_bytes_out(worker->hub));
 	counters_show_pools(worker->counters, worker->messages, worker->commit);
-	if (worker->pumped != NULL ||
+	if (worker->pumped != NULL || redispatch_is_due(worker) ||
 	    (worker->waiting_wills.count != 0 && !worker->wills_wait))
 		loop_again(worker->loop);
 }
@@ -399,6 +400,19 @@ will_for_sessions(void *context, struct will *will)
 	will_publish(context, will);
 }
 
+static void
+leave_shared_for_sessions(void *context, struct session *session)
+{
+	redispatch_session(context, session);
+}
+
+static void
+leave_message_for_sessions(
+    void *context, struct message *message, uint32_t share)
+{
+	redispatch_message(context, message, share);
+}
+
 static bool
 init_sessions(struct worker *worker)
 {
@@ -421,6 +435,8 @@ init_sessions(struct worker *worker)
 	sessions->counters = worker->counters;
 	sessions->now_ns = now_for_sessions;
 	sessions->publish_will = will_for_sessions;
+	sessions->leave_shared = leave_shared_for_sessions;
+	sessions->leave_message = leave_message_for_sessions;
 	sessions->context = worker;
 	return sessions_init(sessions) == 0;
 }
@@ -568,6 +584,7 @@ worker_end_sessions(struct worker *worker)
 		worker->acking->is_acking = false;
 	will_queue_fini(worker);
 	claims_fini(&worker->claims);
+	redispatch_fini(worker);
 	sessions_end_all(&worker->sessions);
 }
 

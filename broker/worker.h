@@ -28,6 +28,7 @@
 #include "broker/counters.h"
 #include "broker/held.h"
 #include "broker/limits.h"
+#include "broker/redispatch.h"
 #include "broker/session.h"
 #include "broker/settle.h"
 #include "broker/will.h"
@@ -95,6 +96,7 @@ struct worker {
 	struct session *acking;   /* with acknowledgements that wait */
 	struct will_queue waiting_wills;
 	struct claims claims;
+	struct redispatch redispatch;
 	struct tally *tally;         /* what its clients offer to bridges */
 	struct sys_topics *sys;      /* of the first worker alone, or NULL */
 	struct message *delivered;   /* see worker_commit.c */

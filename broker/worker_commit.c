@@ -9,6 +9,7 @@
 #include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/publish.h"
+#include "broker/redispatch.h"
 #include "broker/session_queue.h"
 #include "broker/tally.h"
 #include "broker/worker.h"
@@ -53,8 +54,11 @@ on_deliver(void *context, struct message *message, uint64_t sequence,
 	struct session *session;
 
 	session = session_find_cursor(&worker->sessions, delivery->cursor);
-	if (session == NULL)
+	if (session == NULL) {
+		if (item.share != 0 && item.qos != 0 && item.sequence == 0)
+			redispatch_message(worker, message, item.share);
 		return;
+	}
 	begin(worker, message);
 	deliver(worker, session, &item);
 }
@@ -78,6 +82,7 @@ on_settled(void *context, const struct commit_letter *letter)
 	if (letter->reason != MQTT_SUCCESS)
 		acks_fail(worker, letter);
 	settle_letter(worker, letter);
+	redispatch_settled(worker, letter);
 	worker_bridges_moved(worker);
 }
 

@@ -211,10 +211,84 @@ def stalls(tap, run):
             message = member.expect(raw.PUBLISH, qos=2)
             member.send(raw.pubrec(message.id, 0x80))
         members[0].cut()
-        wait_online(run, "refuse-", 1)
         publisher.publish("refuse/a", b"last", 1)
         members[1].receive("refuse/a", b"last")
         members[1].nothing()
+    publisher.end()
+
+
+def leavers(tap, run):
+    """What a member leaves goes to another when its session ends."""
+    publisher = Client(run.port, "leavers-publisher")
+    for version in (4, 5):
+        for last in ("leaver", "stayer"):
+            with tap.case("version %d: QoS 1 of a member that goes" % version):
+                share = "go%d%s" % (version, last)
+                leaver = join(run, share, 0, 1, version)
+                stayer = join(run, share, 1, 1, version)
+                if last == "stayer":
+                    leaver, stayer = stayer, leaver
+                # Its window is 64: some are unacknowledged, some unsent.
+                send(publisher, share + "/a", range(200))
+                got = [int(payload) for payload in take(stayer, 50)]
+                leaver.cut()
+                got += [int(payload) for payload in take(stayer, 150)]
+                weir.expect(sorted(got) == list(range(200)), got)
+                # Its own come in order, and then the other's do.
+                falls = sum(b < a for a, b in zip(got, got[1:]))
+                weir.expect(falls == 1, got)
+                stayer.cut()
+    with tap.case("QoS 2 that was begun goes to no other, what waited does"):
+        # [MQTT-4.8.2-5]
+        leaver = join(run, "begun", 0, 2, props={"receive_maximum": 3})
+        stayer = join(run, "begun", 1, 2)
+        for number in range(10):
+            publisher.publish("begun/a", b"%d" % number, 2)
+        got = gather((stayer,), 5)
+        begun = [leaver.expect(raw.PUBLISH, qos=2).payload for _ in range(3)]
+        leaver.cut()
+        more = numbers(gather((stayer,), 2))
+        weir.expect(
+            sorted(numbers(got) + more + [int(p) for p in begun]) == list(range(10)),
+            (numbers(got), more, begun),
+        )
+        publisher.publish("begun/a", b"last", 2)
+        while True:
+            packet = stayer.read()
+            weir.expect(packet is not None, "the last one did not come")
+            if packet.kind == raw.PUBREL:
+                stayer.send(raw.pubcomp(packet.id))
+                continue
+            weir.expect(packet.payload == b"last", packet)
+            stayer.send(raw.pubrec(packet.id))
+            break
+    with tap.case("members that come and go under load lose nothing"):
+        count, got = 3000, collections.Counter()
+        members = [join(run, "load", i) for i in range(3)]
+        for number in range(count):
+            publisher.send(raw.publish("load/a", b"%d" % number, 1, 1 + number % 60))
+            if number % 50 == 49:
+                for _ in range(50):
+                    publisher.expect(raw.PUBACK)
+            if number % 100 == 99:
+                for who in range(3):
+                    while True:
+                        packet = members[who].read(timeout=0)
+                        if packet is None:
+                            break
+                        # Read, and acknowledged: only then is it had.
+                        members[who].send(raw.puback(packet.id))
+                        got[int(packet.payload)] += 1
+                who = number // 100 % 3
+                members[who].cut()
+                members[who] = join(run, "load", who)
+        while len(got) < count:
+            for who, message in gather(members, 1):
+                got[int(message.payload)] += 1
+        # One that was acknowledged just before the cut may come again.
+        weir.expect(set(got) == set(range(count)), "lost some")
+        for member in members:
+            member.end()
     publisher.end()
 
 
@@ -323,10 +397,11 @@ def main():
         raw.unsubscribe(self.new_id(), name, version=self.version)
     )
     tap = weir.Tap()
-    with tap.case("the suite starts, and ends in order"):
-        with suite() as run:
-            for group in (turns, names, presence, stalls, both_ways):
-                group(tap, run)
+    for durability in ("none", "process"):
+        with tap.case(durability + ": the suite starts, and ends in order"):
+            with suite(durability=durability) as run:
+                for group in (turns, names, presence, stalls, leavers, both_ways):
+                    group(tap, run)
     with tap.case("strategies: the suite starts, and ends in order"):
         strategies(tap)
     tap.done()

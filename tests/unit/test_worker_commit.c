@@ -90,6 +90,12 @@ commit_add(struct commit_item *item, const struct commit_delivery *delivery)
 	return true;
 }
 
+unsigned
+commit_receivers(const struct commit_item *item)
+{
+	return item->way_count;
+}
+
 void
 commit_cancel(struct commit_port *port, struct commit_item *item)
 {
