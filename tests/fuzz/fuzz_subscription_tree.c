@@ -2,7 +2,8 @@
 
 /*
  * fuzz_subscription_tree - subscribe, unsubscribe, leave and publish in any
- * order: the tree finds whom a list with a naive matcher finds.
+ * order: the tree finds whom a list with a naive matcher finds, and of each
+ * share one member that may have it, by whatever strategy.
  *
  * The input is a program: a byte for what to do, one for who does it, and the
  * letters of a topic up to a byte with its highest bit.
@@ -36,7 +37,7 @@ struct entry {
 };
 
 static struct subscription_tree *tree;
-static struct subscription_matches matches;
+static struct subscription_matches matches, again;
 static struct subscriber clients[CLIENTS];
 static struct entry entries[ENTRIES];
 static size_t entry_count;
@@ -140,6 +141,41 @@ plain(const struct text *filter, struct slice *group)
 	return rest;
 }
 
+static bool
+has_room(const struct subscriber *subscriber)
+{
+	return subscriber->backlog != SUBSCRIBER_FULL;
+}
+
+/*
+ * One member stands for the whole group.  It is there and has room if anybody
+ * is and has; else it has room if anybody has.
+ */
+static void
+check_choice(const struct subscription_match *match, struct slice group,
+    struct slice topic)
+{
+	bool is_open = false, is_roomy = false;
+	const struct subscriber *member;
+
+	for (size_t i = 0; i < entry_count; i++) {
+		if (!slice_equal(slice(&entries[i].filter), group))
+			continue;
+		entries[i].matched = true;
+		member = &clients[entries[i].client];
+		is_roomy = is_roomy || has_room(member);
+		is_open = is_open || (member->online && has_room(member));
+	}
+	require(!is_roomy || has_room(match->subscriber));
+	require(!is_open || match->subscriber->online);
+	again.count = 0;
+	rcu_enter();
+	require(subscription_tree_match_share(
+		    tree, topic, match->share, &again) == 0);
+	rcu_leave();
+	require(again.count == 1 && again.list[0].share == match->share);
+}
+
 /* Take one match away from those that the model expects. */
 static void
 account_for(const struct subscription_match *match, struct slice topic)
@@ -150,15 +186,13 @@ account_for(const struct subscription_match *match, struct slice topic)
 		filter = plain(&entries[i].filter, &group);
 		if (entries[i].matched ||
 		    match->subscriber != &clients[entries[i].client] ||
-		    match->shared != (group.len != 0) ||
+		    (match->share != 0) != (group.len != 0) ||
 		    !same_options(&match->options, &entries[i].options) ||
 		    !naive_match(filter, topic))
 			continue;
 		entries[i].matched = true;
-		/* One member stands for the whole group. */
-		for (size_t j = 0; group.len != 0 && j < entry_count; j++)
-			if (slice_equal(slice(&entries[j].filter), group))
-				entries[j].matched = true;
+		if (group.len != 0)
+			check_choice(match, group, topic);
 		return;
 	}
 	abort();
@@ -174,6 +208,7 @@ publish(const struct text *text)
 	for (size_t i = 0; i < entry_count; i++)
 		entries[i].matched = false;
 	matches.count = 0;
+	matches.publisher = slice(text);
 	rcu_enter();
 	require(subscription_tree_match(tree, topic, &matches) == 0);
 	rcu_leave();
@@ -182,6 +217,25 @@ publish(const struct text *text)
 	for (size_t i = 0; i < entry_count; i++)
 		require(entries[i].matched ==
 		    naive_match(plain(&entries[i].filter, &group), topic));
+}
+
+static void
+be(struct subscriber *subscriber, uint8_t dice)
+{
+	static const uint32_t backlogs[] = { 0, 1, SUBSCRIBER_STUCK,
+		SUBSCRIBER_FULL };
+
+	subscriber->online = (dice & 0x80) != 0;
+	subscriber->backlog = backlogs[dice >> 4 & 3];
+}
+
+/* By the name's first letter: those that the words have give all five. */
+static enum subscription_strategy
+strategy_of(const void *context, struct slice name, struct slice filter)
+{
+	(void)context;
+	(void)filter;
+	return (enum subscription_strategy)((name.data[0] + 2u) % 5);
 }
 
 static void
@@ -197,7 +251,7 @@ step(const uint8_t **at, const uint8_t *end)
 	else if (what % 8 < 4)
 		publish(&text);
 	else if (what % 8 == 4)
-		clients[client].online = (dice & 0x80) != 0;
+		be(&clients[client], dice);
 	else if (!naive_filter(slice(&text)))
 		return;
 	else if (what % 8 == 5)
@@ -215,11 +269,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rcu_thread_start();
 		tree = subscription_tree_new();
 		require(tree != NULL);
+		subscription_tree_use_strategies(tree, strategy_of, NULL);
 	}
 	while (at < end)
 		step(&at, end);
-	for (unsigned i = 0; i < CLIENTS; i++)
+	for (unsigned i = 0; i < CLIENTS; i++) {
 		take_all(i);
+		be(&clients[i], 0);
+	}
 	require(entry_count == 0 && subscription_tree_count(tree) == 0);
 	require(subscription_tree_shared_count(tree) == 0);
 	if (subscription_tree_is_backlogged(tree))
