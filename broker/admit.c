@@ -2,21 +2,16 @@
 
 #include "broker/admit.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/access.h"
 #include "broker/auth_revoke.h"
 #include "broker/commit.h"
+#include "broker/connack.h"
 #include "broker/deliver.h"
 #include "broker/session_records.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
-
-#define INSTANCE_PROPERTY "weir-id"
-
-/* Room for a CONNACK with all properties that we send. */
-#define CONNACK_SIZE 1024
 
 /* What waits until the journal has the session. */
 struct arrival {
@@ -29,23 +24,6 @@ struct arrival {
 };
 
 /* ---- refusing --------------------------------------------------------- */
-
-/* [MQTT-3.2.2-19] without the text where that is too much. */
-static size_t
-encode_refusal(const struct client *client, uint8_t version,
-    enum mqtt_reason reason, const char *why, uint8_t bytes[CONNACK_SIZE])
-{
-	struct mqtt_connack connack = { .reason = reason };
-
-	if (version == MQTT_5 && why != NULL) {
-		connack.properties.reason_string = slice_of_string(why);
-		mqtt_properties_set(&connack.properties, MQTT_REASON_STRING);
-		if (mqtt_connack_size(&connack, MQTT_5) > client->max_packet)
-			mqtt_properties_clear(&connack.properties);
-	}
-	return mqtt_encode_connack(
-	    bytes, CONNACK_SIZE, &connack, (enum mqtt_version)version);
-}
 
 enum packet_verdict
 admit_turn_away(struct client *client, uint8_t version, enum mqtt_reason reason,
@@ -66,7 +44,7 @@ admit_turn_away(struct client *client, uint8_t version, enum mqtt_reason reason,
 		return PACKET_OVER;
 	}
 	version = version < MQTT_5 ? MQTT_3_1_1 : MQTT_5;
-	length = encode_refusal(client, version, reason, why, bytes);
+	length = connack_refuse(client, version, reason, why, bytes);
 	if (length == 0 || length > client->max_packet ||
 	    client_write(client, bytes, length))
 		client_finish(client, false);
@@ -222,130 +200,6 @@ set_keepalive(struct client *client, struct attempt *attempt)
 	client->keepalive_ns = asked * CLOCK_SECOND_NS * 3 / 2;
 }
 
-/* What is not there must be said; what is need not. */
-static void
-fill_lacks(const struct conf *conf, struct mqtt_properties *out)
-{
-	/* [MQTT-3.2.2-9] */
-	if (conf->max_qos < 2) {
-		out->maximum_qos = (uint8_t)conf->max_qos;
-		mqtt_properties_set(out, MQTT_MAXIMUM_QOS);
-	}
-	if (!conf->retain_available) {
-		out->retain_available = 0;
-		mqtt_properties_set(out, MQTT_RETAIN_AVAILABLE);
-	}
-	if (!conf->wildcard_subscriptions) {
-		out->wildcard_subscription_available = 0;
-		mqtt_properties_set(out, MQTT_WILDCARD_SUBSCRIPTION_AVAILABLE);
-	}
-	if (!conf->shared_subscriptions) {
-		out->shared_subscription_available = 0;
-		mqtt_properties_set(out, MQTT_SHARED_SUBSCRIPTION_AVAILABLE);
-	}
-	if (!conf->subscription_identifiers) {
-		out->subscription_identifier_available = 0;
-		mqtt_properties_set(
-		    out, MQTT_SUBSCRIPTION_IDENTIFIER_AVAILABLE);
-	}
-}
-
-static void
-fill_limits(const struct broker *broker, struct mqtt_properties *out)
-{
-	out->receive_maximum = (uint16_t)broker->conf->receive_maximum;
-	mqtt_properties_set(out, MQTT_RECEIVE_MAXIMUM);
-	out->maximum_packet_size = (uint32_t)broker->max_packet_size;
-	mqtt_properties_set(out, MQTT_MAXIMUM_PACKET_SIZE);
-	if (broker->conf->topic_alias_maximum != 0) {
-		out->topic_alias_maximum =
-		    (uint16_t)broker->conf->topic_alias_maximum;
-		mqtt_properties_set(out, MQTT_TOPIC_ALIAS_MAXIMUM);
-	}
-	fill_lacks(broker->conf, out);
-}
-
-/* What this CONNECT gets otherwise than it asked for. */
-static void
-fill_answers(const struct conf *conf, const struct attempt *attempt,
-    uint64_t expiry_ns, struct mqtt_properties *out)
-{
-	const struct mqtt_properties *asked = &attempt->connect.properties;
-
-	if (attempt->assigned[0] != '\0') {
-		/* [MQTT-3.2.2-16] */
-		out->assigned_client_identifier =
-		    slice_of_string(attempt->assigned);
-		mqtt_properties_set(out, MQTT_ASSIGNED_CLIENT_IDENTIFIER);
-	}
-	if (attempt->keep_alive_s != attempt->connect.keep_alive_s) {
-		out->server_keep_alive_s = attempt->keep_alive_s;
-		mqtt_properties_set(out, MQTT_SERVER_KEEP_ALIVE);
-	}
-	if (mqtt_properties_has(asked, MQTT_SESSION_EXPIRY_INTERVAL) &&
-	    expiry_ns != SESSION_NEVER &&
-	    expiry_ns / CLOCK_SECOND_NS != asked->session_expiry_interval_s) {
-		out->session_expiry_interval_s =
-		    (uint32_t)(expiry_ns / CLOCK_SECOND_NS);
-		mqtt_properties_set(out, MQTT_SESSION_EXPIRY_INTERVAL);
-	}
-	/* [MQTT-3.1.2-28] */
-	if (conf->response_information != NULL &&
-	    mqtt_properties_has(asked, MQTT_REQUEST_RESPONSE_INFORMATION) &&
-	    asked->request_response_information != 0) {
-		out->response_information =
-		    slice_of_string(conf->response_information);
-		mqtt_properties_set(out, MQTT_RESPONSE_INFORMATION);
-	}
-}
-
-/* "weir-id": by this a bridge knows that both its ends are one broker. */
-static struct slice
-put_instance(const struct broker *broker, uint8_t *room, size_t size)
-{
-	struct wire_out w = wire_write(room, size);
-	char hex[2 * sizeof(broker->instance) + 1];
-
-	for (size_t i = 0; i < sizeof(broker->instance); i++)
-		snprintf(hex + 2 * i, 3, "%02x", broker->instance[i]);
-	mqtt_properties_put_user(
-	    &w, slice_of_string(INSTANCE_PROPERTY), slice_of_string(hex));
-	BUG_ON(w.bad);
-	return slice_of(room, (size_t)(w.p - room));
-}
-
-/*
- * Returns its length; 0: the client does not take a packet of that size
- * [MQTT-3.1.2-24], not even without what may be left out [MQTT-3.2.2-20].
- */
-static size_t
-write_connack(struct client *client, const struct attempt *attempt,
-    uint64_t expiry_ns, uint8_t bytes[CONNACK_SIZE])
-{
-	const struct broker *broker = client->worker->broker;
-	struct mqtt_connack connack = {
-		.reason = MQTT_SUCCESS,
-		.session_present = attempt->session_present,
-	};
-	struct mqtt_properties *properties = &connack.properties;
-	uint8_t user[CONNACK_SIZE / 4];
-	size_t length;
-
-	if (attempt->connect.version == MQTT_5) {
-		fill_limits(broker, properties);
-		fill_answers(broker->conf, attempt, expiry_ns, properties);
-		if (attempt->wants_instance)
-			properties->verbatim =
-			    put_instance(broker, user, sizeof(user));
-		if (mqtt_connack_size(&connack, MQTT_5) > client->max_packet)
-			properties->verbatim = slice_of(NULL, 0);
-	}
-	length = mqtt_encode_connack(bytes, CONNACK_SIZE, &connack,
-	    (enum mqtt_version)attempt->connect.version);
-	BUG_ON(length == 0);
-	return length <= client->max_packet ? length : 0;
-}
-
 static bool
 start_keepalive(struct client *client)
 {
@@ -496,7 +350,7 @@ wait_for_journal(struct client *client, const struct attempt *attempt,
 	}
 	client->arrival = arrival;
 	settle_await(worker, client, &arrival->wait);
-	if (client->state == CLIENT_NEW)
+	if (client->state != CLIENT_CHECKING)
 		client_enter(client, CLIENT_CHECKING);
 	client_pause(client, CLIENT_PAUSE_CHECKING);
 	return PACKET_DONE;
@@ -540,8 +394,8 @@ give_session(struct client *client, struct attempt *attempt,
 	client->is_bridge = attempt->is_bridge;
 	client->clean_start = connect->clean_start;
 	arrival.window = window_of(client, connect);
-	arrival.length =
-	    write_connack(client, attempt, session->expiry_ns, arrival.connack);
+	arrival.length = connack_accept(
+	    client, attempt, session->expiry_ns, arrival.connack);
 	if (session->is_durable ||
 	    ((will != NULL || attempt->has_ended_durable) &&
 		worker->commit != NULL && !journal_refuses(worker)))
@@ -579,8 +433,8 @@ refusal_of(struct client *client, struct attempt *attempt,
 	if (is_of_another(client, connect))
 		return "the client identifier belongs to another user name";
 	*out_reason = MQTT_PACKET_TOO_LARGE;
-	if (write_connack(client, attempt, expiry_of(conf, connect), connack) ==
-	    0)
+	if (connack_accept(
+		client, attempt, expiry_of(conf, connect), connack) == 0)
 		return "the Maximum Packet Size is too small for a CONNACK";
 	return NULL;
 }

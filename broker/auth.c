@@ -8,44 +8,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "broker/auth_accounts.h"
+#include "broker/auth_private.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/thread.h"
 #include "common/conf/conf.h"
-
-#define QUEUE_MAX 256u     /* checks that wait */
-#define VERIFIED_MAX 1024u /* credentials remembered; a power of two */
-
-/* Credentials that were right once. */
-struct verified {
-	uint8_t digest[AUTH_DIGEST_BYTES];
-	uint64_t identity; /* 0: the entry is free */
-};
-
-struct auth {
-	_Atomic(struct auth_accounts *) accounts; /* [rcu] by auth_reload() */
-	struct auth_names names;     /* of the thread of auth_reload() */
-	uint8_t key[AUTH_KEY_BYTES]; /* [const] */
-
-	/* Connecting is not the message path: a mutex will do. */
-	pthread_mutex_t lock;
-	pthread_cond_t not_empty;
-	pthread_t thread; /* of the thread of auth_reload() */
-	bool has_thread;
-	bool is_ending;                         /* [lock] */
-	struct auth_request *queue[QUEUE_MAX];  /* [lock] a circle */
-	unsigned first, waiting;                /* [lock] */
-	struct verified verified[VERIFIED_MAX]; /* [lock] */
-};
-
-/* Between rcu_enter() and rcu_leave(). */
-static const struct auth_accounts *
-accounts_of(const struct auth *auth)
-{
-	/* acquire: pairs with the store in replace() */
-	return atomic_load_explicit(&auth->accounts, memory_order_acquire);
-}
 
 /* ---- credentials verified before --------------------------------------- */
 
@@ -130,7 +97,7 @@ copy_hash(struct auth *auth, const struct auth_request *request,
 
 	out_hash[0] = '\0';
 	rcu_enter();
-	accounts = accounts_of(auth);
+	accounts = auth_accounts_now(auth);
 	account = auth_accounts_find(accounts, slice_of_string(request->user));
 	if (account != NULL && account->hash != NULL) {
 		identity = account->identity;
@@ -165,7 +132,7 @@ check_token(struct auth *auth, struct auth_request *request)
 	struct auth_token token = { .rights = 0 };
 
 	rcu_enter();
-	accounts = accounts_of(auth);
+	accounts = auth_accounts_now(auth);
 	request->detail = auth_jwt_verify(accounts->jwt,
 	    slice_of(request->password, request->password_length),
 	    clock_wall_ns(), &token);
@@ -320,8 +287,11 @@ start(struct auth *auth, const struct conf *conf)
 	struct auth_accounts *accounts;
 	int err;
 
-	/* Without httpd nothing that names an identity outlives the broker. */
-	if (conf->http.enabled)
+	/*
+	 * Else nothing that names an identity outlives the broker, and no salt
+	 * does that those of names that there are not must be like.
+	 */
+	if (conf->http.enabled || conf->accounts_file != NULL)
 		(void)auth_key_load(conf->state_dir, auth->key);
 	else
 		randombytes_buf(auth->key, sizeof(auth->key));
@@ -453,7 +423,7 @@ compare(struct auth *auth, struct slice user,
 	uint64_t identity = 0;
 
 	rcu_enter();
-	accounts = accounts_of(auth);
+	accounts = auth_accounts_now(auth);
 	account = auth_accounts_find(accounts, user);
 	if (account != NULL && account->hash == NULL &&
 	    sodium_memcmp(account->digest, digest, AUTH_DIGEST_BYTES) == 0 &&
@@ -493,181 +463,4 @@ auth_check(struct auth *auth, struct slice user, struct slice password,
 	wipe(request);
 	request->reason = MQTT_SERVER_BUSY;
 	return true;
-}
-
-/* ---- identities -----------------------------------------------------------
- */
-
-bool
-auth_identity_is_valid(const struct auth *auth, uint64_t identity)
-{
-	const struct auth_handle *handle;
-	bool is_valid;
-
-	if (identity == AUTH_ANONYMOUS)
-		return true;
-	rcu_enter();
-	handle = auth_accounts_of(accounts_of(auth), identity);
-	is_valid = handle != NULL && handle->account != NULL;
-	rcu_leave();
-	return is_valid;
-}
-
-const char *
-auth_identity_name(const struct auth *auth, uint64_t identity)
-{
-	const struct auth_handle *handle;
-	const char *name;
-
-	if (identity == AUTH_ANONYMOUS)
-		return "";
-	rcu_enter();
-	handle = auth_accounts_of(accounts_of(auth), identity);
-	name = handle == NULL ? NULL : handle->name;
-	rcu_leave();
-	return name;
-}
-
-uint64_t
-auth_identity_account(const struct auth *auth, uint64_t identity)
-{
-	const char *name = auth_identity_name(auth, identity);
-	uint8_t digest[AUTH_DIGEST_BYTES];
-	uint64_t account;
-
-	if (name == NULL || name[0] == '\0')
-		return 0;
-	/* No secret is empty, so this is nobody's handle. */
-	auth_accounts_digest(
-	    auth->key, slice_of_string(name), slice_of(NULL, 0), digest);
-	memcpy(&account, digest, sizeof(account));
-	return account;
-}
-
-bool
-auth_is_same_owner(const struct auth *auth, uint64_t a, uint64_t b)
-{
-	const char *name;
-
-	if (a == b)
-		return true;
-	if (a == AUTH_ANONYMOUS || b == AUTH_ANONYMOUS)
-		return false;
-	/* Equal names are one pointer. */
-	name = auth_identity_name(auth, a);
-	return name != NULL && name == auth_identity_name(auth, b);
-}
-
-uint64_t
-auth_identity_of(const struct auth *auth, struct slice name)
-{
-	const struct auth_account *account;
-	uint64_t identity = 0;
-
-	if (name.len == 0)
-		return AUTH_ANONYMOUS;
-	rcu_enter();
-	account = auth_accounts_find(accounts_of(auth), name);
-	if (account != NULL && !account->is_key)
-		identity = account->identity;
-	rcu_leave();
-	return identity;
-}
-
-/* ---- rights ---------------------------------------------------------------
- */
-
-static unsigned
-rights_of(const struct auth_handle *handle)
-{
-	if (handle == NULL || handle->account == NULL)
-		return 0;
-	return handle->account->rights & handle->rights;
-}
-
-bool
-auth_identity_may(
-    const struct auth *auth, uint64_t identity, enum auth_right right)
-{
-	unsigned rights;
-
-	if (identity == AUTH_ANONYMOUS)
-		return right == AUTH_PUBLISH;
-	rcu_enter();
-	rights = rights_of(auth_accounts_of(accounts_of(auth), identity));
-	rcu_leave();
-	return (rights & right) != 0;
-}
-
-bool
-auth_identity_may_publish(
-    const struct auth *auth, uint64_t identity, struct slice topic)
-{
-	const struct auth_handle *handle;
-	bool may;
-
-	rcu_enter();
-	handle = auth_accounts_of(accounts_of(auth), identity);
-	if (identity == AUTH_ANONYMOUS)
-		may = access_rules_may_publish(
-		    &accounts_of(auth)->anonymous, topic);
-	else
-		may = (rights_of(handle) & AUTH_PUBLISH) != 0 &&
-		    access_rules_may_publish(&handle->account->rules, topic);
-	rcu_leave();
-	return may;
-}
-
-/* A handle that is void: of the account that has its name now. */
-static const struct access_rules *
-rules_of(const struct auth_accounts *accounts, uint64_t identity)
-{
-	static const struct access_rules nothing;
-	const struct auth_handle *handle;
-	const struct auth_account *account;
-
-	if (identity == AUTH_ANONYMOUS)
-		return &accounts->anonymous;
-	handle = auth_accounts_of(accounts, identity);
-	if (handle == NULL)
-		return &nothing;
-	account = handle->account != NULL
-	    ? handle->account
-	    : auth_accounts_find(accounts, slice_of_string(handle->name));
-	return account == NULL || account->is_key ? &nothing : &account->rules;
-}
-
-int
-auth_access(const struct auth *auth, uint64_t identity, struct slice client_id,
-    struct access **out_access)
-{
-	int err;
-
-	rcu_enter();
-	err = access_new(
-	    rules_of(accounts_of(auth), identity), client_id, out_access);
-	rcu_leave();
-	return err;
-}
-
-bool
-auth_limits_subscriptions(const struct auth *auth)
-{
-	bool limits;
-
-	rcu_enter();
-	limits = accounts_of(auth)->limits_subscriptions;
-	rcu_leave();
-	return limits;
-}
-
-bool
-auth_has_accounts(const struct auth *auth)
-{
-	bool has;
-
-	rcu_enter();
-	has = accounts_of(auth)->has_accounts;
-	rcu_leave();
-	return has;
 }

@@ -31,6 +31,7 @@
 #include "common/base/slice.h"
 #include "common/mqtt/reason.h"
 #include "common/msg/record.h"
+#include "common/net/scram_verifier.h"
 
 struct access;
 struct auth;
@@ -100,6 +101,19 @@ void auth_free(struct auth *auth);
  */
 bool auth_check(struct auth *auth, struct slice user, struct slice password,
     struct auth_request *request);
+
+/* What SCRAM-SHA-256 checks against. */
+struct auth_scram {
+	struct scram_verifier verifier;
+	uint64_t identity; /* 0: of nobody, and nobody fits the verifier */
+};
+
+/*
+ * The verifier of that user; where there is none, one that looks the same
+ * whenever it is asked for.  Any thread, no lock.
+ */
+void auth_scram_of(
+    const struct auth *auth, const char *user, struct auth_scram *out);
 
 /* Free what auth_check() copied. */
 void auth_request_fini(struct auth_request *request);

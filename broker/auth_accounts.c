@@ -10,6 +10,7 @@
 
 #include "broker/auth.h"
 #include "broker/auth_initial.h"
+#include "broker/auth_rules.h"
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 
@@ -29,6 +30,7 @@ struct entry {
 	const char *name;
 	const char *password;
 	const char *hash;
+	const char *scram; /* beside a hash, or NULL */
 	const struct conf_strings *publish;
 	const struct conf_strings *subscribe;
 	uint8_t scopes;
@@ -69,6 +71,16 @@ auth_accounts_digest(const uint8_t key[AUTH_KEY_BYTES], struct slice user,
 	crypto_generichash_update(&state, password.data, password.len);
 	crypto_generichash_final(&state, out_digest, AUTH_DIGEST_BYTES);
 	sodium_memzero(&state, sizeof(state));
+}
+
+void
+auth_accounts_salt(const uint8_t key[AUTH_KEY_BYTES], struct slice user,
+    uint8_t out_salt[SCRAM_SALT_BYTES])
+{
+	uint8_t digest[AUTH_DIGEST_BYTES];
+
+	auth_accounts_digest(key, user, slice_of_string("SCRAM salt"), digest);
+	memcpy(out_salt, digest, SCRAM_SALT_BYTES);
 }
 
 /* ---- one account --------------------------------------------------------- */
@@ -160,12 +172,16 @@ add_accounts(struct load *load, const struct conf_account *from, size_t count)
 			.name = from[i].name,
 			.password = from[i].password,
 			.hash = from[i].hash,
+			.scram = from[i].scram,
 			.publish = &from[i].publish,
 			.subscribe = &from[i].subscribe,
 			.scopes = from[i].scopes,
 		};
 
 		err = add(load, &entry);
+		if (err == 0)
+			err = auth_verifier_add(load->source, load->accounts,
+			    entry.password, entry.scram);
 	}
 	return err;
 }
@@ -275,67 +291,6 @@ add_all(struct load *load)
 	load->accounts->has_accounts = load->accounts->count != 0;
 	if (err == 0 && conf->http.enabled)
 		err = add_keys(load);
-	return err;
-}
-
-/* ---- what `access` says ---------------------------------------------------
- */
-
-static int
-replace_rules(struct access_rules *rules, const char *user,
-    const struct conf_access *access)
-{
-	access_rules_fini(rules);
-	return access_rules_init(
-	    rules, user, &access->publish, &access->subscribe);
-}
-
-/* The list is not sorted yet. */
-static struct auth_account *
-account_named(struct auth_accounts *accounts, const char *name)
-{
-	for (size_t i = 0; i < accounts->count; i++)
-		if (!accounts->list[i].is_key &&
-		    strcmp(accounts->list[i].name, name) == 0)
-			return &accounts->list[i];
-	return NULL;
-}
-
-static int
-apply_one(struct auth_accounts *accounts, const struct conf_access *access)
-{
-	struct auth_account *account;
-
-	if (access->account[0] == '\0')
-		return replace_rules(&accounts->anonymous, "", access);
-	account = account_named(accounts, access->account);
-	if (account != NULL)
-		return replace_rules(&account->rules, account->name, access);
-	log_warning("access_unused",
-	    "account=%s line=%u help=\"there is no such account\"",
-	    log_quote(access->account), access->line);
-	return 0;
-}
-
-static int
-apply_access(struct load *load)
-{
-	static char all[] = "#";
-	char *filters[] = { all };
-	const struct conf_strings everything = { filters, 1 };
-	const struct conf *conf = load->source->conf;
-	struct auth_accounts *accounts = load->accounts;
-	int err;
-
-	err = access_rules_init(
-	    &accounts->anonymous, "", &everything, &everything);
-	for (size_t i = 0; i < conf->access_count && err == 0; i++)
-		err = apply_one(accounts, &conf->access[i]);
-	accounts->limits_subscriptions =
-	    access_rules_limit_subscriptions(&accounts->anonymous);
-	for (size_t i = 0; i < accounts->count; i++)
-		accounts->limits_subscriptions |= !accounts->list[i].is_key &&
-		    access_rules_limit_subscriptions(&accounts->list[i].rules);
 	return err;
 }
 
@@ -500,12 +455,13 @@ auth_accounts_load(
 	if (accounts == NULL)
 		return -ENOMEM;
 	load.accounts = accounts;
+	accounts->scram_iterations = SCRAM_ITERATIONS;
 	err = auth_jwt_load(source->conf->http.jwt,
 	    source->conf->http.jwt_count, &accounts->jwt);
 	if (err == 0)
 		err = add_all(&load);
 	if (err == 0)
-		err = apply_access(&load);
+		err = auth_rules_apply(accounts, source->conf);
 	if (err == 0) {
 		if (accounts->count != 0)
 			qsort(accounts->list, accounts->count,
@@ -525,6 +481,9 @@ static void
 clear_account(struct auth_account *account)
 {
 	free(account->hash);
+	if (account->scram != NULL)
+		sodium_memzero(account->scram, sizeof(*account->scram));
+	free(account->scram);
 	access_rules_fini(&account->rules);
 	sodium_memzero(account, sizeof(*account));
 }

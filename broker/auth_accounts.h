@@ -29,6 +29,7 @@
 #include "broker/auth_names.h"
 #include "broker/rcu.h"
 #include "common/base/slice.h"
+#include "common/net/scram_verifier.h"
 
 struct conf;
 
@@ -41,7 +42,8 @@ struct auth_account {
 	const char *name; /* of auth_names */
 	char *hash;       /* NULL: `digest` is to be compared */
 	uint8_t digest[AUTH_DIGEST_BYTES];
-	uint64_t identity; /* with all the account's rights */
+	struct scram_verifier *scram; /* NULL: not by that */
+	uint64_t identity;            /* with all the account's rights */
 	struct access_rules rules;
 	uint8_t rights; /* enum auth_right, or-ed */
 	bool is_key;    /* of http.keys: for HTTP alone */
@@ -61,8 +63,9 @@ struct auth_accounts {
 	size_t count;
 	struct auth_handle *handles; /* sorted by identity */
 	size_t handle_count;
-	struct auth_jwt *jwt; /* never NULL once loaded */
-	const char *any_hash; /* what unknown names are checked against */
+	struct auth_jwt *jwt;      /* never NULL once loaded */
+	uint32_t scram_iterations; /* of all, or most, that have a verifier */
+	const char *any_hash;      /* what unknown names are checked against */
 	struct access_rules anonymous;
 	bool has_accounts;         /* beside keys */
 	bool limits_subscriptions; /* of an account, or who gives no name */
@@ -87,6 +90,10 @@ void auth_accounts_free(struct auth_accounts *accounts);
 /* Keyed digest of a name and password. */
 void auth_accounts_digest(const uint8_t key[AUTH_KEY_BYTES], struct slice user,
     struct slice password, uint8_t out_digest[AUTH_DIGEST_BYTES]);
+
+/* The salt of a name that has none of its own: the same for ever. */
+void auth_accounts_salt(const uint8_t key[AUTH_KEY_BYTES], struct slice user,
+    uint8_t out_salt[SCRAM_SALT_BYTES]);
 
 /* NULL if there is none. */
 const struct auth_account *auth_accounts_find(

@@ -82,7 +82,8 @@ auth_key_load(const char *state_dir, uint8_t out_key[AUTH_KEY_BYTES])
 		log_warning("identity_key_not_kept",
 		    "path=%s error=%s hint=\"make state_dir writable: HTTP "
 		    "requests that wait while the broker is restarted are "
-		    "refused with 401 otherwise\"",
+		    "refused with 401 otherwise, and the salts of SCRAM tell "
+		    "which accounts there are\"",
 		    log_quote(path == NULL ? state_dir : path),
 		    log_quote(strerror(-err)));
 	free(path);

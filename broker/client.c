@@ -40,6 +40,7 @@ static const struct stream_callbacks callbacks = {
 static const char *const state_names[CLIENT_STATES] = {
 	[CLIENT_NEW] = "new",
 	[CLIENT_CHECKING] = "checking",
+	[CLIENT_AUTHENTICATING] = "authenticating",
 	[CLIENT_CONNECTED] = "connected",
 	[CLIENT_LEAVING] = "leaving",
 	[CLIENT_CLOSED] = "closed",
@@ -189,6 +190,8 @@ bury(struct client *client)
 	client->aliases = NULL;
 	access_free(client->access);
 	client->access = NULL;
+	auth_exchange_free(client->exchange);
+	client->exchange = NULL;
 	peer_free(client->peer);
 	client->peer = NULL;
 	client->next = worker->graveyard;
@@ -329,6 +332,7 @@ on_alarm(struct alarm *alarm)
 	switch ((enum client_state)client->state) {
 	case CLIENT_NEW:
 	case CLIENT_CHECKING:
+	case CLIENT_AUTHENTICATING:
 		worker_count(client->worker, COUNT_connect_timeouts);
 		client_close(client, false);
 		break;

@@ -16,7 +16,10 @@
  *	       |          of either                                 ^
  *	       +------------- closed by the peer, keepalive --------+
  *
- * (A CONNECT without credentials goes from NEW to CONNECTED at once.)
+ * (A CONNECT without credentials goes from NEW to CONNECTED at once.)  One
+ * with an Authentication Method goes from NEW to AUTHENTICATING, where AUTH
+ * packets go to and fro (on_auth.c), and from there to CONNECTED, by CHECKING
+ * if the journal is waited for, or, refused by CONNACK, to LEAVING.
  * client_enter() is the only place that changes the state; the table in
  * dispatch.c says which packets each state accepts.
  *
@@ -50,6 +53,7 @@
 enum client_state {
 	CLIENT_NEW,
 	CLIENT_CHECKING,
+	CLIENT_AUTHENTICATING,
 	CLIENT_CONNECTED,
 	CLIENT_LEAVING,
 	CLIENT_CLOSED,
@@ -72,6 +76,7 @@ enum packet_verdict {
 };
 
 struct access;
+struct auth_exchange;
 struct commit_letter;
 struct arrival;
 struct peer;
@@ -117,13 +122,14 @@ struct client {
 	struct settle_line waits; /* its answers that do */
 	struct parked *parked;
 	struct topic_aliases *aliases;
-	struct access *access; /* NULL: everything */
-	struct peer *peer;     /* NULL: nothing is known */
-	uint32_t max_packet;   /* that it accepts */
-	uint16_t aliases_out;  /* that may be sent to it; 0: none */
-	uint32_t max_in;       /* that we accept from it */
-	uint64_t connected_ns; /* when its CONNECT was accepted */
-	uint64_t messages_in;  /* PUBLISH packets, as in the counters */
+	struct access *access;          /* NULL: everything */
+	struct auth_exchange *exchange; /* under way; see on_auth.c */
+	struct peer *peer;              /* NULL: nothing is known */
+	uint32_t max_packet;            /* that it accepts */
+	uint16_t aliases_out;           /* that may be sent to it; 0: none */
+	uint32_t max_in;                /* that we accept from it */
+	uint64_t connected_ns;          /* when its CONNECT was accepted */
+	uint64_t messages_in; /* PUBLISH packets, as in the counters */
 	uint64_t messages_out;
 	struct gate_pass pass;
 	uint16_t listener;
@@ -138,6 +144,7 @@ struct client {
 	bool is_greedy;      /* beyond the Receive Maximum, and let so */
 	bool is_stalled;     /* on worker->stalled */
 	bool is_verified;
+	bool has_method; /* it came in by enhanced authentication */
 };
 
 /* A connection that becomes a client, or moves to another worker. */
@@ -248,6 +255,18 @@ enum packet_verdict on_auth(
 
 /* on_connect.c: forget the check under way. */
 void connect_check_abandon(struct client *client);
+
+/* on_connect.c: who it is has been found out; the body of its CONNECT. */
+enum packet_verdict connect_again(struct client *client, struct slice body);
+
+/* on_auth.c: a CONNECT with an Authentication Method. */
+enum packet_verdict auth_begin(struct client *client,
+    const struct mqtt_connect *connect, const struct mqtt_frame *frame);
+
+/* What a CONNACK says of the exchange that it ends; nothing without one. */
+void auth_exchange_tell(
+    const struct client *client, struct mqtt_properties *properties);
+void auth_exchange_free(struct auth_exchange *exchange);
 
 /*
  * What its account may, as this client: once its CONNECT is right, and when

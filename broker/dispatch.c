@@ -15,11 +15,13 @@ typedef enum packet_verdict handler_fn(
 /*
  * What each state accepts.  [MQTT-3.1.0-1] the first packet is CONNECT,
  * [MQTT-3.1.0-2] the only one is.  While credentials are checked nothing is
- * looked at but that same CONNECT.
+ * looked at but that same CONNECT.  [MQTT-3.1.2-30] who authenticates sends
+ * AUTH or goes.
  */
 static const uint16_t accepted[CLIENT_STATES] = {
 	[CLIENT_NEW] = BIT(MQTT_CONNECT),
 	[CLIENT_CHECKING] = BIT(MQTT_CONNECT),
+	[CLIENT_AUTHENTICATING] = BIT(MQTT_AUTH) | BIT(MQTT_DISCONNECT),
 	[CLIENT_CONNECTED] = BIT(MQTT_PUBLISH) | BIT(MQTT_PUBACK) |
 	    BIT(MQTT_PUBREC) | BIT(MQTT_PUBREL) | BIT(MQTT_PUBCOMP) |
 	    BIT(MQTT_SUBSCRIBE) | BIT(MQTT_UNSUBSCRIBE) | BIT(MQTT_PINGREQ) |
@@ -76,13 +78,4 @@ on_pingreq(struct client *client, const struct mqtt_frame *frame)
 	mqtt_encode_ping(bytes, sizeof(bytes), MQTT_PINGRESP);
 	return client_write(client, bytes, sizeof(bytes)) ? PACKET_DONE
 							  : PACKET_OVER;
-}
-
-/* There is no exchange of AUTH here: CONNECT with a method was refused. */
-enum packet_verdict
-on_auth(struct client *client, const struct mqtt_frame *frame)
-{
-	(void)frame;
-	client_fail(client, MQTT_PROTOCOL_ERROR, "AUTH without a method");
-	return PACKET_OVER;
 }

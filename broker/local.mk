@@ -25,6 +25,7 @@ libbroker_a_SOURCES = \
 	%D%/auth.h \
 	%D%/auth_accounts.c \
 	%D%/auth_accounts.h \
+	%D%/auth_identity.c \
 	%D%/auth_initial.c \
 	%D%/auth_initial.h \
 	%D%/auth_jwt.c \
@@ -35,8 +36,11 @@ libbroker_a_SOURCES = \
 	%D%/auth_key.h \
 	%D%/auth_names.c \
 	%D%/auth_names.h \
+	%D%/auth_private.h \
 	%D%/auth_revoke.c \
 	%D%/auth_revoke.h \
+	%D%/auth_rules.c \
+	%D%/auth_rules.h \
 	%D%/backlog.c \
 	%D%/backlog.h \
 	%D%/bridge_port.c \
@@ -63,6 +67,8 @@ libbroker_a_SOURCES = \
 	%D%/commit_port.c \
 	%D%/commit_private.h \
 	%D%/commit_reader.c \
+	%D%/connack.c \
+	%D%/connack.h \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \
@@ -177,6 +183,7 @@ libbroker_a_SOURCES = \
 	%D%/message.c \
 	%D%/message.h \
 	%D%/on_ack.c \
+	%D%/on_auth.c \
 	%D%/on_connect.c \
 	%D%/on_publish.c \
 	%D%/on_subscribe.c \
@@ -205,6 +212,8 @@ libbroker_a_SOURCES = \
 	%D%/retain_job.h \
 	%D%/route.c \
 	%D%/route.h \
+	%D%/scram.c \
+	%D%/scram.h \
 	%D%/session.c \
 	%D%/session.h \
 	%D%/session_queue.c \

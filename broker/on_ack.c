@@ -134,6 +134,11 @@ on_disconnect(struct client *client, const struct mqtt_frame *frame)
 	struct mqtt_disconnect disconnect;
 	enum mqtt_reason reason;
 
+	/* It gives up before it came in: there is nothing to be kept. */
+	if (client->state != CLIENT_CONNECTED) {
+		client_finish(client, false);
+		return PACKET_OVER;
+	}
 	reason = mqtt_decode_disconnect(
 	    frame, client->version, MQTT_SERVER, &disconnect);
 	if (reason == MQTT_SUCCESS &&

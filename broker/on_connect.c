@@ -104,6 +104,14 @@ check_credentials(struct client *client, const struct mqtt_connect *connect)
 	return PACKET_DONE;
 }
 
+static bool
+has_method(const struct mqtt_connect *connect)
+{
+	return connect->version == MQTT_5 &&
+	    mqtt_properties_has(
+		&connect->properties, MQTT_AUTHENTICATION_METHOD);
+}
+
 static enum packet_verdict
 verify(struct client *client, const struct mqtt_connect *connect)
 {
@@ -173,11 +181,6 @@ decode(const struct mqtt_frame *frame, struct attempt *attempt)
 	if (reason != MQTT_SUCCESS)
 		return reason;
 	read_user_properties(attempt);
-	/* [MQTT-4.12.0-1] */
-	if (attempt->connect.version == MQTT_5 &&
-	    mqtt_properties_has(
-		&attempt->connect.properties, MQTT_AUTHENTICATION_METHOD))
-		return MQTT_BAD_AUTHENTICATION_METHOD;
 	/* A valid name, but not for clients. */
 	if (attempt->connect.has_will &&
 	    attempt->connect.will_topic.data[0] == '$')
@@ -253,12 +256,25 @@ attempt_connect(struct client *client, const struct mqtt_frame *frame,
 			return PACKET_KEEP;
 		}
 	}
+	if (!client->is_verified && has_method(&attempt->connect))
+		return auth_begin(client, &attempt->connect, frame);
 	verdict = verify(client, &attempt->connect);
 	if (verdict != PACKET_DONE)
 		return verdict;
 	if (attempt->connect.client_id.len == 0)
 		assign_id(worker, attempt);
 	return admit(client, attempt);
+}
+
+enum packet_verdict
+connect_again(struct client *client, struct slice body)
+{
+	const struct mqtt_frame frame = {
+		.type = MQTT_CONNECT,
+		.body = body,
+	};
+
+	return on_connect(client, &frame);
 }
 
 enum packet_verdict

@@ -17,6 +17,7 @@ struct settings {
 	const char *file;
 	const char *scopes;
 	bool remove;
+	bool scram;
 };
 
 static const struct option_row rows[] = {
@@ -27,13 +28,16 @@ static const struct option_row rows[] = {
 	    "what the account may do by HTTP: publish, read, manage, parted by "
 	    "commas; else all",
 	    OPTION_STRING, offsetof(struct settings, scopes), NULL },
+	{ 'S', "scram", NULL,
+	    "let the account log in by SCRAM-SHA-256, too (MQTT 5.0)",
+	    OPTION_FLAG, offsetof(struct settings, scram), NULL },
 	{ 'd', "delete", NULL, "remove the account from FILE", OPTION_FLAG,
 	    offsetof(struct settings, remove), NULL },
 };
 
 const struct options cmd_passwd_options = {
 	.program = "weirctl passwd",
-	.synopsis = "[-s WORDS] [-f FILE [-d]] NAME",
+	.synopsis = "[-S] [-s WORDS] [-f FILE [-d]] NAME",
 	.summary = "Make a line of an accounts_file, or change one in it.  The "
 		   "password is asked for, or read from the first line of "
 		   "standard input.",
@@ -159,7 +163,8 @@ set_password(const struct settings *settings, const char *name)
 	password = get_password();
 	if (password == NULL)
 		return EXIT_FAILED;
-	err = passwd_make_line(name, password, settings->scopes, &line);
+	err = passwd_make_line(
+	    name, password, settings->scopes, settings->scram, &line);
 	wipe(password);
 	if (err != 0)
 		return fail("hashing", err);

@@ -119,7 +119,7 @@ ctl_weirctl_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"' \
 ctl_weirctl_LDADD = libservice.a libnet.a libconf.a libmqtt.a libstore.a libmsg.a \
 	libring.a libstats.a libshm.a libbase.a \
 	$(CONFIG_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) $(NCURSES_LIBS) \
-	$(SMARTCOLS_LIBS) $(SODIUM_LIBS) \
+	$(SMARTCOLS_LIBS) $(SODIUM_LIBS) $(OPENSSL_LIBS) \
 	$(SYSTEMD_LIBS) $(SECCOMP_LIBS)
 
 bashcompletiondir = $(datadir)/bash-completion/completions

@@ -14,6 +14,7 @@
 #include "common/base/slice.h"
 #include "common/base/utf8.h"
 #include "common/conf/conf.h"
+#include "common/net/scram_verifier.h"
 
 #define HASH_PASSES 2
 #define HASH_BYTES ((size_t)19 << 20)
@@ -60,18 +61,40 @@ passwd_scopes_fault(const char *scopes)
 	    : NULL;
 }
 
+static int
+make_verifier(const char *password, char out[SCRAM_VERIFIER_TEXT_SIZE])
+{
+	struct scram_verifier verifier;
+	uint8_t salt[SCRAM_SALT_BYTES];
+	int err;
+
+	randombytes_buf(salt, sizeof(salt));
+	err = scram_verifier_make(slice_of_string(password),
+	    slice_of(salt, sizeof(salt)), SCRAM_ITERATIONS, &verifier);
+	if (err == 0)
+		scram_verifier_print(&verifier, out);
+	return err;
+}
+
 int
-passwd_make_line(
-    const char *name, const char *password, const char *scopes, char **out_line)
+passwd_make_line(const char *name, const char *password, const char *scopes,
+    bool with_scram, char **out_line)
 {
 	char hash[crypto_pwhash_STRBYTES];
+	char verifier[SCRAM_VERIFIER_TEXT_SIZE] = "";
 
 	if (sodium_init() < 0 ||
 	    crypto_pwhash_str_alg(hash, password, strlen(password), HASH_PASSES,
 		HASH_BYTES, crypto_pwhash_ALG_ARGON2ID13) != 0)
 		return -ENOMEM;
-	if (asprintf(out_line, "%s:%s%s%s", name, hash,
-		scopes == NULL ? "" : ":", scopes == NULL ? "" : scopes) == -1)
+	if (with_scram && make_verifier(password, verifier) != 0)
+		return -ENOMEM;
+	/* The verifier is behind the scopes, so there must be some. */
+	if (scopes == NULL)
+		scopes = with_scram ? "publish,read,manage" : "";
+	if (asprintf(out_line, "%s:%s%s%s%s%s", name, hash,
+		scopes[0] == '\0' ? "" : ":", scopes, with_scram ? ":" : "",
+		verifier) == -1)
 		return -ENOMEM;
 	return 0;
 }

@@ -22,10 +22,11 @@ const char *passwd_scopes_fault(const char *scopes);
 
 /*
  * "name:hash" or "name:hash:scopes" on the heap; `scopes` may be NULL for all.
+ * `with_scram`: with a verifier for SCRAM-SHA-256, and the scopes named.
  * 0, or -ENOMEM.  All three are without fault.
  */
 int passwd_make_line(const char *name, const char *password, const char *scopes,
-    char **out_line);
+    bool with_scram, char **out_line);
 
 /*
  * Put `line` in the place of the account's, or at the end, or take the

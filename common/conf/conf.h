@@ -206,6 +206,7 @@ struct conf_account {
 	char *name;
 	char *password; /* from the configuration file, for trying out */
 	char *hash;     /* argon2id, from accounts_file */
+	char *scram;    /* beside it, or NULL; see scram_verifier.h */
 	uint8_t scopes; /* enum conf_scope, or-ed */
 	struct conf_strings publish; /* topic filters */
 	struct conf_strings subscribe;

@@ -14,6 +14,7 @@
 #define MAX_SECRET_BYTES 65536
 
 static const char hash_prefix[] = "$argon2id$";
+static const char scram_prefix[] = "$scram-sha-256$";
 
 /*
  * Open a file that must be readable by its owner alone (`forbidden` are the
@@ -78,7 +79,7 @@ allow_all(struct conf_strings *filters)
 
 static int
 add_account(struct account_reader *r, const char *name, const char *hash,
-    uint8_t scopes)
+    uint8_t scopes, const char *scram)
 {
 	struct conf_account account = { .line = r->line, .scopes = scopes };
 	int err;
@@ -93,38 +94,44 @@ add_account(struct account_reader *r, const char *name, const char *hash,
 	}
 	account.name = strdup(name);
 	account.hash = strdup(hash);
+	account.scram = scram == NULL ? NULL : strdup(scram);
 	err = allow_all(&account.publish);
 	if (err == 0)
 		err = allow_all(&account.subscribe);
 	/* Even half built: conf_free_accounts() will see to it. */
 	r->accounts[r->count++] = account;
-	return account.name == NULL || account.hash == NULL ? -ENOMEM : err;
+	return account.name == NULL || account.hash == NULL ||
+		(scram != NULL && account.scram == NULL)
+	    ? -ENOMEM
+	    : err;
 }
 
-/* The scopes behind the hash, which end it; -1 for words that are none. */
-static int
-take_scopes(char *hash)
+/* What is behind the next colon, which ends `text`; NULL: nothing is. */
+static char *
+take_field(char *text)
 {
-	char *colon = strchr(hash, ':');
+	char *colon = strchr(text, ':');
 
 	if (colon == NULL)
-		return CONF_SCOPES_ALL;
+		return NULL;
 	*colon = '\0';
-	return conf_scopes_parse(colon + 1);
+	return colon + 1;
 }
 
 static int
 read_account_line(struct account_reader *r, char *line)
 {
-	char *colon;
-	int scopes;
+	char *colon, *words, *scram = NULL;
+	int scopes = CONF_SCOPES_ALL;
 
 	line[strcspn(line, "\r\n")] = '\0';
 	if (line[0] == '\0' || line[0] == '#')
 		return 0;
 	colon = strchr(line, ':');
 	if (colon == NULL || colon == line) {
-		bad_account(r, "not a line of name:hash or name:hash:scopes");
+		bad_account(r,
+		    "not a line of name:hash, name:hash:scopes or "
+		    "name:hash:scopes:verifier");
 		return 0;
 	}
 	*colon = '\0';
@@ -134,11 +141,22 @@ read_account_line(struct account_reader *r, char *line)
 		    "$argon2id$");
 		return 0;
 	}
-	scopes = take_scopes(colon + 1);
+	words = take_field(colon + 1);
+	if (words != NULL) {
+		scram = take_field(words);
+		scopes = conf_scopes_parse(words);
+	}
 	if (scopes == -1) {
 		bad_account(r,
 		    "scopes are words parted by commas or blanks; allowed: "
 		    "publish, read, manage");
+		return 0;
+	}
+	if (scram != NULL &&
+	    strncmp(scram, scram_prefix, strlen(scram_prefix)) != 0) {
+		bad_account(r,
+		    "behind the scopes is a verifier that begins with "
+		    "$scram-sha-256$, or nothing");
 		return 0;
 	}
 	for (size_t i = 0; i < r->count; i++)
@@ -148,7 +166,7 @@ read_account_line(struct account_reader *r, char *line)
 			    "each name must differ");
 			return 0;
 		}
-	return add_account(r, line, colon + 1, (uint8_t)scopes);
+	return add_account(r, line, colon + 1, (uint8_t)scopes, scram);
 }
 
 static int
@@ -205,6 +223,7 @@ conf_free_accounts(struct conf_account *accounts, size_t count)
 		free(accounts[i].name);
 		free(accounts[i].password);
 		free(accounts[i].hash);
+		free(accounts[i].scram);
 		conf_clear_strings(&accounts[i].publish);
 		conf_clear_strings(&accounts[i].subscribe);
 	}

@@ -14,6 +14,8 @@ libnet_a_SOURCES = \
 	%D%/pool_trimmer.h \
 	%D%/port_owner.c \
 	%D%/port_owner.h \
+	%D%/scram_verifier.c \
+	%D%/scram_verifier.h \
 	%D%/stream.c \
 	%D%/stream.h \
 	%D%/stream_hub.h \

@@ -69,6 +69,7 @@ EXTRA_DIST += \
 	%D%/test_real_clients.py \
 	%D%/test_reconcile.py \
 	%D%/test_rings_visible.py \
+	%D%/test_scram.py \
 	%D%/test_sessions.py \
 	%D%/test_shared.py \
 	%D%/test_store_ctl.py \

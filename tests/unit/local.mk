@@ -116,6 +116,7 @@ unit_tests = \
 	test_ring_rules \
 	test_ring_trace \
 	test_ring_traces \
+	test_scram \
 	test_segment_index \
 	test_service \
 	test_sequence \
@@ -306,8 +307,8 @@ test_convert_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS)
 
 test_passwd_SOURCES  = %D%/test_passwd.c ctl/passwd.c
 test_passwd_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
-test_passwd_LDADD    = libconf.a libbase.a $(CHECK_LIBS) $(CONFIG_LIBS) \
-	$(SODIUM_LIBS)
+test_passwd_LDADD    = libnet.a libconf.a libbase.a $(CHECK_LIBS) \
+	$(CONFIG_LIBS) $(SODIUM_LIBS) $(OPENSSL_LIBS)
 
 test_escape_SOURCES  = %D%/test_escape.c ctl/escape.c
 test_escape_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -623,6 +624,10 @@ test_ring_traces_LDADD    = libring.a libshm.a libbase.a $(CHECK_LIBS)
 test_ring_rules_SOURCES  = %D%/test_ring_rules.c
 test_ring_rules_CPPFLAGS = $(UNIT_CPPFLAGS) $(SODIUM_CFLAGS)
 test_ring_rules_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
+
+test_scram_SOURCES  = %D%/test_scram.c
+test_scram_CPPFLAGS = $(UNIT_CPPFLAGS) $(OPENSSL_CFLAGS)
+test_scram_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_segment_index_SOURCES  = %D%/test_segment_index.c $(STORE_SIM)
 test_segment_index_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/access.h"
 #include "broker/auth_initial.h"
 #include "broker/auth_key.h"
 #include "broker/rcu.h"
@@ -879,6 +880,94 @@ START_TEST(doubles_and_foreign_hashes_are_refused)
 }
 END_TEST
 
+START_TEST(gives_a_verifier_for_every_name_and_an_identity_for_some)
+{
+	struct auth_scram admin_is, again, nobody, other;
+
+	with_hashed_bob();
+	auth = auth_new(&conf);
+	ck_assert_ptr_nonnull(auth);
+	auth_scram_of(auth, "admin", &admin_is);
+	ck_assert_uint_eq(admin_is.identity,
+	    auth_identity_of(auth, slice_of_string("admin")));
+	auth_scram_of(auth, "nobody", &nobody);
+	auth_scram_of(auth, "nobody", &again);
+	auth_scram_of(auth, "bob", &other); /* has a hash alone */
+	ck_assert_uint_eq(nobody.identity, 0);
+	ck_assert_uint_eq(other.identity, 0);
+	ck_assert_mem_eq(&nobody.verifier.salt, &again.verifier.salt, 16);
+	ck_assert_mem_ne(&nobody.verifier.salt, &other.verifier.salt, 16);
+	ck_assert_uint_eq(
+	    nobody.verifier.iterations, admin_is.verifier.iterations);
+	ck_assert_uint_eq(
+	    nobody.verifier.salt_length, admin_is.verifier.salt_length);
+
+	reload();
+	auth_scram_of(auth, "admin", &again);
+	ck_assert_mem_eq(&admin_is, &again, sizeof(again));
+	accounts[0].password = bob;
+	reload();
+	auth_scram_of(auth, "admin", &again);
+	ck_assert_mem_ne(admin_is.verifier.stored_key,
+	    again.verifier.stored_key, SCRAM_KEY_BYTES);
+	ck_assert_uint_ne(admin_is.identity, again.identity);
+}
+END_TEST
+
+START_TEST(refuses_a_verifier_that_is_none)
+{
+	static char text[] = "$scram-sha-256$i=1$";
+
+	with_hashed_bob();
+	accounts[1].scram = text;
+	ck_assert_ptr_null(auth_new(&conf));
+	ck_assert_int_eq(errno, EINVAL);
+}
+END_TEST
+
+START_TEST(gives_the_access_of_the_account_that_has_the_name_now)
+{
+	static char some[] = "a/%u/%c";
+	static char *list[] = { some };
+	const struct conf_strings limited = { .list = list, .count = 1 };
+	struct access *access;
+	uint64_t before;
+
+	accounts[0].subscribe = all;
+	auth = auth_new(&conf);
+	before = auth_identity_of(auth, slice_of_string("admin"));
+	ck_assert_int_eq(
+	    auth_access(auth, before, slice_of_string("c"), &access), 0);
+	ck_assert_ptr_null(access);
+	ck_assert(!auth_limits_subscriptions(auth));
+
+	/* Another password, and other filters: the old handle has those. */
+	accounts[0].password = bob;
+	accounts[0].publish = limited;
+	accounts[0].subscribe = limited;
+	reload();
+	ck_assert(!auth_identity_is_valid(auth, before));
+	ck_assert(auth_limits_subscriptions(auth));
+	ck_assert_int_eq(
+	    auth_access(auth, before, slice_of_string("c"), &access), 0);
+	ck_assert_ptr_nonnull(access);
+	ck_assert(access_may_publish(access, slice_of_string("a/admin/c")));
+	ck_assert(!access_may_publish(access, slice_of_string("a/admin/d")));
+	access_free(access);
+
+	/* Who is nobody may nothing. */
+	ck_assert_int_eq(
+	    auth_access(auth, 77, slice_of_string("c"), &access), 0);
+	ck_assert_ptr_nonnull(access);
+	ck_assert(!access_may_publish(access, slice_of_string("a/admin/c")));
+	access_free(access);
+	ck_assert_int_eq(
+	    auth_access(auth, AUTH_ANONYMOUS, slice_of_string("c"), &access),
+	    0);
+	ck_assert_ptr_null(access);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -916,6 +1005,11 @@ main(void)
 	tcase_add_test(tc, a_random_account_is_whole_or_not_there);
 	tcase_add_test(tc, without_http_there_is_no_account);
 	tcase_add_test(tc, doubles_and_foreign_hashes_are_refused);
+	tcase_add_test(
+	    tc, gives_a_verifier_for_every_name_and_an_identity_for_some);
+	tcase_add_test(tc, refuses_a_verifier_that_is_none);
+	tcase_add_test(
+	    tc, gives_the_access_of_the_account_that_has_the_name_now);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

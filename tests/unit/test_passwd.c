@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/conf/conf.h"
+#include "common/net/scram_verifier.h"
 #include "tests/unit/unit.h"
 
 static char folder[64], path[96];
@@ -68,8 +69,9 @@ START_TEST(a_line_is_one_of_an_accounts_file)
 	char *line, *plain;
 
 	ck_assert_int_eq(
-	    passwd_make_line("ann", "secret", "publish,read", &line), 0);
-	ck_assert_int_eq(passwd_make_line("bob", "secret", NULL, &plain), 0);
+	    passwd_make_line("ann", "secret", "publish,read", false, &line), 0);
+	ck_assert_int_eq(
+	    passwd_make_line("bob", "secret", NULL, false, &plain), 0);
 	ck_assert(!edit("ann", line));
 	ck_assert(!edit("bob", plain));
 	ck_assert_int_eq(
@@ -85,9 +87,46 @@ START_TEST(a_line_is_one_of_an_accounts_file)
 	    crypto_pwhash_str_verify(accounts[0].hash, "Secret", 6), 0);
 	ck_assert_ptr_nonnull(strstr(accounts[0].hash, "m=19456,t=2,p=1"));
 	ck_assert_str_ne(accounts[0].hash, accounts[1].hash);
+	ck_assert_ptr_null(accounts[0].scram);
 	conf_free_accounts(accounts, count);
 	free(line);
 	free(plain);
+}
+END_TEST
+
+START_TEST(a_line_with_a_verifier_has_all_that_it_had_without)
+{
+	struct scram_verifier verifier, again;
+	struct conf_account *accounts;
+	char *line, *other;
+	size_t count;
+
+	ck_assert_int_eq(
+	    passwd_make_line("ann", "secret", NULL, true, &line), 0);
+	ck_assert_int_eq(
+	    passwd_make_line("bob", "secret", "read", true, &other), 0);
+	ck_assert(!edit("ann", line));
+	ck_assert(!edit("bob", other));
+	ck_assert_int_eq(
+	    conf_read_accounts(path, &accounts, &count, stderr), 0);
+	ck_assert_uint_eq(count, 2);
+	ck_assert_uint_eq(accounts[0].scopes, CONF_SCOPES_ALL);
+	ck_assert_uint_eq(accounts[1].scopes, CONF_SCOPE_READ);
+	ck_assert_int_eq(
+	    crypto_pwhash_str_verify(accounts[0].hash, "secret", 6), 0);
+	ck_assert_int_eq(scram_verifier_parse(accounts[0].scram, &verifier), 0);
+	ck_assert_int_eq(scram_verifier_make(slice_of_string("secret"),
+			     slice_of(verifier.salt, verifier.salt_length),
+			     verifier.iterations, &again),
+	    0);
+	ck_assert_mem_eq(
+	    verifier.stored_key, again.stored_key, SCRAM_KEY_BYTES);
+	/* No two salts are alike. */
+	ck_assert_int_eq(scram_verifier_parse(accounts[1].scram, &again), 0);
+	ck_assert_mem_ne(verifier.salt, again.salt, SCRAM_SALT_BYTES);
+	conf_free_accounts(accounts, count);
+	free(line);
+	free(other);
 }
 END_TEST
 
@@ -175,6 +214,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, a_line_is_one_of_an_accounts_file);
+	tcase_add_test(tc, a_line_with_a_verifier_has_all_that_it_had_without);
 	tcase_add_test(tc, a_new_file_is_its_owners_alone);
 	tcase_add_test(tc, a_line_takes_the_place_of_the_former_one);
 	tcase_add_test(tc, an_account_is_removed_and_no_other);
