@@ -92,6 +92,7 @@ subscription_node_obtain(struct subscription_tree *tree,
 	cds_lfht_node_init(&child->hash_node);
 	RCU_PUBLISH(&child->hash_node);
 	cds_lfht_add(tree->nodes, key_hash(tree, &key), &child->hash_node);
+	atomic_fetch_add_explicit(&tree->node_count, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&parent->children, 1, memory_order_relaxed);
 	return child;
 }
@@ -116,6 +117,8 @@ subscription_node_drop_unused(
 			    &parent->plus, NULL, memory_order_relaxed);
 		} else {
 			cds_lfht_del(tree->nodes, &node->hash_node);
+			atomic_fetch_sub_explicit(
+			    &tree->node_count, 1, memory_order_relaxed);
 			atomic_fetch_sub_explicit(
 			    &parent->children, 1, memory_order_relaxed);
 		}

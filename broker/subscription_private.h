@@ -92,6 +92,9 @@ struct subscription_group {
 struct subscription_tree {
 	pthread_mutex_t mutex; /* who changes anything */
 	struct cds_lfht *nodes;
+	atomic_size_t node_count; /* in it */
+	atomic_size_t room;       /* its buckets */
+	atomic_bool is_resized;   /* somebody is at it */
 	struct subscription_node *root;
 	uint64_t seed;
 

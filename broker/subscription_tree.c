@@ -17,6 +17,9 @@
 /* Removed objects that may wait for their grace period. */
 #define MAX_BACKLOG 50000
 
+/* Buckets of the table of nodes. */
+#define MIN_ROOM 64
+
 #define FIRST_INDEX 64
 
 char rcu_grace_period;
@@ -375,9 +378,13 @@ subscription_tree_new(void)
 	tree->index_size = FIRST_INDEX;
 	tree->index = calloc(FIRST_INDEX, sizeof(struct subscription *));
 	tree->root = subscription_node_new(NULL, slice_of(NULL, 0));
-	tree->nodes = cds_lfht_new_flavor(64, 64, 0,
-	    CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, &urcu_memb_flavor,
-	    NULL);
+	/*
+	 * It does not grow by itself: liburcu would do so when a chain is
+	 * long, on a thread of its own, and may leave it at that.
+	 */
+	atomic_init(&tree->room, MIN_ROOM);
+	tree->nodes = cds_lfht_new_flavor(
+	    MIN_ROOM, MIN_ROOM, 0, 0, &urcu_memb_flavor, NULL);
 	if (tree->index == NULL || tree->root == NULL || tree->nodes == NULL) {
 		subscription_tree_free(tree);
 		return NULL;
@@ -485,10 +492,38 @@ subscription_tree_has(struct subscription_tree *tree, struct slice filter,
 	return has_it;
 }
 
+static void
+resize(struct subscription_tree *tree, size_t nodes)
+{
+	size_t room = MIN_ROOM;
+
+	while (room < nodes)
+		room *= 2;
+	if (atomic_exchange(&tree->is_resized, true))
+		return;
+	if (room != atomic_load(&tree->room)) {
+		cds_lfht_resize(tree->nodes, room);
+		atomic_store(&tree->room, room);
+	}
+	atomic_store(&tree->is_resized, false);
+}
+
 void
 subscription_tree_make_room(struct subscription_tree *tree, size_t levels)
 {
-	cds_lfht_resize(tree->nodes, levels);
+	resize(tree, levels);
+}
+
+void
+subscription_tree_tend(struct subscription_tree *tree)
+{
+	const size_t nodes =
+	    atomic_load_explicit(&tree->node_count, memory_order_relaxed);
+	const size_t room =
+	    atomic_load_explicit(&tree->room, memory_order_relaxed);
+
+	if (nodes > room || (room > MIN_ROOM && nodes < room / 8))
+		resize(tree, nodes + nodes / 2);
 }
 
 void

@@ -131,11 +131,17 @@ bool subscription_tree_has(struct subscription_tree *tree, struct slice filter,
     const struct subscriber *subscriber);
 
 /*
- * Room for so many levels of filters, at once: by itself it grows on a thread
- * of liburcu, which comes late when a recovery adds all that there is.
- * Outside of rcu_enter().
+ * Room for so many levels of filters, at once, when a recovery is going to
+ * add all that there is.  Outside of rcu_enter().
  */
 void subscription_tree_make_room(struct subscription_tree *tree, size_t levels);
+
+/*
+ * Fit the tree's room to what is in it, if that has changed much.  Each thread
+ * that changes the tree calls it now and then, outside of rcu_enter(): without
+ * it the tree finds what it has, and takes longer to.
+ */
+void subscription_tree_tend(struct subscription_tree *tree);
 
 void subscription_tree_remove_all(
     struct subscription_tree *tree, struct subscriber *subscriber);

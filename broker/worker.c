@@ -235,6 +235,7 @@ static void
 settle(struct worker *worker)
 {
 	route_flush(worker->broker, worker);
+	subscription_tree_tend(worker->broker->subscriptions);
 	bridge_port_flush(worker->port);
 	if (worker->commit != NULL)
 		commit_flush(worker->commit);

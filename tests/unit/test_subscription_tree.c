@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/rcu.h"
+#include "broker/subscription_private.h"
 #include "common/base/options.h"
 #include "common/msg/topic.h"
 #include "tests/unit/unit.h"
@@ -417,6 +418,26 @@ list(const char *after, size_t max)
 	    tree, &alice, slice_of_string(after), max, note_listed, &answer);
 }
 
+START_TEST(has_room_for_what_is_in_it_and_gives_it_back)
+{
+	char filter[32];
+
+	for (int i = 0; i < 5000; i++) {
+		snprintf(filter, sizeof(filter), "room/%d", i);
+		add(&alice, filter);
+	}
+	subscription_tree_tend(tree);
+	ck_assert_uint_ge(atomic_load(&tree->room), 5001);
+	ck_assert_uint_le(atomic_load(&tree->room), 16384);
+	ck_assert_uint_eq(atomic_load(&tree->node_count), 5001);
+	ck_assert_uint_eq(match("room/4711"), 1);
+	subscription_tree_remove_all(tree, &alice);
+	subscription_tree_tend(tree);
+	ck_assert_uint_eq(atomic_load(&tree->room), 64);
+	ck_assert_uint_eq(match("room/4711"), 0);
+}
+END_TEST
+
 START_TEST(lists_filters_as_they_were_given)
 {
 	static const char *const filters[] = { "a", "a/b/c", "#", "a/#", "/#",
@@ -498,6 +519,7 @@ main(void)
 	tcase_add_test(tc, walks_a_topic_of_65535_slashes);
 	tcase_add_loop_test(tc, finds_what_matching_one_by_one_finds, 0, 8);
 	tcase_add_test(tc, is_read_while_it_changes);
+	tcase_add_test(tc, has_room_for_what_is_in_it_and_gives_it_back);
 	tcase_add_test(tc, lists_filters_as_they_were_given);
 	tcase_add_test(tc, lists_options_and_ends_with_what_the_caller_says);
 	tcase_add_test(tc, lists_in_slices_whatever_comes_and_goes);
