@@ -4,6 +4,7 @@
 fuzz_targets = \
 	fuzz_http \
 	fuzz_jwt \
+	fuzz_manage_conf \
 	fuzz_mqtt_ack \
 	fuzz_mqtt_connack \
 	fuzz_mqtt_connect \
@@ -30,6 +31,7 @@ EXTRA_DIST += \
 	%D%/make_corpus.py \
 	%D%/fuzz_http.c \
 	%D%/fuzz_jwt.c \
+	%D%/fuzz_manage_conf.c \
 	%D%/fuzz_mqtt.h \
 	%D%/fuzz_mqtt_ack.c \
 	%D%/fuzz_mqtt_connack.c \

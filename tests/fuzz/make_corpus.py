@@ -237,6 +237,15 @@ def controls():
         yield "type-%d" % kind, bytes([0, kind]) + bytes(size)
 
 
+def bridges():
+    """JSON, as it comes by HTTP."""
+    yield "rules", b"""{"url":"mqtt://h:99","name":"made","client_id":"q\\"\\\\ \\u00fc\\n;",
+"password":null,"announce_bridge":false,"max_inflight":7,"forward":[{"filter":"x/#",
+"qos":2},{"filter":"y"}],"ring":{"capacity":"64KiB"}}"""
+    yield "numbers", b'{"a":2147483648,"b":-2147483648,"c":1.5e22,"d":-0.1,"e":[],"f":{}}'
+    yield "words", b'{"true":1,"x":"@include \\"f\\"","y":"*/ z = 1; /*","z":[[1],["a"]]}'
+
+
 def corpora():
     """target: {name: seed}"""
     subscribe, unsubscribe = filters()
@@ -267,6 +276,7 @@ def corpora():
         ("record", records()),
         ("websocket_answer", websocket_answers()),
         ("ring_control", controls()),
+        ("manage_conf", bridges()),
     ):
         out["fuzz_" + target] = dict(rows)
     return out

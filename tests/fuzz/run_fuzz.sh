@@ -4,8 +4,11 @@
 # stdout, how far they are on stderr.  Without a TARGET: all of them.
 #
 # tests/fuzz/TARGET.c is the target; its other sources and libraries are a
-# line of the table below.  Seeds are the files of tests/fuzz/corpus/TARGET,
-# words to try those of tests/fuzz/TARGET.dict.
+# line of the table below.  Seeds are the files of tests/fuzz/corpus/TARGET and
+# the lines, in base64, of tests/fuzz/corpus/TARGET.found.
+#
+# run_fuzz.sh --found TARGET... writes TARGET.found anew: the smallest inputs of
+# FUZZ_KEEP (below) and of itself that reach all code which any of them reaches.
 #
 # CLANG names the compiler; without libFuzzer everything is skipped.
 # FUZZ_JOBS: how many at once.  FUZZ_SEED: other inputs than the last time
@@ -25,6 +28,7 @@ sources_of() {
 	fuzz_subscription_tree) echo broker/subscription_*.c broker/mailbox.c \
 	    broker/waker.c common/msg/topic.c common/shm/bell.c \
 	    common/base/*.c ;;
+	fuzz_manage_conf) echo broker/manage_conf.c ;;
 	fuzz_record) echo common/msg/record.c common/base/*.c ;;
 	fuzz_ring) echo common/ring/*.c common/shm/*.c common/base/*.c ;;
 	fuzz_ring_control) echo common/ring/*.c common/shm/*.c \
@@ -48,6 +52,7 @@ packages_of() {
 	case $1 in
 	fuzz_http) echo jansson libevent openssl ;;
 	fuzz_jwt) echo jansson libconfig libsodium openssl ;;
+	fuzz_manage_conf) echo jansson libconfig ;;
 	fuzz_subscription_tree) echo liburcu-memb liburcu-cds ;;
 	fuzz_websocket) echo openssl ;;
 	fuzz_websocket_answer) echo libevent libevent_openssl openssl ;;
@@ -62,9 +67,10 @@ libraries_of() {
 }
 
 runs=${FUZZ_RUNS:-100000}
-targets=
+targets= is_to_minimise=
 for word; do
 	case $word in
+	--found) is_to_minimise=yes ;;
 	*[!0-9]*) targets="$targets $word" ;;
 	*) runs=$word ;;
 	esac
@@ -124,16 +130,39 @@ build() {
 	    $ldflags $(libraries_of "$1") -o "$dir/$1"
 }
 
+# Seeds of TARGET, for libFuzzer to read: folders.
+seeds_of() {
+	[ ! -d "tests/fuzz/corpus/$1" ] || echo "tests/fuzz/corpus/$1"
+	[ -f "tests/fuzz/corpus/$1.found" ] || return 0
+	mkdir -p "$dir/seeds/$1"
+	line_number=0
+	while read -r line; do
+		line_number=$((line_number + 1))
+		echo "$line" | base64 -d >"$dir/seeds/$1/$line_number"
+	done <"tests/fuzz/corpus/$1.found"
+	echo "$dir/seeds/$1"
+}
+
 # run TARGET: new inputs go to a directory of our own, seeds are only read.
 run() {
 	found=${FUZZ_KEEP:-$dir/found}/$1
-	more=
 	mkdir -p "$found"
-	[ ! -d "tests/fuzz/corpus/$1" ] || more=tests/fuzz/corpus/$1
-	[ ! -f "tests/fuzz/$1.dict" ] || more="$more -dict=tests/fuzz/$1.dict"
 	exec "$dir/$1" -runs="$runs" -seed="${FUZZ_SEED:-1}" -max_len=4096 \
 	    -timeout=10 -print_final_stats=1 -artifact_prefix="$dir/$1." \
-	    "$found" $more
+	    "$found" $(seeds_of "$1")
+}
+
+# minimise TARGET: write its corpus/TARGET.found.
+minimise() {
+	mkdir -p "$dir/few" "${FUZZ_KEEP:-$dir/found}/$1"
+	"$dir/$1" -merge=1 -use_counters=0 -max_len=1024 "$dir/few" \
+	    $(seeds_of "$1") "${FUZZ_KEEP:-$dir/found}/$1" 2>"$dir/$1.log" ||
+		return
+	for input in "$dir/few"/*; do
+		base64 -w0 "$input"
+		echo
+	done | grep . | LC_ALL=C sort >"tests/fuzz/corpus/$1.found"
+	rm -rf "$dir/few"
 }
 
 # The end of the log, and the input that did it, as comments.
@@ -196,6 +225,16 @@ reap() { # COUNT
 }
 
 set -- $targets
+if [ -n "$is_to_minimise" ]; then
+	for target; do
+		build "$target" >"$dir/$target.log" 2>&1 && minimise "$target" || {
+			explain "$target" >&2
+			exit 1
+		}
+		wc -l "tests/fuzz/corpus/$target.found"
+	done
+	exit 0
+fi
 echo "1..$#"
 for target; do
 	reap "$jobs"
