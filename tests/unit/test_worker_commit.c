@@ -280,7 +280,7 @@ sent_to_bridges(void *context, struct bridge_port *port)
 static void
 set_up(void)
 {
-	static char nowhere[] = "/nonexistent";
+	static char nowhere[] = "/proc/nonexistent";
 
 	memset(&journal, 0, sizeof(journal));
 	journal.sequence = 100;
