@@ -176,8 +176,10 @@ def failing(tap, suite):
         for packet, reason in (
             (auth(0x18, props(b"x", "PLAIN")), 0x8C),
             (auth(0x18, {}), 0x8C),
+            # [MQTT-4.12.0-3] 0x18 alone may come, [MQTT-3.15.2-1] 0x87 never
             (auth(0x19, props(scram.first())), 0x82),
             (auth(0x00, props(b"x")), 0x82),
+            (auth(0x87, props(b"x")), 0x82),
             (auth(0x18, props(b"")), 0x87),
             (auth(0x18, props()), 0x87),
             (auth(0x18, props(b"c=biws,r=x,p=x")), 0x87),
@@ -196,6 +198,22 @@ def failing(tap, suite):
             one.closed()
         one, _ = challenged(suite, "odd", Scram("admin", "public"))
         one.end()
+    with tap.case(
+        "no AUTH above the Maximum Packet Size, and nothing that could be left out "
+        "[MQTT-3.15.2-2] [MQTT-3.15.2-3] [MQTT-3.1.2-24]"
+    ):
+        for size, fits in ((30, False), (100, False), (300, True)):
+            one = Client(suite.port, connect=False)
+            scram = Scram("admin", "public")
+            more = props(scram.first(), maximum_packet_size=size)
+            one.send(connect("small", props=more))
+            if not fits:
+                one.closed(0x95)
+                continue
+            answer = one.expect(AUTH, reason=0x18)
+            weir.expect(2 + len(answer.body) <= size, answer)
+            weir.expect(set(answer.props) == set(props(b"")), answer)
+            one.cut()
     with tap.case("the proof of one exchange is none in the next"):
         scram = Scram("admin", "public")
         one, challenge = challenged(suite, "again", scram)
