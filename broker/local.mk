@@ -194,6 +194,10 @@ libbroker_a_SOURCES = \
 	%D%/parked.c \
 	%D%/peer.c \
 	%D%/peer.h \
+	%D%/proxied.c \
+	%D%/proxied.h \
+	%D%/proxy_header.c \
+	%D%/proxy_header.h \
 	%D%/publish.c \
 	%D%/publish.h \
 	%D%/publish_limits.c \

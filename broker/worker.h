@@ -88,6 +88,7 @@ struct worker {
 	struct router *router;
 	struct encoder *encoder;
 	struct client_list clients;
+	struct proxied *proxied;    /* connections before their PROXY header */
 	struct client_list stalled; /* with parked PUBLISHes, oldest first */
 	struct held held;           /* what weirctl is told of them */
 	struct limits limits;

@@ -4,13 +4,17 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "broker/client.h"
 #include "broker/gate.h"
 #include "broker/handover.h"
 #include "broker/peer.h"
+#include "broker/proxied.h"
+#include "common/base/bug.h"
 #include "common/base/exit.h"
+#include "common/base/network.h"
 #include "common/net/websocket.h"
 
 /* Connections that wait to be told that they come too fast. */
@@ -23,29 +27,12 @@ struct door {
 	struct websocket_rules websocket; /* path NULL: it speaks MQTT plain */
 	bool is_alone; /* one socket for all workers, who have their turns */
 	unsigned turn; /* the next worker's */
+	bool wants_header; /* of the PROXY protocol, and from these alone: */
+	struct network *proxies;
+	size_t proxy_count;
 };
 
 /* ---- coming and going --------------------------------------------------- */
-
-/* Count it in, or say at which limit it is not. */
-static enum limit
-count_in(struct worker *worker, unsigned listener)
-{
-	struct broker *broker = worker->broker;
-	const struct conf_listener *conf = &broker->conf->listeners[listener];
-	atomic_uint *here = &broker->listener_connections[listener];
-	enum limit limit = LIMIT_NONE;
-	unsigned total, local;
-
-	total = atomic_fetch_add_explicit(
-	    &broker->connections, 1, memory_order_relaxed);
-	local = atomic_fetch_add_explicit(here, 1, memory_order_relaxed);
-	if (total >= broker->conf->max_connections)
-		limit = LIMIT_CONNECTIONS;
-	else if (conf->max_connections != 0 && local >= conf->max_connections)
-		limit = LIMIT_LISTENER_CONNECTIONS;
-	return limit;
-}
 
 static void
 count_out(
@@ -60,6 +47,29 @@ count_out(
 	if (pass->refusal != LIMIT_NONE)
 		atomic_fetch_sub_explicit(
 		    &broker->refusals, 1, memory_order_relaxed);
+}
+
+/* LIMIT_NONE: it is counted in. */
+static enum limit
+count_in(struct worker *worker, const struct client_origin *origin)
+{
+	struct broker *broker = worker->broker;
+	const struct conf_listener *conf =
+	    &broker->conf->listeners[origin->listener];
+	atomic_uint *here = &broker->listener_connections[origin->listener];
+	enum limit limit = LIMIT_NONE;
+	unsigned total, local;
+
+	total = atomic_fetch_add_explicit(
+	    &broker->connections, 1, memory_order_relaxed);
+	local = atomic_fetch_add_explicit(here, 1, memory_order_relaxed);
+	if (total >= broker->conf->max_connections)
+		limit = LIMIT_CONNECTIONS;
+	else if (conf->max_connections != 0 && local >= conf->max_connections)
+		limit = LIMIT_LISTENER_CONNECTIONS;
+	if (limit != LIMIT_NONE)
+		count_out(worker, origin->listener, &origin->pass);
+	return limit;
 }
 
 void
@@ -96,26 +106,24 @@ address_of(int fd)
 	return gate_address((const struct sockaddr *)&address);
 }
 
-/* LIMIT_NONE: it is in, perhaps only to be told that it is not wanted. */
+/*
+ * Whoever is counted in goes through the gate.  LIMIT_NONE: it may, perhaps
+ * only to be told that it is not wanted; else it is counted out.
+ */
 static enum limit
-admit(struct worker *worker, int fd, struct client_origin *origin)
+pass_gate(struct worker *worker, uint64_t address, struct client_origin *origin)
 {
 	struct gate *gate = worker->broker->gate;
 	enum limit limit;
 
-	limit = count_in(worker, origin->listener);
-	if (limit == LIMIT_NONE) {
-		origin->pass.address = address_of(fd);
-		limit =
-		    gate_enter(gate, origin->pass.address, origin->accepted_ns);
-		if (limit == LIMIT_NONE)
+	origin->pass.address = address;
+	limit = gate_enter(gate, address, worker_now_ns(worker));
+	if (limit == LIMIT_NONE)
+		return LIMIT_NONE;
+	if (limit != LIMIT_ADDRESS_CONNECTIONS) {
+		if (may_be_told(worker, &origin->pass, limit))
 			return LIMIT_NONE;
-		if (limit != LIMIT_ADDRESS_CONNECTIONS) {
-			if (may_be_told(worker, &origin->pass, limit))
-				return LIMIT_NONE;
-			gate_leave(
-			    gate, origin->pass.address, origin->accepted_ns);
-		}
+		gate_leave(gate, address, worker_now_ns(worker));
 	}
 	count_out(worker, origin->listener, &origin->pass);
 	return limit;
@@ -131,7 +139,8 @@ add_layers(const struct door *door, struct client_origin *origin)
 	 * A Unix socket's address says nothing; who fails in a layer's
 	 * handshake has none any more when that is told.
 	 */
-	if (door->is_alone || door->websocket.path != NULL)
+	if (origin->peer == NULL &&
+	    (door->is_alone || door->websocket.path != NULL))
 		origin->peer = peer_of_socket(origin->parts.fd);
 	if (door->websocket.path == NULL)
 		return true;
@@ -159,6 +168,81 @@ settle_in(struct door *door, const struct client_origin *origin)
 }
 
 static void
+welcome(struct door *door, struct client_origin *origin)
+{
+	struct worker *worker = door->worker;
+
+	if (add_layers(door, origin)) {
+		settle_in(door, origin);
+		return;
+	}
+	stream_parts_close(&origin->parts);
+	peer_free(origin->peer);
+	client_count_closed(worker, origin->listener, &origin->pass);
+}
+
+/* Its header has come: it is whose that says. */
+static void
+on_proxied(void *arg, struct client_origin *origin)
+{
+	struct door *door = arg;
+	const struct sockaddr *address = peer_address(origin->peer);
+	char text[LISTENER_ADDRESS_SIZE];
+	enum limit limit;
+
+	limit = pass_gate(
+	    door->worker, address == NULL ? 0 : gate_address(address), origin);
+	if (limit == LIMIT_NONE) {
+		welcome(door, origin);
+		return;
+	}
+	if (peer_format(origin->peer, text) == NULL)
+		strcpy(text, "unknown");
+	limit_reached_by(door->worker, limit, text);
+	stats_subtract(door->worker->counters, COUNT_connections, 1);
+	stream_parts_close(&origin->parts);
+	peer_free(origin->peer);
+}
+
+/* May it tell us who its clients are? */
+static bool
+is_proxy(const struct door *door, const struct peer *peer)
+{
+	const struct sockaddr *address = peer_address(peer);
+
+	if (peer == NULL)
+		return false;
+	/* The mode of its file says who may. */
+	if (peer->is_local)
+		return true;
+	for (size_t i = 0; address != NULL && i < door->proxy_count; i++)
+		if (network_has(&door->proxies[i], address))
+			return true;
+	return false;
+}
+
+static void
+wait_for_header(
+    struct door *door, struct client_origin *origin, const char *peer)
+{
+	struct worker *worker = door->worker;
+
+	origin->peer = peer_of_socket(origin->parts.fd);
+	if (is_proxy(door, origin->peer)) {
+		proxied_wait(worker, origin, on_proxied, door);
+		return;
+	}
+	worker_count(worker, COUNT_proxies_refused);
+	log_info("proxy_refused",
+	    "address=%s listener=%s help=\"add it to that listener's "
+	    "proxy_from if it is a proxy of yours\"",
+	    peer, worker->broker->conf->listeners[door->index].bind);
+	stream_parts_close(&origin->parts);
+	peer_free(origin->peer);
+	client_count_closed(worker, origin->listener, &origin->pass);
+}
+
+static void
 on_accept(void *arg, int fd, const char *peer)
 {
 	struct door *door = arg;
@@ -170,7 +254,9 @@ on_accept(void *arg, int fd, const char *peer)
 	};
 	enum limit limit;
 
-	limit = admit(worker, fd, &origin);
+	limit = count_in(worker, &origin);
+	if (limit == LIMIT_NONE && !door->wants_header)
+		limit = pass_gate(worker, address_of(fd), &origin);
 	if (limit != LIMIT_NONE) {
 		limit_reached_by(worker, limit, peer);
 		close(fd);
@@ -178,18 +264,28 @@ on_accept(void *arg, int fd, const char *peer)
 	}
 	worker_count(worker, COUNT_connections_accepted);
 	stats_increment(worker->counters, COUNT_connections);
-	if (!add_layers(door, &origin)) {
-		stream_parts_close(&origin.parts);
-		peer_free(origin.peer);
-		client_count_closed(worker, origin.listener, &origin.pass);
-		return;
-	}
-	settle_in(door, &origin);
+	if (door->wants_header)
+		wait_for_header(door, &origin, peer);
+	else
+		welcome(door, &origin);
 }
 
 /* ---- the listeners ------------------------------------------------------ */
 
-static void
+/* The configuration was checked: each is a network.  False without memory. */
+static bool
+read_proxies(struct door *door, const struct conf_strings *from)
+{
+	door->proxies = calloc(from->count, sizeof(struct network));
+	if (door->proxies == NULL)
+		return false;
+	for (size_t i = 0; i < from->count; i++)
+		BUG_ON(network_parse(from->list[i], &door->proxies[i]) != 0);
+	door->proxy_count = from->count;
+	return true;
+}
+
+static bool
 open_door(struct door *door, struct worker *worker, unsigned index)
 {
 	const struct conf_listener *conf =
@@ -199,6 +295,7 @@ open_door(struct door *door, struct worker *worker, unsigned index)
 		.worker = worker,
 		.index = index,
 		.is_alone = conf_unix_path(conf->bind) != NULL,
+		.wants_header = conf->proxy_protocol,
 		.websocket = {
 			.path = conf->websocket,
 			.origins =
@@ -206,6 +303,7 @@ open_door(struct door *door, struct worker *worker, unsigned index)
 			.origin_count = conf->websocket_origins.count,
 		},
 	};
+	return !conf->proxy_protocol || read_proxies(door, &conf->proxy_from);
 }
 
 /* Returns 0, or -errno with `error` told. */
@@ -248,7 +346,11 @@ worker_listeners_open(struct worker *worker)
 		return EXIT_OSERR;
 	}
 	for (unsigned i = 0; i < conf->listener_count; i++) {
-		open_door(&worker->doors[i], worker, i);
+		if (!open_door(&worker->doors[i], worker, i)) {
+			log_error("worker_failed", "error=%s",
+			    log_quote("no memory"));
+			return EXIT_OSERR;
+		}
 		if (open_listener(worker, i, error) != 0) {
 			log_error("listener_failed", "%s", error);
 			return EXIT_OSERR;
@@ -276,12 +378,17 @@ worker_listeners_close(struct worker *worker)
 	for (size_t i = 0; i < worker->listener_count; i++)
 		listener_close(worker->listeners[i]);
 	worker->listener_count = 0;
+	proxied_close_all(worker);
 }
 
 void
 worker_listeners_free(struct worker *worker)
 {
 	worker_listeners_close(worker);
+	if (worker->doors != NULL)
+		for (size_t i = 0; i < worker->broker->conf->listener_count;
+		     i++)
+			free(worker->doors[i].proxies);
 	free(worker->listeners);
 	free(worker->doors);
 }

@@ -20,6 +20,8 @@ libbase_a_SOURCES = \
 	%D%/log.h \
 	%D%/options.c \
 	%D%/options.h \
+	%D%/network.c \
+	%D%/network.h \
 	%D%/parse.c \
 	%D%/parse.h \
 	%D%/pool.c \

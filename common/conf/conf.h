@@ -185,6 +185,8 @@ struct conf_listener {
 	uint32_t max_connections;
 	char *websocket;                       /* its path; NULL: plain MQTT */
 	struct conf_strings websocket_origins; /* none: any */
+	bool proxy_protocol;
+	struct conf_strings proxy_from; /* resolved: networks, at least one */
 	unsigned line;
 };
 

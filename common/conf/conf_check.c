@@ -95,6 +95,7 @@ check_listener(struct conf_reader *reader, config_setting_t *at,
 	if (!conf_check_unix(reader, at, listener))
 		check_bind(reader, at, listener->bind, &address);
 	conf_check_websocket(reader, at, listener);
+	conf_check_proxy(reader, at, listener);
 }
 
 static void

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a listener says of Unix sockets and of WebSocket. */
+/* What a listener says of Unix sockets, WebSocket and proxies. */
 
 #include <string.h>
 
+#include "common/base/network.h"
 #include "common/conf/conf_table.h"
 
 /* As sockaddr_un has it, with its NUL. */
@@ -126,4 +127,31 @@ conf_check_websocket(struct conf_reader *reader, config_setting_t *at,
 			    "scheme and a host and no path, as in "
 			    "\"https://example.org\"",
 			    origins->list[i]);
+}
+
+/* ---- proxies ----------------------------------------------------------- */
+
+void
+conf_check_proxy(struct conf_reader *reader, config_setting_t *at,
+    struct conf_listener *listener)
+{
+	const struct conf_key *key =
+	    conf_key_find(CONF_SECTION_LISTENER, "proxy_from");
+	struct conf_strings *from = &listener->proxy_from;
+	struct network network;
+
+	if (from->count != 0 && !listener->proxy_protocol)
+		conf_mistake(reader, conf_at_key(at, "proxy_from"),
+		    "proxy_from is for listeners with proxy_protocol = true");
+	for (size_t i = 0; i < from->count; i++)
+		if (network_parse(from->list[i], &network) != 0)
+			conf_mistake(reader, conf_at_key(at, "proxy_from"),
+			    "proxy_from has \"%s\"; it must be an address or "
+			    "a network without bits behind its prefix, as in "
+			    "\"10.0.0.7\" or \"fd00::/8\"",
+			    from->list[i]);
+	if (from->count == 0 && listener->proxy_protocol) {
+		conf_take_strings(reader, key, NULL, listener, "127.0.0.0/8");
+		conf_take_strings(reader, key, NULL, listener, "::1");
+	}
 }

@@ -159,6 +159,8 @@ void conf_check(struct conf_reader *reader, enum conf_section section,
 /* One listener's parts, for conf_check(): true if it is a Unix socket. */
 bool conf_check_unix(struct conf_reader *reader, config_setting_t *at,
     const struct conf_listener *listener);
+void conf_check_proxy(struct conf_reader *reader, config_setting_t *at,
+    struct conf_listener *listener);
 void conf_check_websocket(struct conf_reader *reader, config_setting_t *at,
     const struct conf_listener *listener);
 

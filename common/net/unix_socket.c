@@ -46,6 +46,15 @@ complain(struct opening *o, int err, const char *format, ...)
 	return err;
 }
 
+/* As complain(), of what the system says: "what: reason". */
+static int
+system_fails(struct opening *o, const char *what)
+{
+	const int err = errno;
+
+	return complain(o, -err, "%s: %s", what, strerror(err));
+}
+
 static int
 make_socket(void)
 {
@@ -87,9 +96,7 @@ clear_the_place(struct opening *o)
 	pid_t pid;
 
 	if (lstat(o->spec->path, &st) == -1)
-		return errno == ENOENT
-		    ? 0
-		    : complain(o, -errno, "%s", strerror(errno));
+		return errno == ENOENT ? 0 : system_fails(o, "its file");
 	if (!S_ISSOCK(st.st_mode))
 		return complain(o, -EEXIST,
 		    "there is a file of this name that is no socket");
@@ -105,9 +112,8 @@ clear_the_place(struct opening *o)
 		return -EADDRINUSE;
 	}
 	if (unlink(o->spec->path) == -1 && errno != ENOENT)
-		return complain(o, -errno,
-		    "a dead process left it, and it cannot be removed: %s",
-		    strerror(errno));
+		return system_fails(
+		    o, "a dead process left it, and it cannot be removed");
 	return 0;
 }
 
@@ -141,17 +147,14 @@ bind_there(struct opening *o)
 	/* The file begins with the mode of the socket: for nobody else. */
 	if (fchmod(o->fd, 0600) == -1 ||
 	    bind(o->fd, address, sizeof(o->address)) == -1)
-		return complain(o, -errno,
-		    "%s; its folder must exist and be writable",
-		    strerror(errno));
+		return system_fails(o, "its folder must exist and be writable");
 	o->is_bound = true;
 	if (gid != (gid_t)-1 && lchown(o->spec->path, (uid_t)-1, gid) == -1)
-		return complain(o, -errno,
-		    "cannot give it to group %s: %s; our user must be in it",
-		    o->spec->group, strerror(errno));
+		return system_fails(
+		    o, "group: our user must be in it, or be root");
 	if (chmod(o->spec->path, o->spec->mode) == -1 ||
 	    listen(o->fd, o->spec->backlog) == -1)
-		return complain(o, -errno, "%s", strerror(errno));
+		return system_fails(o, "its file");
 	return 0;
 }
 
@@ -171,7 +174,7 @@ open_there(struct opening *o, struct unix_socket_place *out_place)
 	if (err != 0)
 		return err;
 	if (lstat(o->spec->path, &st) == -1)
-		return complain(o, -errno, "%s", strerror(errno));
+		return system_fails(o, "its file");
 	out_place->dev = st.st_dev;
 	out_place->ino = st.st_ino;
 	strcpy(out_place->path, o->spec->path);

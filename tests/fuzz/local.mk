@@ -15,6 +15,7 @@ fuzz_targets = \
 	fuzz_mqtt_suback \
 	fuzz_mqtt_subscribe \
 	fuzz_mqtt_unsubscribe \
+	fuzz_proxy \
 	fuzz_record \
 	fuzz_ring \
 	fuzz_ring_control \
@@ -43,6 +44,7 @@ EXTRA_DIST += \
 	%D%/fuzz_mqtt_suback.c \
 	%D%/fuzz_mqtt_subscribe.c \
 	%D%/fuzz_mqtt_unsubscribe.c \
+	%D%/fuzz_proxy.c \
 	%D%/fuzz_record.c \
 	%D%/fuzz_ring.c \
 	%D%/fuzz_ring_control.c \

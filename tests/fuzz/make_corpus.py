@@ -232,6 +232,25 @@ def websocket_answers():
     yield "bare", bytes([2 | 63 << 1]) + bare
 
 
+def proxies():
+    def header(command, family, rest):
+        start = b"\r\n\r\n\0\r\nQUIT\n" + bytes([command, family])
+        return start + struct.pack(">H", len(rest)) + rest
+
+    def entry(kind, value):
+        return struct.pack(">BH", kind, len(value)) + value
+
+    v4 = bytes([10, 0, 0, 7, 10, 0, 0, 1]) + struct.pack(">HH", 40000, 1883)
+    v6 = bytes(15) + b"\1" + bytes(15) + b"\2" + struct.pack(">HH", 40000, 1883)
+    name = entry(0x21, b"TLSv1.3") + entry(0x22, b"sensor-7")
+    tls = entry(0x20, b"\3\0\0\0\0" + name)
+    yield "local", b"\0" + header(0x20, 0, b"")
+    yield "v4", b"\0" + header(0x21, 0x11, v4 + entry(4, b"pad"))
+    yield "v4-checksum", b"\1" + header(0x21, 0x11, v4 + entry(3, bytes(4)) + tls)
+    yield "v6-tls", b"\0" + header(0x21, 0x21, v6 + entry(1, b"mqtt") + tls)
+    yield "unix", b"\0" + header(0x21, 0x31, bytes(216) + tls)
+
+
 def controls():
     for kind, size in ((1, 160), (2, 90), (3, 120), (11, 80), (17, 90)):
         yield "type-%d" % kind, bytes([0, kind]) + bytes(size)
@@ -275,6 +294,7 @@ def corpora():
         ("subscription_tree", programs()),
         ("record", records()),
         ("websocket_answer", websocket_answers()),
+        ("proxy", proxies()),
         ("ring_control", controls()),
         ("manage_conf", bridges()),
     ):

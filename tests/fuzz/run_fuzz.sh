@@ -29,6 +29,7 @@ sources_of() {
 	    broker/waker.c common/msg/topic.c common/shm/bell.c \
 	    common/base/*.c ;;
 	fuzz_manage_conf) echo broker/manage_conf.c ;;
+	fuzz_proxy) echo broker/proxy_header.c broker/store/crc32c.c ;;
 	fuzz_record) echo common/msg/record.c common/base/*.c ;;
 	fuzz_ring) echo common/ring/*.c common/shm/*.c common/base/*.c ;;
 	fuzz_ring_control) echo common/ring/*.c common/shm/*.c \

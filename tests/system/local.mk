@@ -62,6 +62,7 @@ EXTRA_DIST += \
 	%D%/test_openapi.py \
 	%D%/test_pending.py \
 	%D%/test_power_loss.py \
+	%D%/test_proxy_protocol.py \
 	%D%/test_policies.py \
 	%D%/test_pub_sub.py \
 	%D%/test_overflow.py \

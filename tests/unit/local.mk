@@ -87,6 +87,7 @@ unit_tests = \
 	test_mapping \
 	test_memfd \
 	test_message \
+	test_network \
 	test_notes \
 	test_options \
 	test_pace \
@@ -97,6 +98,7 @@ unit_tests = \
 	test_pool_trimmer \
 	test_properties \
 	test_property_words \
+	test_proxy_header \
 	test_publish_fast \
 	test_publish_json \
 	test_record \
@@ -516,6 +518,10 @@ test_message_SOURCES  = %D%/test_message.c
 test_message_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_message_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
+test_network_SOURCES  = %D%/test_network.c
+test_network_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_network_LDADD    = libbase.a $(CHECK_LIBS)
+
 test_notes_SOURCES  = %D%/test_notes.c
 test_notes_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_notes_LDADD    = libbase.a $(CHECK_LIBS)
@@ -551,6 +557,10 @@ test_properties_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
 test_property_words_SOURCES  = %D%/test_property_words.c ctl/property_words.c
 test_property_words_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_property_words_LDADD    = libmqtt.a libmsg.a libbase.a $(CHECK_LIBS)
+
+test_proxy_header_SOURCES  = %D%/test_proxy_header.c
+test_proxy_header_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_proxy_header_LDADD    = libbroker.a libstore.a libbase.a $(CHECK_LIBS)
 
 test_publish_fast_SOURCES  = %D%/test_publish_fast.c
 test_publish_fast_CPPFLAGS = $(UNIT_CPPFLAGS) $(JANSSON_CFLAGS)

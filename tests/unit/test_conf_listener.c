@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What listeners may say: Unix sockets, WebSocket. */
+/* What listeners may say: Unix sockets, WebSocket, proxies. */
 
 #include <errno.h>
 #include <string.h>
@@ -152,6 +152,30 @@ START_TEST(origins_are_schemes_with_hosts)
 }
 END_TEST
 
+START_TEST(proxies_are_networks)
+{
+	const struct conf_strings *from;
+
+	ck_assert(!loaded(BIND)->proxy_protocol);
+	ck_assert_uint_eq(conf->listeners[0].proxy_from.count, 0);
+	from = &loaded(BIND " proxy_protocol = true;")->proxy_from;
+	ck_assert(conf->listeners[0].proxy_protocol);
+	ck_assert_uint_eq(from->count, 2);
+	ck_assert_str_eq(from->list[0], "127.0.0.0/8");
+	ck_assert_str_eq(from->list[1], "::1");
+	from = &loaded(BIND " proxy_protocol = true; proxy_from = [ "
+			    "\"10.0.0.0/8\", \"fd00::7\" ];")
+		    ->proxy_from;
+	ck_assert_uint_eq(from->count, 2);
+	ck_assert_str_eq(from->list[1], "fd00::7");
+	refused(BIND " proxy_from = \"10.0.0.0/8\";", "proxy_protocol = true");
+	refused(BIND " proxy_protocol = true; proxy_from = \"10.0.0.1/8\";",
+	    "behind its prefix");
+	refused(BIND " proxy_protocol = true; proxy_from = \"my.proxy\";",
+	    "behind its prefix");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -163,6 +187,7 @@ main(void)
 	tcase_add_test(tc, a_unix_socket_is_local);
 	tcase_add_test(tc, websocket_is_a_path);
 	tcase_add_test(tc, origins_are_schemes_with_hosts);
+	tcase_add_test(tc, proxies_are_networks);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
