@@ -19,6 +19,7 @@ fuzz_targets = \
 	fuzz_record \
 	fuzz_ring \
 	fuzz_ring_control \
+	fuzz_scram \
 	fuzz_store_record \
 	fuzz_subscription_tree \
 	fuzz_topic \
@@ -48,6 +49,7 @@ EXTRA_DIST += \
 	%D%/fuzz_record.c \
 	%D%/fuzz_ring.c \
 	%D%/fuzz_ring_control.c \
+	%D%/fuzz_scram.c \
 	%D%/fuzz_store_record.c \
 	%D%/fuzz_subscription_tree.c \
 	%D%/fuzz_topic.c \

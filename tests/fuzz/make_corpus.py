@@ -265,6 +265,13 @@ def bridges():
     yield "words", b'{"true":1,"x":"@include \\"f\\"","y":"*/ z = 1; /*","z":[[1],["a"]]}'
 
 
+def proofs():
+    """client-first, and what follows the nonce in client-final."""
+    yield "plain", b"\0n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL\xff"
+    yield "for-itself", b"\x07y,a=u=2Cv,n=u=2Cv,r=0,ext=1\xff,x=1,y=2"
+    yield "bound", b"\0p=tls-unique,,n=u,r=1\xff,p=AAAA"
+
+
 def corpora():
     """target: {name: seed}"""
     subscribe, unsubscribe = filters()
@@ -297,6 +304,7 @@ def corpora():
         ("proxy", proxies()),
         ("ring_control", controls()),
         ("manage_conf", bridges()),
+        ("scram", proofs()),
     ):
         out["fuzz_" + target] = dict(rows)
     return out

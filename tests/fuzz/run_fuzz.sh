@@ -36,6 +36,8 @@ sources_of() {
 	    common/base/*.c ;;
 	fuzz_jwt) echo broker/auth_jwt.c broker/auth_jwt_key.c \
 	    common/conf/conf*.c common/msg/record.c common/base/*.c ;;
+	fuzz_scram) echo broker/scram.c common/net/scram_verifier.c \
+	    common/base/*.c ;;
 	fuzz_store_record) echo broker/store/store_message.c \
 	    broker/store/store_record.c common/base/*.c ;;
 	fuzz_websocket) echo common/net/websocket.c \
@@ -54,6 +56,7 @@ packages_of() {
 	fuzz_http) echo jansson libevent openssl ;;
 	fuzz_jwt) echo jansson libconfig libsodium openssl ;;
 	fuzz_manage_conf) echo jansson libconfig ;;
+	fuzz_scram) echo openssl ;;
 	fuzz_subscription_tree) echo liburcu-memb liburcu-cds ;;
 	fuzz_websocket) echo openssl ;;
 	fuzz_websocket_answer) echo libevent libevent_openssl openssl ;;
