@@ -86,7 +86,8 @@ set_limits(struct client *client)
 	const size_t packet = client->worker->broker->max_packet_size;
 
 	stream_set_limits(&client->stream,
-	    (uint32_t)(CLIENT_OUTPUT_MARK + packet + (64u << 10)),
+	    (uint32_t)(client->worker->sessions.output_mark + packet +
+		CONF_CONNECTION_ANSWER_BYTES),
 	    (uint32_t)(packet + STREAM_READ_SIZE));
 }
 
@@ -432,7 +433,7 @@ on_data(struct stream *stream, const uint8_t *data, size_t len)
 			return len;
 		}
 		used += frame.size;
-		if (stream_pending(stream) >= CLIENT_OUTPUT_MARK * 2)
+		if (stream_pending(stream) >= worker->sessions.output_mark * 2)
 			client_pause(client, CLIENT_PAUSE_OUTPUT);
 	}
 	return used;

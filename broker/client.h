@@ -47,9 +47,6 @@
  */
 #define CLIENT_MAX_UNFINISHED 4096
 
-/* A PUBLISH is begun only while less than this waits to be sent. */
-#define CLIENT_OUTPUT_MARK (256u << 10)
-
 enum client_state {
 	CLIENT_NEW,
 	CLIENT_CHECKING,

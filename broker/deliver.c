@@ -8,6 +8,7 @@
 
 #include "broker/client.h"
 #include "broker/commit.h"
+#include "broker/overflow.h"
 #include "broker/session_queue.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
@@ -243,7 +244,8 @@ bool
 deliver_has_room(const struct session *session)
 {
 	return session->client != NULL &&
-	    stream_pending(&session->client->stream) < CLIENT_OUTPUT_MARK;
+	    stream_pending(&session->client->stream) <
+	    session->home->output_mark;
 }
 
 static bool
@@ -297,13 +299,12 @@ deliver_qos0(struct worker *worker, struct session *session,
 	    send_publish(worker, session->client, item, 0, false) ==
 		SENT_LATER) {
 		worker_count(worker, COUNT_dropped_slow);
-		session_note_drops(session, 1);
+		overflow_note(session, 1);
 	}
 }
 
-/* The journal need not keep it any longer. */
-static void
-journal_done(struct session *session, uint64_t sequence)
+void
+deliver_forget(struct session *session, uint64_t sequence)
 {
 	struct commit_port *port = session->home->commit;
 	struct store_done done;
@@ -323,7 +324,7 @@ deliver_done(struct session *session, struct outgoing *outgoing)
 		session->resend = outgoing->next;
 	stats_subtract(session->home->counters, COUNT_in_flight, 1);
 	outbox_done(&session->outbox, &session->home->outgoing, outgoing);
-	journal_done(session, sequence);
+	deliver_forget(session, sequence);
 }
 
 static struct outbox_item
@@ -443,8 +444,7 @@ read_more(struct worker *worker, struct session *session)
 		return;
 	}
 	if (commit_read(session->home->commit, session->cursor,
-		queue->feed.next,
-		SESSION_WINDOW_MESSAGES - outbox->waiting.count,
+		queue->feed.next, session_queue_read_count(session),
 		SESSION_WINDOW_BYTES - outbox->waiting_bytes) != 0)
 		deliver_read_failed(worker, session);
 }
@@ -517,6 +517,7 @@ deliver_journalled(struct worker *worker, struct session *session,
 
 	switch (session_queue_arrives(session, item)) {
 	case SESSION_KNOWN:
+	case SESSION_DROPPED:
 		return;
 	case SESSION_KEPT:
 		worker_count(worker, COUNT_deliveries);
@@ -530,10 +531,12 @@ deliver_journalled(struct worker *worker, struct session *session,
 	case SESSION_FULL:
 		worker_count(worker, COUNT_deliveries);
 		worker_count(worker, COUNT_dropped_queue_full);
-		session_note_drops(session, 1);
-		journal_done(session, item->sequence);
-		break;
+		deliver_forget(session, item->sequence);
+		overflow_note(session, 1);
+		return;
 	}
+	if (overflow_trim(session))
+		read_more(worker, session);
 }
 
 static void
@@ -542,15 +545,19 @@ deliver_reliably(struct worker *worker, struct session *session,
 {
 	struct sessions *sessions = session->home;
 	const bool queue_was_empty = session->outbox.waiting.count == 0;
+	int err;
 
-	switch (outbox_put(
-	    &session->outbox, &sessions->outgoing, &sessions->limits, item)) {
+	do
+		err = outbox_put(&session->outbox, &sessions->outgoing,
+		    &sessions->limits, item);
+	while (err == -ENOSPC && overflow_drop_first(session));
+	switch (err) {
 	case 0:
 		stats_increment(worker->counters, COUNT_queued);
 		break;
 	case -ENOSPC:
 		worker_count(worker, COUNT_dropped_queue_full);
-		session_note_drops(session, 1);
+		overflow_note(session, 1);
 		return;
 	default:
 		worker_count(worker, COUNT_dropped_memory);

@@ -52,6 +52,9 @@ void deliver_resume(struct worker *worker, struct session *session);
 /* A message in flight is acknowledged or given up: forget it. */
 void deliver_done(struct session *session, struct outgoing *outgoing);
 
+/* The journal need not keep this one for the session; 0: it does not. */
+void deliver_forget(struct session *session, uint64_t sequence);
+
 /* A read of the session's messages has failed: it is tried again. */
 void deliver_read_failed(struct worker *worker, struct session *session);
 

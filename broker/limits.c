@@ -169,6 +169,7 @@ limits_take(struct limits_set *set, const struct conf *conf)
 		.max_topic_levels = conf->max_topic_levels,
 		.max_subscriptions = conf->max_subscriptions,
 		.max_user_properties = conf->max_user_properties,
+		.slow_subscriber = conf->slow_subscriber,
 	};
 	if (set->max_topic_length != 0)
 		quick = set->max_topic_length;
@@ -178,11 +179,22 @@ limits_take(struct limits_set *set, const struct conf *conf)
 	set->quick_topic = quick;
 }
 
+static void
+use(struct worker *worker, const struct limits_set *set)
+{
+	worker->limits.set = *set;
+	atomic_store_explicit(&worker->sessions.slow_subscriber,
+	    (uint8_t)set->slow_subscriber, memory_order_relaxed);
+}
+
 void
 limits_init(struct worker *worker)
 {
+	struct limits_set set;
+
 	loop_timer_init(&worker->limits.timer, worker->loop, on_timer, worker);
-	limits_take(&worker->limits.set, worker->broker->conf);
+	limits_take(&set, worker->broker->conf);
+	use(worker, &set);
 }
 
 void
@@ -205,9 +217,7 @@ on_mail(struct mail *mail, void *owner)
 {
 	struct reload_mail *reload =
 	    CONTAINER_OF(mail, struct reload_mail, mail);
-	struct worker *worker = owner;
-
-	worker->limits.set = reload->set;
+	use(owner, &reload->set);
 	free(reload);
 }
 

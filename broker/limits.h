@@ -22,6 +22,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/slice.h"
+#include "common/conf/conf.h"
 #include "common/mqtt/reason.h"
 #include "common/net/loop.h"
 
@@ -29,7 +30,6 @@
 
 struct broker;
 struct client;
-struct conf;
 struct worker;
 
 enum limit {
@@ -62,6 +62,7 @@ struct limits_set {
 	uint32_t quick_topic; /* up to so many bytes no topic is over them */
 	uint32_t max_subscriptions;
 	uint32_t max_user_properties;
+	enum conf_slow_subscriber slow_subscriber;
 };
 
 /* In the worker. */

@@ -189,6 +189,8 @@ libbroker_a_SOURCES = \
 	%D%/on_subscribe.c \
 	%D%/outbox.c \
 	%D%/outbox.h \
+	%D%/overflow.c \
+	%D%/overflow.h \
 	%D%/packet_ids.c \
 	%D%/packet_ids.h \
 	%D%/parked.c \

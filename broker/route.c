@@ -234,7 +234,7 @@ hand_over(struct router *router, struct session *session,
 
 	if (router->item != NULL) {
 		if (session->is_durable && item->qos != 0 &&
-		    session_queue_is_full(
+		    session_queue_refuses(
 			session, message_weight(item->message)))
 			router->must_wake[session->subscriber.worker] |=
 			    session_queue_leave_out(session);

@@ -37,6 +37,7 @@
 #include "broker/subscription_tree.h"
 #include "common/base/fifo.h"
 #include "common/base/pool.h"
+#include "common/conf/conf.h"
 #include "common/stats/stats.h"
 
 #define SESSION_NEVER UINT64_MAX /* an expiry that does not come */
@@ -91,6 +92,7 @@ struct session_queue {
 	/* Publishers left out so many, and wrote so once until it is read. */
 	_Atomic uint64_t left_out;
 	atomic_bool left_out_is_posted;
+	uint32_t to_drop; /* the oldest in the journal: when they are read */
 	struct mail left_out_mail;
 };
 
@@ -145,6 +147,9 @@ struct sessions {
 	unsigned worker;
 	struct pool outgoing;
 	struct outbox_limits limits;
+	uint64_t output_mark; /* [const] a PUBLISH begins below so many bytes */
+	/* enum conf_slow_subscriber; relaxed, publishers read it too. */
+	_Atomic uint8_t slow_subscriber;
 	atomic_uint *kept; /* of all workers; relaxed, a limit */
 	uint32_t max_kept;
 	_Atomic uint64_t *next_cursor; /* see broker_new_cursor() */
@@ -219,6 +224,14 @@ static inline struct slice
 session_id(const struct session *session)
 {
 	return slice_of(session->id, session->id_length);
+}
+
+/* drop_oldest and the like; any thread. */
+static inline enum conf_slow_subscriber
+session_slow_policy(const struct session *session)
+{
+	return (enum conf_slow_subscriber)atomic_load_explicit(
+	    &session->home->slow_subscriber, memory_order_relaxed);
 }
 
 /* ---- acknowledgements that wait --------------------------------------- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/counters.h"
+#include "broker/overflow.h"
 #include "broker/store/store.h"
 
 #define FIRST_OVER 16
@@ -78,6 +79,32 @@ session_queue_is_full(const struct session *session, size_t weight)
 		load(&session->queue.bytes) + weight > limits->max_bytes);
 }
 
+bool
+session_queue_refuses(const struct session *session, size_t weight)
+{
+	return session_queue_is_full(session, weight) &&
+	    session_slow_policy(session) != CONF_SLOW_DROP_OLDEST;
+}
+
+uint64_t
+session_queue_excess(const struct session *session)
+{
+	const struct session_queue *queue = &session->queue;
+	const struct outbox_limits *limits = &session->home->limits;
+	const uint64_t all = load(&queue->count), bytes = load(&queue->bytes);
+	uint64_t room = limits->max_messages;
+
+	if (all <= queue->to_drop)
+		return 0;
+	/* The last one may stay, however large. */
+	if (bytes > limits->max_bytes &&
+	    limits->max_bytes / ((bytes + all - 1) / all) < room)
+		room = limits->max_bytes / ((bytes + all - 1) / all);
+	if (room == 0)
+		room = 1;
+	return all - queue->to_drop > room ? all - queue->to_drop - room : 0;
+}
+
 static void
 on_left_out(struct mail *mail, void *owner)
 {
@@ -95,7 +122,7 @@ on_left_out(struct mail *mail, void *owner)
 	stats_add(counters, COUNT_deliveries, count);
 	stats_add(counters, COUNT_dropped_queue_full, count);
 	if (!session->ended)
-		session_note_drops(session, count);
+		overflow_note(session, count);
 }
 
 bool
@@ -260,7 +287,7 @@ session_queue_arrives(struct session *session, const struct outbox_item *item)
 {
 	const size_t weight = message_weight(item->message);
 
-	if (session_queue_is_full(session, weight))
+	if (session_queue_refuses(session, weight))
 		return leave_out(session, item);
 	switch (feed_arrives(
 	    &session->queue.feed, item->sequence, has_room(session))) {
@@ -284,9 +311,22 @@ session_queue_wants_read(struct session *session)
 	const struct outbox *outbox = &session->outbox;
 
 	return feed_begins_read(&session->queue.feed,
-	    session->client != NULL &&
-		outbox->waiting.count <= SESSION_WINDOW_LOW &&
-		outbox->waiting_bytes <= SESSION_WINDOW_BYTES / 2);
+	    session->queue.to_drop != 0 ||
+		(session->client != NULL &&
+		    outbox->waiting.count <= SESSION_WINDOW_LOW &&
+		    outbox->waiting_bytes <= SESSION_WINDOW_BYTES / 2));
+}
+
+size_t
+session_queue_read_count(const struct session *session)
+{
+	const size_t room =
+	    SESSION_WINDOW_MESSAGES - session->outbox.waiting.count;
+
+	/* Only to drop them. */
+	if (session->client == NULL && session->queue.to_drop < room)
+		return session->queue.to_drop;
+	return room;
 }
 
 void
@@ -309,6 +349,17 @@ session_queue_loads(struct session *session, const struct outbox_item *item)
 	if (is_over(queue, item->sequence)) {
 		feed_loads(feed, item->sequence);
 		return SESSION_KNOWN;
+	}
+	if (queue->to_drop != 0 && !is_new) {
+		queue->to_drop--;
+		feed_loads(feed, item->sequence);
+		session_queue_drops(session, message_weight(item->message));
+		return SESSION_DROPPED;
+	}
+	/* It was read to drop others, and nobody is there. */
+	if (session->client == NULL) {
+		queue->is_stale = true;
+		return SESSION_LATER;
 	}
 	if (outbox_put(
 		&session->outbox, &session->home->outgoing, NULL, item) != 0) {
@@ -349,6 +400,29 @@ session_queue_leaves(struct session *session, uint64_t sequence, size_t weight)
 	if (queue->maybe_sent == 0 || sequence > queue->former)
 		return false;
 	queue->maybe_sent--;
+	return true;
+}
+
+void
+session_queue_drops(struct session *session, size_t weight)
+{
+	struct session_queue *queue = &session->queue;
+
+	count_out(session, weight);
+	if (queue->maybe_sent != 0 && queue->maybe_sent != NOT_RESUMED)
+		queue->maybe_sent--;
+}
+
+bool
+session_queue_drop_unread(struct session *session, uint64_t count)
+{
+	struct session_queue *queue = &session->queue;
+
+	if (!queue->feed.is_lagging)
+		return false;
+	queue->to_drop = count > UINT32_MAX - queue->to_drop
+	    ? UINT32_MAX
+	    : queue->to_drop + (uint32_t)count;
 	return true;
 }
 
@@ -405,9 +479,13 @@ session_queue_fini(struct session *session)
 	struct session_queue *queue = &session->queue;
 	const uint64_t count = load(&queue->count);
 
-	stats_add(session->home->counters, COUNT_dropped_session_end, count);
+	/* The others were counted when it was decided. */
+	if (count > queue->to_drop)
+		stats_add(session->home->counters, COUNT_dropped_session_end,
+		    count - queue->to_drop);
 	stats_subtract(session->home->counters, COUNT_queued, count);
 	store(&queue->count, 0);
 	store(&queue->bytes, 0);
+	queue->to_drop = 0;
 	forget_over(queue);
 }

@@ -36,10 +36,11 @@
 
 /* What became of a message that was committed or read. */
 enum session_arrival {
-	SESSION_KEPT,  /* it waits in the outbox */
-	SESSION_KNOWN, /* it was there before, or is over: nothing was done */
-	SESSION_LATER, /* it is in the journal */
-	SESSION_FULL,  /* max_queued_*: nothing was done but to remember it */
+	SESSION_KEPT,    /* it waits in the outbox */
+	SESSION_KNOWN,   /* it was there before, or is over: nothing was done */
+	SESSION_LATER,   /* it is in the journal */
+	SESSION_FULL,    /* max_queued_*: nothing was done but to remember it */
+	SESSION_DROPPED, /* it was to be dropped, and is: to be journalled */
 };
 
 /*
@@ -58,6 +59,27 @@ uint64_t session_queue_bytes(const struct session *session);
 
 /* Is there no room for one more?  Any thread; relaxed, a limit. */
 bool session_queue_is_full(const struct session *session, size_t weight);
+
+/* Is one more, that is newer than all, left out for that?  Any thread. */
+bool session_queue_refuses(const struct session *session, size_t weight);
+
+/*
+ * drop_oldest: how many of the oldest are to go, for what is queued to be
+ * within the limits.  What is in the journal alone counts with the average.
+ */
+uint64_t session_queue_excess(const struct session *session);
+
+/* The first that waits in memory goes: it is taken out of the outbox next. */
+void session_queue_drops(struct session *session, size_t weight);
+
+/*
+ * So many more of those that are in the journal alone are dropped when they
+ * are read, and a read for that is wanted.  False: there are none.
+ */
+bool session_queue_drop_unread(struct session *session, uint64_t count);
+
+/* How much a read may give now. */
+size_t session_queue_read_count(const struct session *session);
 
 /*
  * A publisher, any thread, within rcu_enter(): one is not queued, for it is

@@ -427,6 +427,7 @@ init_sessions(struct worker *worker)
 		.max_messages = conf->max_queued_messages,
 		.max_bytes = conf->max_queued_bytes,
 	};
+	sessions->output_mark = conf->output_buffer;
 	sessions->kept = &worker->broker->kept_sessions;
 	sessions->max_kept = conf->max_sessions;
 	sessions->next_cursor = &worker->broker->next_cursor;

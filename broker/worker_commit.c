@@ -95,8 +95,9 @@ on_loaded(void *context, uint64_t cursor, struct message *message,
 	struct session *session;
 
 	session = session_find_cursor(&worker->sessions, cursor);
-	if (session != NULL)
-		session_queue_loads(session, &item);
+	if (session != NULL &&
+	    session_queue_loads(session, &item) == SESSION_DROPPED)
+		deliver_forget(session, sequence);
 }
 
 static void

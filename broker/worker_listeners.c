@@ -20,6 +20,9 @@
 /* Connections that wait to be told that they come too fast. */
 #define MAX_REFUSALS 256u
 
+/* Bytes that the kernel holds for a client that does not read. */
+#define MAX_UNSENT (128u << 10)
+
 /* What a listener's callback needs to know. */
 struct door {
 	struct worker *worker;
@@ -316,6 +319,7 @@ open_listener(
 	const struct worker *first = worker->broker->workers[0];
 	struct listener_spec spec = { .bind = conf->bind,
 		.shared = true,
+		.unsent = MAX_UNSENT,
 		.mode = (uint32_t)strtoul(conf->mode, NULL, 8),
 		.group = conf->group };
 	char address[LISTENER_ADDRESS_SIZE];

@@ -119,6 +119,13 @@ enum conf_reload {
 	CONF_RESTART,   /* at the next start of the program */
 };
 
+/* What is given up for a client that reads too slowly. */
+enum conf_slow_subscriber {
+	CONF_SLOW_DROP_NEWEST,
+	CONF_SLOW_DROP_OLDEST,
+	CONF_SLOW_DISCONNECT
+};
+
 struct conf_ring {
 	uint64_t capacity;     /* bytes, a power of two */
 	uint64_t max_capacity; /* bytes, a power of two, >= capacity */
@@ -418,9 +425,11 @@ struct conf {
 	uint32_t max_inflight;
 	uint32_t max_queued_messages; /* a session */
 	uint64_t max_queued_bytes;    /* a session */
-	uint32_t max_sessions;        /* kept beyond their connections */
-	uint64_t worker_window;       /* bytes, per (worker, bridge) */
-	uint64_t read_ahead;          /* bytes */
+	enum conf_slow_subscriber slow_subscriber;
+	uint64_t output_buffer; /* bytes, a client */
+	uint32_t max_sessions;  /* kept beyond their connections */
+	uint64_t worker_window; /* bytes, per (worker, bridge) */
+	uint64_t read_ahead;    /* bytes */
 	uint64_t connect_timeout_ns;
 	uint32_t max_keepalive;         /* seconds */
 	uint64_t session_expiry_max_ns; /* or CONF_NEVER */
@@ -550,11 +559,10 @@ int conf_scopes_parse(const char *text);
 int conf_read_secret(const char *path, char **out_secret);
 
 /*
- * What one connection may have waiting to be sent, in bytes, beside its
- * session's queue: the broker sets its streams' limit to this or to twice
- * max_packet_size, whichever is more.
+ * Beside output_buffer and a packet, what one connection may have waiting to
+ * be sent: answers to what it sends.
  */
-#define CONF_CONNECTION_WRITE_BYTES (256u << 10)
+#define CONF_CONNECTION_ANSWER_BYTES (64u << 10)
 
 /* The terms of conf_memory_for(), in bytes; conf_memory.c explains them. */
 struct conf_memory {

@@ -144,13 +144,12 @@ journal_bytes(const struct conf *conf)
 static uint64_t
 connection_bytes(const struct conf *conf)
 {
-	uint64_t write = CONF_CONNECTION_WRITE_BYTES;
+	const uint64_t write = conf->output_buffer + conf->max_packet_size +
+	    CONF_CONNECTION_ANSWER_BYTES;
 	uint64_t aliases =
 	    plus(times(conf->topic_alias_maximum, ALIAS_IN_BYTES),
 		times(conf->topic_alias_maximum_out, ALIAS_OUT_BYTES));
 
-	if (write < 2 * conf->max_packet_size)
-		write = 2 * conf->max_packet_size;
 	return plus(plus(write, aliases),
 	    conf->max_packet_size + conf->read_ahead + CONNECTION_OBJECT_BYTES);
 }

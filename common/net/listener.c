@@ -104,6 +104,11 @@ set_up(int fd, const struct listener_spec *spec, const struct addrinfo *info)
 	if (info->ai_family == AF_INET6 &&
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == -1)
 		return -errno;
+	/* What it accepts inherits this. */
+	if (spec->unsent != 0 &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &spec->unsent,
+		sizeof(spec->unsent)) == -1)
+		return -errno;
 	if (bind(fd, info->ai_addr, info->ai_addrlen) == -1)
 		return -errno;
 	if (listen(fd, spec->backlog > 0 ? spec->backlog : DEFAULT_BACKLOG) ==

@@ -42,9 +42,16 @@ struct listener_spec {
 			      "unix:/path" */
 	bool shared;       /* SO_REUSEPORT */
 	int backlog;       /* 0: 1024 */
+	uint32_t unsent;   /* bytes; see below; 0: the kernel's own limit */
 	uint32_t mode;     /* of a Unix socket's file; 0: 0660 */
 	const char *group; /* of a Unix socket's file; NULL: our own */
 };
+
+/*
+ * `unsent`: the kernel takes no more from a connection while so many bytes
+ * could not yet be sent, as its peer does not read.  By itself it takes
+ * megabytes, which nobody counts.
+ */
 
 /* Takes `fd`; `peer` is "address:port" or "unix", valid during the call. */
 typedef void listener_accept_fn(void *arg, int fd, const char *peer);

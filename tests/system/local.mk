@@ -73,6 +73,7 @@ EXTRA_DIST += \
 	%D%/test_scram.py \
 	%D%/test_sessions.py \
 	%D%/test_shared.py \
+	%D%/test_slow_subscribers.py \
 	%D%/test_store_ctl.py \
 	%D%/test_sys_topics.py \
 	%D%/test_systemd.sh \

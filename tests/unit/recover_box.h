@@ -66,6 +66,7 @@ configure(void)
 		.max_queued_messages = 1000,
 		.max_queued_bytes = 1000000,
 		.max_connect_size = 65536,
+		.output_buffer = 262144,
 	};
 }
 

@@ -235,6 +235,82 @@ START_TEST(leaves_out_what_is_beyond_the_limits_and_says_it_is_over)
 }
 END_TEST
 
+START_TEST(drops_the_oldest_in_the_journal_when_they_are_read)
+{
+	struct session *session = online();
+	struct store_done done;
+
+	sessions.limits.max_messages = 2;
+	sessions.slow_subscriber = CONF_SLOW_DROP_OLDEST;
+	session_leave(session, false);
+	ck_assert_uint_eq(session_queue_excess(session), 0);
+	for (uint64_t sequence = 11; sequence <= 15; sequence++)
+		ck_assert_int_eq(arrives(session, sequence), SESSION_LATER);
+	ck_assert(!session_queue_refuses(session, 1));
+	ck_assert_uint_eq(session_queue_excess(session), 3);
+	ck_assert(session_queue_drop_unread(session, 3));
+	ck_assert_uint_eq(session_queue_excess(session), 0);
+	/* Its client is away: so many are read, and no more. */
+	ck_assert(session_queue_wants_read(session));
+	ck_assert_uint_eq(session_queue_read_count(session), 3);
+	ck_assert_int_eq(loads(session, 11), SESSION_DROPPED);
+	done = session_queue_done(session, 11);
+	ck_assert_uint_eq(done.floor, 11);
+	ck_assert_int_eq(loads(session, 12), SESSION_DROPPED);
+	ck_assert_int_eq(loads(session, 13), SESSION_DROPPED);
+	session_queue_loaded(session, 13);
+	ck_assert_uint_eq(session_queue_count(session), 2);
+	ck_assert(!session_queue_wants_read(session));
+	session_attach(session, (struct client *)&someone);
+	ck_assert(session_queue_wants_read(session));
+	ck_assert_int_eq(loads(session, 14), SESSION_KEPT);
+	ck_assert_int_eq(loads(session, 15), SESSION_KEPT);
+	session_queue_loaded(session, 15);
+	ck_assert_uint_eq(sends(session, NULL), 14);
+	session->client = NULL;
+}
+END_TEST
+
+START_TEST(keeps_what_was_read_beyond_what_is_to_be_dropped)
+{
+	struct session *session = online();
+
+	sessions.limits.max_messages = 2;
+	sessions.slow_subscriber = CONF_SLOW_DROP_OLDEST;
+	session_leave(session, false);
+	for (uint64_t sequence = 11; sequence <= 14; sequence++)
+		arrives(session, sequence);
+	session_queue_drop_unread(session, session_queue_excess(session));
+	ck_assert(session_queue_wants_read(session));
+	ck_assert_int_eq(loads(session, 11), SESSION_DROPPED);
+	ck_assert_int_eq(loads(session, 12), SESSION_DROPPED);
+	/* Nobody is there for this one: it is read again. */
+	ck_assert_int_eq(loads(session, 13), SESSION_LATER);
+	session_queue_loaded(session, 14);
+	session_attach(session, (struct client *)&someone);
+	ck_assert(session_queue_wants_read(session));
+	ck_assert_uint_eq(session->queue.feed.next, 13);
+	ck_assert_int_eq(loads(session, 13), SESSION_KEPT);
+	session->client = NULL;
+}
+END_TEST
+
+START_TEST(has_the_bytes_of_a_queue_within_their_limit)
+{
+	struct session *session = online();
+
+	sessions.slow_subscriber = CONF_SLOW_DROP_OLDEST;
+	sessions.limits.max_bytes = 3 * message_weight(message);
+	session_leave(session, false);
+	for (uint64_t sequence = 11; sequence <= 15; sequence++)
+		arrives(session, sequence);
+	ck_assert_uint_eq(session_queue_excess(session), 2);
+	/* However large, one may stay. */
+	sessions.limits.max_bytes = 1;
+	ck_assert_uint_eq(session_queue_excess(session), 4);
+}
+END_TEST
+
 START_TEST(does_not_send_later_what_it_left_out)
 {
 	struct session *session = online();
@@ -657,6 +733,9 @@ main(void)
 	    tc, takes_nothing_more_of_a_read_when_the_client_has_gone);
 	tcase_add_test(
 	    tc, leaves_out_what_is_beyond_the_limits_and_says_it_is_over);
+	tcase_add_test(tc, drops_the_oldest_in_the_journal_when_they_are_read);
+	tcase_add_test(tc, keeps_what_was_read_beyond_what_is_to_be_dropped);
+	tcase_add_test(tc, has_the_bytes_of_a_queue_within_their_limit);
 	tcase_add_test(tc, does_not_send_later_what_it_left_out);
 	tcase_add_test(tc, counts_those_that_publishers_left_out);
 	tcase_add_test(tc, says_how_far_all_is_over);

@@ -295,6 +295,7 @@ set_up(void)
 		.max_queued_messages = 1000,
 		.max_queued_bytes = 1000000,
 		.max_connect_size = 65536,
+		.output_buffer = 262144,
 		.max_sessions = 100,
 		.session_expiry_max_ns = SESSION_NEVER,
 		.connect_timeout_ns = UINT64_C(60000000000),
