@@ -2,7 +2,7 @@
 
 EXTRA_PROGRAMS += bench/load-http bench/bare-log bench/fill-journal bench/line
 noinst_PROGRAMS += bench/ring bench/remote bench/flood-clients bench/load \
-	bench/limit
+	bench/limit bench/order
 EXTRA_DIST += %D%/flood %D%/run %D%/http %D%/journal %D%/recovery %D%/brokers.py %D%/README.md
 CLEANFILES += bench/load-http bench/bare-log bench/fill-journal bench/line
 
@@ -28,6 +28,10 @@ bench_load_LDADD   = libmqtt.a libmsg.a libbase.a
 
 bench_limit_SOURCES = %D%/limit.c
 bench_limit_LDADD   = libmqtt.a libmsg.a libbase.a
+
+bench_order_SOURCES = %D%/order.c %D%/order.h %D%/order_book.c \
+	%D%/order_filters.c %D%/order_peer.c
+bench_order_LDADD   = libmqtt.a libmsg.a libbase.a
 
 bench_load_http_SOURCES = %D%/load_http.c %D%/cpu_time.c %D%/cpu_time.h \
 	%D%/http_peer.c %D%/http_peer.h %D%/mqtt_count.c %D%/mqtt_count.h

@@ -58,6 +58,7 @@ EXTRA_DIST += \
 	%D%/test_mqtt5_publish.py \
 	%D%/test_mqtt5_session.py \
 	%D%/test_mqtt5_subscribe.py \
+	%D%/test_mqtt_order.py \
 	%D%/test_mqtt_raw.py \
 	%D%/test_openapi.py \
 	%D%/test_pending.py \
