@@ -30,7 +30,13 @@ function without_marks(text) {
 	return text
 }
 
-# The text of the string literals of a line.
+# The first string literal of a line: the name of a row.
+function first_literal(line) {
+	match(line, /"[^"]*"/)
+	return substr(line, RSTART + 1, RLENGTH - 2)
+}
+
+# The text of all string literals of a line.
 function literals(line,    out) {
 	out = ""
 	while (match(line, /"[^"]*"/)) {
@@ -45,7 +51,7 @@ function note(id, file, name,    words, short) {
 		unknown[id] = unknown[id] " " file
 		return
 	}
-	if (file ~ /^bench\//)
+	if (is_help || file ~ /^bench\//)
 		return
 	if (!is_test) {
 		if (!((id, file) in seen))
@@ -86,7 +92,7 @@ function read_c() {
 	if ($0 !~ /\[MQTT[0-9]*-/)
 		return
 	if ($0 ~ /^[ \t]*\{ *"/)
-		note_all($0, FILENAME, without_marks(literals($0)))
+		note_all($0, FILENAME, without_marks(first_literal($0)))
 	else if (enclosing != "")
 		note_all($0, FILENAME, enclosing)
 	else
@@ -114,9 +120,9 @@ function read_python() {
 		end_name()
 	} else if ($0 ~ /^[ \t]*\("/ ||
 	    ($0 ~ /^[ \t]*"/ && previous ~ /^[ \t]*\($/))
-		note_all($0, FILENAME, without_marks(literals($0)))
+		note_all($0, FILENAME, without_marks(first_literal($0)))
 	else {
-		if ($0 ~ /^ *def /) {
+		if ($0 ~ /^ *def [^_]/) {
 			enclosing = $0
 			gsub(/^ *def |\(.*/, "", enclosing)
 		}
@@ -188,6 +194,8 @@ FNR == 1 {
 	enclosing = ""
 	previous_file = FILENAME
 	is_test = FILENAME ~ /^tests\//
+	# What tests are made of shows nothing itself.
+	is_help = is_test && FILENAME !~ /\/(test|fuzz|torture)_[^\/]*$/
 }
 
 !is_test { note_all($0, FILENAME, ""); next }

@@ -4,7 +4,7 @@
 
 	case = cases.Cases()
 
-	@case("PINGREQ is answered [MQTT-3.12.4-1]")
+	@case("PINGREQ is answered")
 	def _(run):
 		...
 

@@ -95,7 +95,8 @@ def _():
         weir.expect(told.will is None and told.username is None, told)
         weir.expect(told.password is None and told.props == {}, told)
         weir.expect(1 <= len(told.client_id.encode()) <= 23, told.client_id)
-        verb.peer.expect(m.PUBLISH, topic="a/b", payload=b"", qos=0)
+        # [MQTT-4.3.1-1]
+        verb.peer.expect(m.PUBLISH, topic="a/b", payload=b"", qos=0, dup=False)
         verb.leaves()
         verb.ends(0)
 

@@ -212,7 +212,9 @@ def _(run):
     first = back(run, name)
     first.subscribe(topic, 1)
     with back(run, name) as second:
-        first.closed(TAKEN_OVER)
+        last = first.closed(TAKEN_OVER)
+        # [MQTT-3.14.2-2] also to a session that has one
+        weir.expect("session_expiry_interval" not in last.props, last)
         weir.expect(present(second), "the session did not go along")
         with Client(run.port, fresh()) as sender:
             second.expect_marker(sender, topic, 1)

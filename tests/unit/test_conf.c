@@ -715,7 +715,6 @@ with_filter(const char *filter)
 	return text;
 }
 
-/* [MQTT-4.7.1-1] [MQTT-4.7.1-2] */
 START_TEST(wants_a_session_for_qos_2)
 {
 	refused("bridges = ( { name = \"a\"; url = \"mqtt://h\";\n"
@@ -888,6 +887,7 @@ START_TEST(checks_templates_against_their_filter)
 }
 END_TEST
 
+/* [MQTT-4.7.1-1] [MQTT-4.7.1-2] */
 START_TEST(checks_topic_filters)
 {
 	static const char *const good[] = { "#", "+", "a/+/b", "/", "a//#",
