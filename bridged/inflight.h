@@ -121,7 +121,7 @@ struct inflight_entry *inflight_dying(struct inflight *inflight);
 void inflight_resend(struct inflight *inflight, struct inflight_entry *entry);
 void inflight_resend_all(struct inflight *inflight);
 
-/* The remote forgot us: nothing of what is here was ever sent to it. */
+/* The remote forgot us: nothing here was ever sent to it [MQTT-3.2.2-5]. */
 void inflight_forget_sent(struct inflight *inflight);
 
 /* The packet identifier of a record, 1..INFLIGHT_IDS. */

@@ -7,9 +7,10 @@
  * acknowledged to the remote only when it is committed there and, if
  * `awaits_journal`, the broker has released it: its journal has it.  A lane
  * that is full holds up its own messages alone, but acknowledgements go out in
- * the order in which messages came [MQTT-4.6.0-2].  What comes at QoS 0
- * when the queue is full is dropped and counted; what is acknowledged is
- * bounded by the remote's interface (max_pending of remote.h).
+ * the order in which messages came [MQTT-4.5.0-2] [MQTT-4.6.0-2]
+ * [MQTT-4.6.0-3].  What comes at QoS 0 when the queue is full is dropped and
+ * counted; what is acknowledged is bounded by the remote's interface
+ * (max_pending of remote.h).
  *
  * A QoS 2 message enters its lane once: its identifier is in the notes from
  * before the commit until the remote's PUBREL, also over our own death.  A

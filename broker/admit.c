@@ -127,6 +127,7 @@ obtain_session(struct worker *worker, struct attempt *attempt)
 	const struct slice id = attempt->connect.client_id;
 	struct session *session;
 
+	/* [MQTT-3.1.2-5] [MQTT-3.1.4-4] */
 	session = session_find(&worker->sessions, id);
 	if (session != NULL &&
 	    (session->client != NULL || session->arriving != NULL)) {
@@ -140,9 +141,11 @@ obtain_session(struct worker *worker, struct attempt *attempt)
 		session_end(session);
 		session = NULL;
 	}
+	/* [MQTT-3.2.2-2] [MQTT-3.2.2-3] */
 	attempt->session_present = session != NULL;
 	if (session != NULL)
 		return session;
+	/* [MQTT-3.1.2-6] */
 	return session_new(&worker->sessions, id,
 	    expiry_of(worker->broker->conf, &attempt->connect) != 0);
 }
@@ -186,6 +189,7 @@ window_of(const struct client *client, const struct mqtt_connect *connect)
 	return (uint16_t)client->worker->broker->conf->max_inflight;
 }
 
+/* What it asks for holds, unless it is told otherwise [MQTT-3.2.2-22]. */
 static void
 set_keepalive(struct client *client, struct attempt *attempt)
 {
@@ -248,6 +252,7 @@ let_in(struct client *client, struct session *session, struct will *will,
 	client->connected_ns = worker_now_ns(worker);
 	client_enter(client, CLIENT_CONNECTED);
 	worker_count(worker, COUNT_connects_accepted);
+	/* [MQTT-3.1.4-5] */
 	if (!client_write(client, arrival->connack, arrival->length))
 		return PACKET_OVER;
 	if (!start_keepalive(client)) {
@@ -429,6 +434,7 @@ refusal_of(struct client *client, struct attempt *attempt,
 		worker_count(client->worker, COUNT_wills_denied);
 		return "the account may not publish to the Will Topic";
 	}
+	/* [MQTT-3.1.3-8] */
 	*out_reason = MQTT_CLIENT_IDENTIFIER_NOT_VALID;
 	if (is_of_another(client, connect))
 		return "the client identifier belongs to another user name";

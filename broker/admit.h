@@ -45,8 +45,9 @@ enum packet_verdict admit_turn_away(struct client *client, uint8_t version,
     enum mqtt_reason reason, const char *why);
 
 /*
- * CONNACK with a reason, and the end.  `version`: as far as it is known.
- * `why` says in a sentence what helps, for MQTT 5.0; NULL: nothing does.
+ * CONNACK with a reason, and the end: nothing behind it is looked at
+ * [MQTT-3.1.4-2] [MQTT-3.1.4-6] [MQTT-3.2.2-7].  `version`: as far as it is
+ * known. `why` says in a sentence what helps, for MQTT 5.0; NULL: nothing does.
  */
 enum packet_verdict admit_refuse_because(struct client *client, uint8_t version,
     enum mqtt_reason reason, const char *why);

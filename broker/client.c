@@ -255,6 +255,7 @@ encode_disconnect(const struct client *client, enum mqtt_reason reason,
 	struct mqtt_disconnect disconnect = { .reason = reason };
 
 	if (why != NULL) {
+		/* [MQTT-3.14.2-4] User Properties are never sent. */
 		disconnect.properties.reason_string = slice_of_string(why);
 		mqtt_properties_set(&disconnect.properties, MQTT_REASON_STRING);
 	}
@@ -534,6 +535,11 @@ encode_refusal(const struct client *client, enum mqtt_packet_type type,
 	const char *help = ack_help(ack->reason);
 
 	if (client->wants_problems && help != NULL) {
+		/*
+		 * [MQTT-3.4.2-3] [MQTT-3.5.2-3] [MQTT-3.6.2-3] [MQTT-3.7.2-3]
+		 * User Properties are never sent, and a Reason String only
+		 * if it fits [MQTT-3.6.2-2] [MQTT-3.7.2-2].
+		 */
 		ack->properties.reason_string = slice_of_string(help);
 		mqtt_properties_set(&ack->properties, MQTT_REASON_STRING);
 		if (mqtt_ack_size(ack, client->version) > client->max_packet)

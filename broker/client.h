@@ -174,7 +174,8 @@ int client_give_away(struct client *client, struct client_origin *out);
 
 /*
  * Say goodbye with a reason (MQTT 5.0) and close once that is sent; a will is
- * sent unless reason is 0x00.  The client is over when this returns.
+ * sent unless reason is 0x00.  The client is over when this returns
+ * [MQTT-4.13.2-1].  Nothing is said before CONNACK [MQTT-3.14.0-1].
  */
 void client_disconnect(struct client *client, enum mqtt_reason reason);
 
@@ -183,8 +184,9 @@ void client_disconnect_because(
     struct client *client, enum mqtt_reason reason, const char *why);
 
 /*
- * As client_disconnect_because(), for what the client did wrong; counted,
- * logged.
+ * As client_disconnect_because(), for what the client did wrong
+ * [MQTT-4.13.1-1]; counted, logged.  `reason` is one of DISCONNECT
+ * [MQTT-3.14.2-1].
  */
 void client_fail(
     struct client *client, enum mqtt_reason reason, const char *what);
@@ -344,8 +346,9 @@ enum mqtt_reason topic_alias_resolve(
     struct client *client, struct mqtt_publish *publish);
 
 /*
- * How to name `topic` to a client with aliases_out [MQTT-3.1.2-26]; and, once
- * a PUBLISH was written that does so, what it knows now.
+ * How to name `topic` to a client with aliases_out [MQTT-3.1.2-26]
+ * [MQTT-3.3.2-11]; and, once a PUBLISH was written that does so, what it knows
+ * now.
  */
 struct topic_alias topic_alias_for(struct client *client, struct slice topic);
 void topic_alias_sent(

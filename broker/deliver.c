@@ -211,7 +211,7 @@ send_publish(struct worker *worker, struct client *client,
 	struct head *head;
 	size_t total;
 
-	/* A message once sent may be sent again, expired or not. */
+	/* [MQTT-3.3.2-5]; once sent it is sent again all the same. */
 	if (item->message->expires_ns <= worker_now_ns(worker) && !dup) {
 		worker_count(worker, COUNT_dropped_expired);
 		return SENT_NEVER;

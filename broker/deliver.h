@@ -45,7 +45,9 @@ void deliver_waiting(struct worker *worker, struct session *session);
 
 /*
  * The client is back: send again, in order and as fast as it reads, what it
- * has not acknowledged [MQTT-4.4.0-1], then what waits.
+ * has not acknowledged [MQTT-4.4.0-1], expired or not [MQTT-4.3.3-7], of shares
+ * too [MQTT-4.8.2-4]; then what waits.  That alone is marked DUP [MQTT-3.3.1-3]
+ * [MQTT-4.3.2-2] [MQTT-4.3.3-2].
  */
 void deliver_resume(struct worker *worker, struct session *session);
 

@@ -50,7 +50,7 @@ on_pubrec(struct client *client, const struct mqtt_ack *ack)
 		    ? PACKET_DONE
 		    : PACKET_OVER;
 	}
-	/* [MQTT-4.3.3-4]: a refused one is done with. */
+	/* [MQTT-4.3.3-4] [MQTT-4.4.0-2] [MQTT-4.8.2-6]: refused is done. */
 	if (mqtt_reason_is_error(ack->reason))
 		return done(client, outgoing, ack->reason);
 	if (outgoing->stage == OUTGOING_SENT)
@@ -85,7 +85,10 @@ on_ack(struct client *client, const struct mqtt_frame *frame)
 	return PACKET_DONE;
 }
 
-/* Idempotent: PUBCOMP again for each PUBREL [MQTT-4.3.3-11]. */
+/*
+ * Idempotent: PUBCOMP again for each PUBREL [MQTT-4.3.3-11], whether its
+ * message has expired or not [MQTT-4.3.3-13].
+ */
 enum packet_verdict
 on_pubrel(struct client *client, const struct mqtt_frame *frame)
 {

@@ -58,7 +58,11 @@ auth_exchange_tell(
 /* ---- what both have in common ---------------------------------------------
  */
 
-/* False: the client is over, or does not take a packet of that size. */
+/*
+ * False: the client is over, or does not take a packet of that size.  `reason`
+ * is one of AUTH [MQTT-3.15.2-1]; no Reason String or User Property is in it
+ * [MQTT-3.15.2-2] [MQTT-3.15.2-3].
+ */
 static bool
 send_auth(struct client *client, enum mqtt_reason reason, const char *data)
 {
@@ -208,6 +212,7 @@ finish_connect(struct client *client, const struct mqtt_disconnect *auth)
 	if (!is_our_method(&auth->properties))
 		return refuse(client, MQTT_BAD_AUTHENTICATION_METHOD,
 		    "the method is that of CONNECT");
+	/* [MQTT-4.12.0-3] */
 	if (auth->reason != MQTT_CONTINUE_AUTHENTICATION)
 		return refuse(
 		    client, MQTT_PROTOCOL_ERROR, "AUTH with 0x18 is due");
@@ -278,6 +283,7 @@ finish_again(struct client *client, const struct mqtt_disconnect *auth)
 static enum packet_verdict
 once_more(struct client *client, const struct mqtt_disconnect *auth)
 {
+	/* [MQTT-4.12.0-7] */
 	if (!client->has_method)
 		return fail_again(
 		    client, MQTT_PROTOCOL_ERROR, "AUTH without a method");

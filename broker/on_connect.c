@@ -190,7 +190,10 @@ decode(const struct mqtt_frame *frame, struct attempt *attempt)
 	return MQTT_SUCCESS;
 }
 
-/* An identifier that nobody has and that belongs to this worker. */
+/*
+ * An identifier that nobody has and that belongs to this worker
+ * [MQTT-3.1.3-6] [MQTT-3.1.3-7].
+ */
 static void
 assign_id(struct worker *worker, struct attempt *attempt)
 {

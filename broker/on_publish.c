@@ -47,6 +47,7 @@ verdict_of(bool alive)
 
 /* ---- acknowledging ------------------------------------------------------ */
 
+/* [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8] */
 static enum mqtt_packet_type
 ack_type(const struct mqtt_publish *publish)
 {
@@ -66,7 +67,7 @@ acknowledge(struct client *client, const struct mqtt_publish *publish,
 		&(struct pending_ack){
 		    .bridges = bridges,
 		    .ticket = ticket,
-		    .packet_id = publish->packet_id,
+		    .packet_id = publish->packet_id, /* [MQTT-2.2.1-5] */
 		    .type = (uint8_t)ack_type(publish),
 		    .reason = (uint8_t)reason,
 		});
@@ -122,7 +123,7 @@ static enum outcome
 refuse(struct client *client, const struct mqtt_publish *publish,
     enum mqtt_reason reason)
 {
-	/* MQTT 3 has no way to say so: acknowledge and drop. */
+	/* [MQTT3-3.3.5-2] no way to say so: acknowledge and drop. */
 	if (client->version != MQTT_5)
 		reason = MQTT_SUCCESS;
 	return outcome_of(acknowledge(client, publish, 0, 0, reason));

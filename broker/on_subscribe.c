@@ -145,6 +145,7 @@ lack_of(const struct conf *conf, const struct mqtt_subscription *asked)
 {
 	if (!conf->shared_subscriptions && topic_is_shared(asked->filter))
 		return MQTT_SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
+	/* [MQTT3-3.8.3-2] */
 	if (!conf->wildcard_subscriptions && topic_has_wildcard(asked->filter))
 		return MQTT_WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED;
 	return MQTT_SUCCESS;
@@ -196,7 +197,7 @@ grant(struct client *client, const struct mqtt_subscription *asked,
 		return grant;
 	}
 	worker_count(worker, COUNT_subscribes);
-	/* [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
+	/* [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11] [MQTT-3.8.4-4] */
 	grant.sends_retained = !topic_is_shared(asked->filter) &&
 	    (asked->retain_handling == 0 ||
 		(asked->retain_handling == 1 && !existed));
@@ -234,6 +235,7 @@ add_help(const struct client *client, enum mqtt_packet_type type,
 
 	if (!client->wants_problems || help == NULL)
 		return;
+	/* [MQTT-3.9.2-2] [MQTT-3.11.2-2] no User Properties */
 	suback->properties.reason_string = slice_of_string(help);
 	mqtt_properties_set(&suback->properties, MQTT_REASON_STRING);
 	if (mqtt_suback_size(type, suback, client->version) >
@@ -287,6 +289,7 @@ start_retained(struct client *client, const struct mqtt_subscribe *subscribe,
 		worker_pump_session(client->worker, client->session);
 }
 
+/* [MQTT-2.2.1-6] [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-3.8.4-7] */
 static enum packet_verdict
 answer_subscribe(struct client *client, const struct mqtt_subscribe *subscribe,
     const struct grant *grants, uint8_t *codes)
@@ -502,7 +505,10 @@ on_subscribe(struct client *client, const struct mqtt_frame *frame)
 
 /* ---- UNSUBSCRIBE --------------------------------------------------------- */
 
-/* False: no memory for the record; *ticket as in grant(). */
+/*
+ * The same bytes [MQTT-3.10.4-1]; what is in flight stays [MQTT-3.10.4-3].
+ * False: no memory for the record; *ticket as in grant().
+ */
 static bool
 unsubscribe(struct client *client, struct slice filter, uint8_t *out_code,
     uint64_t *ticket)
@@ -526,7 +532,7 @@ unsubscribe(struct client *client, struct slice filter, uint8_t *out_code,
 	return sent != 0;
 }
 
-/* Takes `asking`. */
+/* Takes `asking`.  [MQTT-3.10.4-2] [MQTT-3.10.4-6] [MQTT-3.11.3-1] */
 static enum packet_verdict
 unsubscribe_all(
     struct client *client, struct slice filters, struct asking *asking)

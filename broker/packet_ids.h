@@ -3,7 +3,9 @@
 /*
  * packet_ids - a set of packet identifiers (1 to 65,535).
  *
- * Holds the identifiers of unfinished QoS 2 messages from a client.  Before
+ * Holds the identifiers of unfinished QoS 2 messages from a client: what comes
+ * under one that is not here is new [MQTT-4.3.3-9] [MQTT-4.3.3-12], at QoS 1
+ * always [MQTT-4.3.2-5].  Before
  * the first it has no memory, full it has 256 KiB, and of that it keeps 512
  * bytes when it is empty again.  One thread only.
  */

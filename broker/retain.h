@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * retain - the retained messages, one a topic.
+ * retain - the retained messages, one a topic, of no session [MQTT3-3.1.2-7].
  *
  * They are kept in the order of their topics, level by level, so a lookup by
  * filter jumps from one possible topic to the next instead of looking at all:
@@ -49,7 +49,7 @@ void retained_free(struct retained *retained);
 
 /*
  * Keep `message` (a reference is taken) instead of what the topic had; with
- * an empty payload only forget that [MQTT-3.3.1-6].
+ * an empty payload only forget that [MQTT-3.3.1-6] [MQTT-3.3.1-7].
  * Returns 0; -ENOSPC at a limit, -ENOMEM: what the topic had is gone in both
  * cases, for it is out of date.  *out_serial (may be NULL) is set in any case;
  * from 1.

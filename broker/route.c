@@ -248,7 +248,8 @@ hand_over(struct router *router, struct session *session,
 		worker_count(worker, COUNT_dropped_memory);
 }
 
-/* [MQTT-3.8.4-8]: neither more than granted nor more than published. */
+/* [MQTT-3.8.4-8] [MQTT-4.8.2-3]: neither more than granted nor more than
+ * published. */
 static struct outbox_item
 item_for(struct message *message, const struct subscription_options *options)
 {
@@ -296,8 +297,8 @@ make_room(struct router *router, size_t count)
 
 /*
  * One delivery for all matches of one subscriber: the highest QoS, all
- * Subscription Identifiers [MQTT-3.3.4-2] [MQTT-3.3.4-3].  Returns how many
- * matches it was.
+ * Subscription Identifiers [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4]; no
+ * copies of it [MQTT-3.3.4-5].  Returns how many matches it was.
  */
 static size_t
 merge(struct router *router, const struct overlap *first, size_t count,

@@ -41,11 +41,13 @@ void router_adopt(struct router *router);
 void router_free(struct router *router);
 
 /*
- * Deliver `message` to every session whose subscription matches, and store
- * or clear it as retained if message->retain [MQTT-3.3.1-5] [MQTT-3.3.1-6].
- * `worker` is the calling worker, NULL on the links thread.  `publisher` is
- * the session it came from (for No Local [MQTT-3.8.3-3]), NULL if none.
- * The caller keeps its reference.  Returns the number of receiving sessions.
+ * Deliver `message` to every session whose subscription matches
+ * [MQTT-4.5.0-1], in the order of the calls [MQTT-4.6.0-5] [MQTT-4.6.0-6], and
+ * store or clear it as retained if message->retain [MQTT-3.3.1-5]
+ * [MQTT-3.3.1-6]. `worker` is the calling worker, NULL on the links thread.
+ * `publisher` is the session it came from (for No Local [MQTT-3.8.3-3]), NULL
+ * if none. The caller keeps its reference.  Returns the number of receiving
+ * sessions.
  */
 unsigned route_local(struct broker *broker, struct worker *worker,
     struct message *message, const struct session *publisher);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * session - what a client identifier owns beyond a connection [MQTT-3.1.2-4].
+ * session - what a client identifier owns beyond a connection [MQTT-3.1.2-4]
+ * [MQTT-3.1.3-2].
  *
  * A session lives on one worker, for ever: the one that its identifier's hash
  * names.  All of its state is that worker's alone; what publishers on other
@@ -17,6 +18,8 @@
  *	                    v
  *	                  ENDED, out of the tree; freed by mail after a grace
  *	                  period, behind all deliveries that were under way
+ *
+ * It expires OFFLINE alone [MQTT-4.1.0-1] [MQTT-4.1.0-2].
  */
 
 #ifndef WEIR_BROKER_SESSION_H

@@ -58,7 +58,7 @@ topic_alias_resolve(struct client *client, struct mqtt_publish *publish)
 	    !mqtt_properties_has(&publish->properties, MQTT_TOPIC_ALIAS))
 		return MQTT_SUCCESS;
 	alias = publish->properties.topic_alias;
-	/* [MQTT-3.3.2-8] [MQTT-3.3.2-9] */
+	/* [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-12] */
 	if (alias == 0 ||
 	    alias > client->worker->broker->conf->topic_alias_maximum)
 		return MQTT_TOPIC_ALIAS_INVALID;

@@ -4,9 +4,11 @@
  * will - the Will Message of a connection, and how it is published.
  *
  * A will is kept with the session and published when the connection ends
- * other than by DISCONNECT [MQTT-3.1.2-8], after its delay
- * [MQTT-3.1.3-9].  When a bridge has no room for it, it waits in a queue of
- * its worker, which is bounded by WILL_MAX_WAITING.
+ * other than by DISCONNECT [MQTT-3.1.2-7] [MQTT-3.1.2-8] [MQTT-3.1.2-10], after
+ * its delay [MQTT-3.1.3-9], with all its properties [MQTT-3.1.3-10] and
+ * retained or not [MQTT-3.1.2-14] [MQTT-3.1.2-15].  When a bridge has no room
+ * for it, it waits in a queue of its worker, which is bounded by
+ * WILL_MAX_WAITING.
  *
  * With a journal it is part of the session's record until its message has
  * been sent there: the end of a will is a record behind its message, so a

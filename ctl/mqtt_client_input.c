@@ -16,7 +16,7 @@ take_limits(struct mqtt_client *client, const struct mqtt_properties *given)
 	client->retain_available = true;
 	client->maximum_packet_size = MQTT_MAX_PACKET_BYTES;
 	client->keep_alive_ns = own_s * CLOCK_SECOND_NS;
-	/* [MQTT-3.3.4-7] */
+	/* [MQTT-3.3.4-7]; nothing else waits for it [MQTT-3.3.4-8] */
 	if (mqtt_properties_has(given, MQTT_RECEIVE_MAXIMUM) &&
 	    given->receive_maximum < client->window)
 		client->window = given->receive_maximum;

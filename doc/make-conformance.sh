@@ -5,7 +5,8 @@
 # usage: doc/make-conformance.sh [SOURCE-FOLDER] > doc/CONFORMANCE.md
 #        doc/make-conformance.sh --unknown [SOURCE-FOLDER]
 #
-# The statements are in doc/conformance-*.tsv.  A mark [MQTT-x.y.z-n] (5.0) or
+# The statements are in doc/conformance-*.tsv; one of 3.1.1 is implemented also
+# where those of 5.0 are that ask the same.  A mark [MQTT-x.y.z-n] (5.0) or
 # [MQTT3-x.y.z-n] (3.1.1) in code says that this implements it; in a test, that
 # the assertion or case beside it shows it.  --unknown lists the marks that
 # name no statement, and fails if there are any.
@@ -139,7 +140,7 @@ function count(version,    i, id, all, test, marked) {
 		all++
 		if (shown[id] != "")
 			test++
-		else if (code[id] != "")
+		else if (code_of(id) != "")
 			marked++
 	}
 	printf "| %s | %d | %d | %d | %d |\n", version, all, test, marked,
@@ -156,6 +157,23 @@ function missing(version,    i, id, found) {
 	printf "%s:%s.\n", version, found == "" ? " none" : found
 }
 
+# The files that implement it, or the statements of 5.0 that ask the same.
+function code_of(id,    all, part, files, i, j, out, once) {
+	all = code[id]
+	split(same[id], part, " ")
+	for (i = 1; i in part; i++)
+		all = all "<br>" code["MQTT-" part[i]]
+	out = ""
+	split(all, files, "<br>")
+	for (j = 1; j in files; j++) {
+		if (files[j] == "" || files[j] in once)
+			continue
+		once[files[j]] = 1
+		out = out (out == "" ? "" : "<br>") files[j]
+	}
+	return out
+}
+
 function table(version,    i, id) {
 	printf "\n## MQTT %s\n\n", version
 	print "| statement | binds | what it says | implemented in | shown by |"
@@ -163,7 +181,7 @@ function table(version,    i, id) {
 	for (i = 1; i <= n[version]; i++) {
 		id = order[version, i]
 		printf "| %s | %s | %s | %s | %s |\n", id, binds[id],
-		    says[id], code[id],
+		    says[id], code_of(id),
 		    shown[id] == "" ? "**no test**" : shown[id]
 	}
 }
@@ -178,6 +196,7 @@ function read_statements(version,    file, line, part, id) {
 		order[version, ++n[version]] = id
 		binds[id] = part[2]
 		says[id] = part[3]
+		same[id] = part[4]
 	}
 	close(file)
 }

@@ -63,7 +63,10 @@ struct aliases_in {
 int aliases_out_init(struct aliases_out *aliases, uint16_t size);
 void aliases_out_fini(struct aliases_out *aliases);
 
-/* A new connection, whose other side takes `most` aliases. */
+/*
+ * A new connection, whose other side takes `most` aliases [MQTT-3.2.2-18]
+ * [MQTT-3.3.2-7].
+ */
 void aliases_out_reset(struct aliases_out *aliases, uint16_t most);
 
 /* The alias of that topic, or 0. */
@@ -83,7 +86,8 @@ void aliases_in_fini(struct aliases_in *aliases);
 void aliases_in_reset(struct aliases_in *aliases);
 
 /*
- * Returns 0, -ERANGE for an alias that is 0 or above the size, or -ENOMEM.
+ * Returns 0, also for any alias up to the size [MQTT-3.3.2-10]; -ERANGE for
+ * one that is 0 or above; or -ENOMEM.
  */
 int aliases_keep(
     struct aliases_in *aliases, uint16_t alias, struct slice topic);

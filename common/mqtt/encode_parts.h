@@ -49,7 +49,10 @@ encode_bounded(size_t size)
 	return size < WIRE_TOO_LARGE ? size : WIRE_TOO_LARGE;
 }
 
-/* Bytes of the Property Length and the properties; none in old versions. */
+/*
+ * Bytes of the Property Length and the properties; without any, one
+ * [MQTT-2.2.2-1]; none in old versions.
+ */
 static inline size_t
 encode_properties_size(
     const struct mqtt_properties *properties, enum mqtt_version version)

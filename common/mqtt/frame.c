@@ -8,7 +8,10 @@
 #define FLAGS_OF_PUBLISH 0xff
 #define NO_SUCH_TYPE 0xfe
 
-/* The flags that each packet type must have [MQTT-2.1.3-1]. */
+/*
+ * The flags that each packet type must have [MQTT-2.1.3-1], so DISCONNECT
+ * [MQTT-3.14.1-1] and AUTH [MQTT-3.15.1-1].
+ */
 static const uint8_t flags_of[16] = {
 	[0] = NO_SUCH_TYPE,
 	[MQTT_PUBLISH] = FLAGS_OF_PUBLISH,

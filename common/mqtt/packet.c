@@ -95,6 +95,7 @@ mqtt_decode_publish(const struct mqtt_frame *frame, enum mqtt_version version,
 	publish->qos = frame->flags >> 1 & 3;
 	publish->topic = wire_binary(&w);
 	publish->packet_id = 0;
+	/* [MQTT-2.2.1-2] */
 	if (publish->qos != 0) {
 		publish->packet_id = wire_u16(&w);
 		/* [MQTT-2.2.1-3] [MQTT-2.2.1-4] */

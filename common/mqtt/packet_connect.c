@@ -92,7 +92,8 @@ decode_properties(struct wire *w, const struct mqtt_connect *connect,
 static enum mqtt_reason
 decode_client_id(struct wire *w, struct mqtt_connect *connect)
 {
-	connect->client_id = wire_utf8(w); /* [MQTT-3.1.3-4] */
+	/* [MQTT-3.1.3-3] [MQTT-3.1.3-4] */
+	connect->client_id = wire_utf8(w);
 	if (w->bad)
 		return MQTT_MALFORMED_PACKET;
 	if (connect->client_id.len != 0 || connect->version == MQTT_5)
@@ -111,6 +112,7 @@ decode_will(struct wire *w, struct mqtt_connect *connect)
 
 	if (!connect->has_will)
 		return MQTT_SUCCESS;
+	/* [MQTT-3.1.2-9] */
 	reason = decode_properties(
 	    w, connect, MQTT_WILL_PROPERTIES, &connect->will_properties);
 	if (reason != MQTT_SUCCESS)
@@ -137,6 +139,7 @@ decode_payload(struct wire *w, struct mqtt_connect *connect)
 	reason = decode_will(w, connect);
 	if (reason != MQTT_SUCCESS)
 		return reason;
+	/* [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19] */
 	if (connect->has_username)
 		connect->username = wire_utf8(w); /* [MQTT-3.1.3-12] */
 	if (connect->has_password)

@@ -79,13 +79,13 @@ read_value(struct wire *w, enum kind kind, struct mqtt_property_item *item)
 	case KIND_VARINT:
 		item->number = wire_varint(w);
 		return;
-	case KIND_UTF8:
+	case KIND_UTF8: /* [MQTT-3.3.2-13] [MQTT-3.3.2-19] */
 		item->value = wire_utf8(w);
 		return;
 	case KIND_BINARY:
 		item->value = wire_binary(w);
 		return;
-	case KIND_PAIR:
+	case KIND_PAIR: /* [MQTT-1.5.7-1] */
 		item->name = wire_utf8(w);
 		item->value = wire_utf8(w);
 		return;

@@ -49,8 +49,8 @@ mqtt_reason_is_error(enum mqtt_reason reason)
 /*
  * The old CONNACK code nearest to a reason; 3 (server unavailable) for an
  * error that has none.  A malformed CONNECT gets no CONNACK in the old
- * versions: the connection is closed [MQTT-3.1.4-1]; that is the caller's
- * to know.
+ * versions: the connection is closed [MQTT-3.1.4-1] [MQTT3-3.2.2-6]; that is
+ * the caller's to know.
  */
 enum mqtt_connack3 mqtt_reason_to_connack3(enum mqtt_reason reason);
 

@@ -161,7 +161,10 @@ wire_binary(struct wire *w)
 	return wire_bytes(w, wire_u16(w));
 }
 
-/* A UTF-8 Encoded String [MQTT-1.5.4-1] [MQTT-1.5.4-2]. */
+/*
+ * A UTF-8 Encoded String [MQTT-1.5.4-1] [MQTT-1.5.4-2]; nothing of it is
+ * skipped [MQTT-1.5.4-3].
+ */
 static inline struct slice
 wire_utf8(struct wire *w)
 {

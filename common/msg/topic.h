@@ -55,7 +55,8 @@ bool topic_name_is_valid(struct slice name);
 bool topic_filter_is_valid(struct slice filter);
 
 /*
- * Does a valid filter match a valid name?  A filter that starts with a
+ * Does a valid filter match a valid name [MQTT-3.3.2-3]?  Bytes are compared
+ * as they are [MQTT-4.7.3-4].  A filter that starts with a
  * wildcard matches no name that starts with '$' [MQTT-4.7.2-1].  "a/#"
  * matches "a" too.  The filter of a shared subscription is to be given
  * without its "$share/NAME/" (see topic_share_split()).

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * stream - buffered reading and writing of one non-blocking socket.
+ * stream - buffered reading and writing of one non-blocking socket: the
+ * ordered, lossless bytes that MQTT is carried by [MQTT-4.2.0-1].
  *
  * This is MQTT's hot path.  All streams of a loop share a hub: one large read
  * goes to the hub's scratch buffer and only an unfinished packet is kept with
