@@ -99,7 +99,8 @@ copy_hash(struct auth *auth, const struct auth_request *request,
 	rcu_enter();
 	accounts = auth_accounts_now(auth);
 	account = auth_accounts_find(accounts, slice_of_string(request->user));
-	if (account != NULL && account->hash != NULL) {
+	if (account != NULL && account->hash != NULL &&
+	    strcmp(account->hash, CONF_NO_PASSWORD) != 0) {
 		identity = account->identity;
 		memcpy(out_hash, account->hash, strlen(account->hash) + 1);
 	} else if (accounts->any_hash != NULL) {

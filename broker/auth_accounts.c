@@ -97,6 +97,12 @@ hash_memory_kib(const char *hash)
 }
 
 static bool
+has_no_password(const char *hash)
+{
+	return strcmp(hash, CONF_NO_PASSWORD) == 0;
+}
+
+static bool
 hash_is_allowed(const char *name, const char *hash)
 {
 	unsigned long kib = hash_memory_kib(hash);
@@ -133,7 +139,8 @@ add(struct load *load, const struct entry *entry)
 {
 	struct auth_account *account;
 
-	if (entry->hash != NULL && !hash_is_allowed(entry->name, entry->hash))
+	if (entry->hash != NULL && !has_no_password(entry->hash) &&
+	    !hash_is_allowed(entry->name, entry->hash))
 		return -EINVAL;
 	if (make_room(load) != 0)
 		return -ENOMEM;
@@ -156,7 +163,8 @@ add(struct load *load, const struct entry *entry)
 	account->hash = strdup(entry->hash);
 	if (account->hash == NULL)
 		return -ENOMEM;
-	load->accounts->any_hash = account->hash;
+	if (!has_no_password(account->hash))
+		load->accounts->any_hash = account->hash;
 	return 0;
 }
 

@@ -40,7 +40,7 @@ struct conf;
 
 struct auth_account {
 	const char *name; /* of auth_names */
-	char *hash;       /* NULL: `digest` is to be compared */
+	char *hash; /* NULL: `digest` is to be compared; CONF_NO_PASSWORD */
 	uint8_t digest[AUTH_DIGEST_BYTES];
 	struct scram_verifier *scram; /* NULL: not by that */
 	uint64_t identity;            /* with all the account's rights */

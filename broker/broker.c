@@ -14,6 +14,7 @@
 #include "broker/journal.h"
 #include "broker/limits.h"
 #include "broker/links.h"
+#include "broker/listener_tls.h"
 #include "broker/manage_file.h"
 #include "broker/rcu.h"
 #include "broker/recover.h"
@@ -25,6 +26,9 @@
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/service/service.h"
+
+/* How often certificates are looked at whether they end soon. */
+#define TLS_WATCH_NS (3600 * CLOCK_SECOND_NS)
 
 /* How often the links are asked whether they are done. */
 #define LINKS_POLL_NS (5 * CLOCK_MS_NS)
@@ -42,6 +46,7 @@ struct broker_life {
 	struct ended_mail *ended;
 	unsigned ended_count;
 	struct loop_timer links_timer;
+	struct loop_timer tls_timer;
 	bool draining;
 };
 
@@ -153,6 +158,19 @@ take_accounts(struct broker *broker, const struct conf *conf)
 		auth_revoke(broker);
 }
 
+/* Certificates end by themselves. */
+static void
+watch_tls(void *arg)
+{
+	struct broker_life *life = arg;
+	struct broker *broker = &life->broker;
+
+	stats_set(stats_block(broker->stats, broker->worker_count),
+	    COUNT_tls_certificate_days,
+	    listener_tls_watch(broker->tls, clock_now_ns()));
+	loop_timer_start(&life->tls_timer, TLS_WATCH_NS);
+}
+
 void
 broker_reload(struct broker *broker, const struct conf *conf)
 {
@@ -163,6 +181,8 @@ broker_reload(struct broker *broker, const struct conf *conf)
 	limits_reload(broker, conf);
 	say_what_stays(broker, conf);
 	take_accounts(broker, conf);
+	listener_tls_reload(broker->tls, conf);
+	watch_tls(life_of(broker));
 	err = bridge_table_replace(broker->bridges, conf);
 	if (err != 0) {
 		log_error(
@@ -253,11 +273,13 @@ broker_free(struct broker *broker)
 			worker_join(broker->workers[i]);
 	journal_stop(broker);
 	loop_timer_stop(&life->links_timer);
+	loop_timer_stop(&life->tls_timer);
 	auth_stop(broker->auth);
 	if (broker->workers != NULL)
 		free_workers(broker);
 	else
 		retained_free(broker->retained);
+	listener_tls_free(broker->tls);
 	auth_free(broker->auth);
 	gate_free(broker->gate);
 	subscription_tree_free(broker->subscriptions);
@@ -362,9 +384,10 @@ log_listeners(const struct broker *broker)
 	const struct worker *worker = broker->workers[0];
 
 	for (size_t i = 0; i < worker->listener_count; i++)
-		log_info("listening", "address=%s workers=%u",
+		log_info("listening", "address=%s workers=%u tls=%s",
 		    listener_address(worker->listeners[i]),
-		    broker->worker_count);
+		    broker->worker_count,
+		    listener_tls_is_on(broker->tls, i) ? "yes" : "no");
 }
 
 static int
@@ -379,9 +402,13 @@ start(struct broker *broker)
 	broker->auth = auth_new(broker->conf);
 	if (broker->auth == NULL)
 		return errno == EINVAL ? EXIT_CONFIG : EXIT_OSERR;
+	code = listener_tls_new(broker->conf, &broker->tls);
+	if (code != EXIT_OK)
+		return code;
 	code = make_workers(broker);
 	if (code != EXIT_OK)
 		return code;
+	watch_tls(life_of(broker));
 	code = journal_open(broker);
 	if (code != EXIT_OK)
 		return code;
@@ -429,6 +456,7 @@ broker_new(struct service *service, struct broker **out_broker)
 	broker->started_ns = clock_now_ns();
 	atomic_init(&broker->next_cursor, 1); /* 0: nobody */
 	loop_timer_init(&life->links_timer, broker->loop, on_links_timer, life);
+	loop_timer_init(&life->tls_timer, broker->loop, watch_tls, life);
 	rcu_thread_start();
 	if (!draw(broker)) {
 		log_error("broker_failed", "error=%s",

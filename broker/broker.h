@@ -41,6 +41,7 @@ struct commit;
 struct gate;
 struct journal;
 struct links;
+struct listener_tls;
 struct loop;
 struct recovered;
 struct retained;
@@ -54,6 +55,7 @@ struct broker {
 	/* [const] while threads run. */
 	const struct conf *conf;
 	struct auth *auth;
+	struct listener_tls *tls; /* own locks, see listener_tls.h */
 	struct bridge_table *bridges;
 	struct subscription_tree *subscriptions; /* [rcu] */
 	struct retained *retained;               /* own lock, see retain.h */

@@ -10,8 +10,10 @@
 
 #include "broker/access.h"
 #include "broker/admit.h"
+#include "broker/connection_faults.h"
 #include "broker/deliver.h"
 #include "broker/handover.h"
+#include "broker/listener_tls.h"
 #include "broker/peer.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
@@ -29,12 +31,14 @@
 static size_t on_data(struct stream *stream, const uint8_t *data, size_t len);
 static void on_closed(struct stream *stream, int reason);
 static void on_drained(struct stream *stream);
+static void on_layer(struct stream *stream, const char *name);
 static void on_alarm(struct alarm *alarm);
 
 static const struct stream_callbacks callbacks = {
 	.on_data = on_data,
 	.on_closed = on_closed,
 	.on_drained = on_drained,
+	.on_layer = on_layer,
 };
 
 static const char *const state_names[CLIENT_STATES] = {
@@ -145,6 +149,7 @@ client_new(struct worker *worker, const struct client_origin *origin)
 		return NULL;
 	}
 	client->peer = origin->peer;
+	client->in_handshake = !stream_is_ready(&client->stream);
 	set_limits(client);
 	enlist(client);
 	if (alarms_set(&worker->alarms, &client->alarm, deadline_ns) == 0 &&
@@ -305,6 +310,16 @@ client_fail(struct client *client, enum mqtt_reason reason, const char *what)
 	client_disconnect_because(client, reason, what);
 }
 
+/* What comes before MQTT went wrong. */
+static void
+tell_failure(struct client *client, const char *reason)
+{
+	char address[LISTENER_ADDRESS_SIZE];
+
+	connection_faults_add(client->worker->faults, client->listener,
+	    client_address(client, address), reason);
+}
+
 /* ---- alarms ------------------------------------------------------------ */
 
 static void
@@ -336,6 +351,9 @@ on_alarm(struct alarm *alarm)
 	case CLIENT_CHECKING:
 	case CLIENT_AUTHENTICATING:
 		worker_count(client->worker, COUNT_connect_timeouts);
+		if (client->in_handshake)
+			tell_failure(
+			    client, "no handshake within connect_timeout");
 		client_close(client, false);
 		break;
 	case CLIENT_CONNECTED:
@@ -350,6 +368,15 @@ on_alarm(struct alarm *alarm)
 }
 
 /* ---- input and output --------------------------------------------------- */
+
+/* A handshake of TLS begins so, and no packet that a client may send does. */
+static bool
+speaks_tls(const struct client *client, const uint8_t *data, size_t len)
+{
+	return client->state == CLIENT_NEW && data[0] == 0x16 &&
+	    (len == 1 || data[1] == 3) &&
+	    !listener_tls_is_on(client->worker->broker->tls, client->listener);
+}
 
 /* A packet that is not there as a whole.  False: the client is over. */
 static bool
@@ -406,6 +433,13 @@ on_data(struct stream *stream, const uint8_t *data, size_t len)
 	size_t used = 0;
 
 	client->last_seen_ns = worker_now_ns(worker);
+	if (__builtin_expect(speaks_tls(client, data, len), false)) {
+		tell_failure(client,
+		    "the client speaks TLS, this listener does not; use the "
+		    "port of one with tls, or give this one cert and key");
+		client_close(client, false);
+		return len;
+	}
 	while (used < len && client->paused == 0) {
 		switch (mqtt_frame(
 		    data + used, len - used, client->max_in, &frame)) {
@@ -444,18 +478,25 @@ static void
 on_closed(struct stream *stream, int reason)
 {
 	struct client *client = stream->owner;
-	char address[LISTENER_ADDRESS_SIZE];
 
 	log_debug("client_gone", "error=%d", -reason);
-	if (stream_fault(stream)[0] != '\0') {
-		worker_count(client->worker, COUNT_connections_failed);
-		log_info("connection_failed", "address=%s listener=%s error=%s",
-		    client_address(client, address),
-		    client->worker->broker->conf->listeners[client->listener]
-			.bind,
-		    log_quote(stream_fault(stream)));
-	}
+	if (stream_fault(stream)[0] != '\0')
+		tell_failure(client, stream_fault(stream));
 	client_close(client, true);
+}
+
+static void
+on_layer(struct stream *stream, const char *name)
+{
+	struct client *client = stream->owner;
+	const struct stream_layer *layer = stream_layer_named(stream, name);
+
+	if (strcmp(name, "TLS") == 0) {
+		worker_count(client->worker, COUNT_tls_handshakes);
+		if (tls_is_resumed(layer))
+			worker_count(client->worker, COUNT_tls_resumed);
+	}
+	client->in_handshake = layer != stream->layer;
 }
 
 static void

@@ -141,7 +141,8 @@ struct client {
 	bool is_greedy;      /* beyond the Receive Maximum, and let so */
 	bool is_stalled;     /* on worker->stalled */
 	bool is_verified;
-	bool has_method; /* it came in by enhanced authentication */
+	bool has_method;   /* it came in by enhanced authentication */
+	bool in_handshake; /* of a layer; MQTT begins behind it */
 };
 
 /* A connection that becomes a client, or moves to another worker. */

@@ -13,6 +13,7 @@
 #include "broker/links_policy.h"
 #include "broker/links_private.h"
 #include "broker/links_terms.h"
+#include "broker/listener_tls.h"
 #include "broker/store/store.h"
 #include "broker/subscription_tree.h"
 #include "common/base/clock.h"
@@ -122,6 +123,41 @@ workers(const struct broker *broker)
 		json_array_append_new(array,
 		    broker->stats == NULL ? json_object()
 					  : worker(broker->stats, i));
+	return array;
+}
+
+/* ---- listeners --------------------------------------------------------------
+ */
+
+static json_t *
+listener(const struct broker *broker, size_t index)
+{
+	struct listener_tls_days days;
+	json_t *object = json_object();
+	bool has_tls = listener_tls_days(broker->tls, index, &days);
+
+	set(object, "bind", json_string(broker->conf->listeners[index].bind));
+	/* Relaxed: a recent number will do. */
+	set(object, "connections",
+	    number(atomic_load_explicit(
+		&broker->listener_connections[index], memory_order_relaxed)));
+	set(object, "tls", json_boolean(has_tls));
+	if (has_tls && days.has_certificate)
+		set(object, "certificate_days_left",
+		    json_integer((json_int_t)days.certificate));
+	if (has_tls && days.has_crl)
+		set(object, "crl_days_left",
+		    json_integer((json_int_t)days.crl));
+	return object;
+}
+
+static json_t *
+listeners(const struct broker *broker)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < broker->conf->listener_count; i++)
+		json_array_append_new(array, listener(broker, i));
 	return array;
 }
 
@@ -279,6 +315,7 @@ links_status_broker(const struct links *links)
 	    number(broker->subscriptions == NULL
 		    ? 0
 		    : subscription_tree_count(broker->subscriptions)));
+	set(object, "listeners", listeners(broker));
 	set(object, "workers", workers(broker));
 	set(object, "http",
 	    links->endpoints[0] == NULL ? json_null()

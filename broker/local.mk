@@ -69,6 +69,8 @@ libbroker_a_SOURCES = \
 	%D%/commit_reader.c \
 	%D%/connack.c \
 	%D%/connack.h \
+	%D%/connection_faults.c \
+	%D%/connection_faults.h \
 	%D%/counters.c \
 	%D%/counters.def \
 	%D%/counters.h \
@@ -156,6 +158,8 @@ libbroker_a_SOURCES = \
 	%D%/links_terms.h \
 	%D%/links_words.c \
 	%D%/links_words.h \
+	%D%/listener_tls.c \
+	%D%/listener_tls.h \
 	%D%/mailbox.c \
 	%D%/mailbox.h \
 	%D%/manage.c \
@@ -196,6 +200,8 @@ libbroker_a_SOURCES = \
 	%D%/parked.c \
 	%D%/peer.c \
 	%D%/peer.h \
+	%D%/proven.c \
+	%D%/proven.h \
 	%D%/proxied.c \
 	%D%/proxied.h \
 	%D%/proxy_header.c \

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "broker/broker.h"
+#include "broker/listener_tls.h"
 #include "common/service/service.h"
 
 static void
@@ -21,6 +22,21 @@ reload(void *arg, const struct conf *conf)
 	broker_reload(arg, conf);
 }
 
+static int
+check(void *arg, const struct conf *conf, char **operands)
+{
+	char error[TLS_ERROR_SIZE];
+	size_t i;
+
+	(void)arg;
+	(void)operands;
+	if (listener_tls_check(conf, error, sizeof(error), &i) == 0)
+		return EXIT_OK;
+	fprintf(stderr, "%s:%u: listeners.tls of %s: %s\n", conf->path,
+	    conf->listeners[i].tls.line, conf->listeners[i].bind, error);
+	return EXIT_CONFIG;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -29,6 +45,7 @@ main(int argc, char **argv)
 		.synopsis = "[-tv] [-c FILE]",
 		.summary = "MQTT broker that meets weir-httpd and "
 			   "weir-bridged in shared-memory rings.",
+		.check = check,
 		.drain = drain,
 		.reload = reload,
 	};

@@ -17,6 +17,7 @@
 #include "broker/client.h"
 #include "broker/deliver.h"
 #include "broker/handover.h"
+#include "broker/proven.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/msg/topic.h"
@@ -122,6 +123,16 @@ verify(struct client *client, const struct mqtt_connect *connect)
 
 	if (client->is_verified)
 		return PACKET_DONE;
+	switch (proven_account(client, &client->identity)) {
+	case PROVEN_ACCOUNT:
+		client->is_verified = true;
+		return PACKET_DONE;
+	case PROVEN_NOBODY:
+		return admit_refuse(
+		    client, connect->version, MQTT_NOT_AUTHORIZED);
+	case PROVEN_NOTHING:
+		break;
+	}
 	if (named && (auth_has_accounts(broker->auth) || !anonymous))
 		return check_credentials(client, connect);
 	if (!anonymous) {

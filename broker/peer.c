@@ -50,7 +50,6 @@ peer_free(struct peer *peer)
 	if (peer == NULL)
 		return;
 	free(peer->user_name);
-	free(peer->server_name);
 	free(peer);
 }
 

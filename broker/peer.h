@@ -31,8 +31,7 @@ struct peer {
 	bool is_local; /* by a Unix socket, from the process: */
 	pid_t pid;
 	uid_t uid;
-	char *user_name;   /* proven by a layer; NULL: none was */
-	char *server_name; /* that it asked for by TLS (SNI); NULL: none */
+	char *user_name; /* proven by a layer; NULL: none was */
 };
 
 /* Nothing is known yet.  NULL without memory. */

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "broker/client.h"
+#include "broker/connection_faults.h"
 #include "broker/peer.h"
 #include "broker/proxy_header.h"
 #include "common/base/bug.h"
@@ -53,14 +54,11 @@ close_it(struct proxied *p, const char *why)
 	char address[LISTENER_ADDRESS_SIZE];
 
 	unlink_and_free(p);
-	if (why != NULL) {
-		worker_count(worker, COUNT_connections_failed);
-		log_info("connection_failed", "address=%s listener=%s error=%s",
+	if (why != NULL)
+		connection_faults_add(worker->faults, origin.listener,
 		    peer_format(origin.peer, address) == NULL ? "gone"
 							      : address,
-		    worker->broker->conf->listeners[origin.listener].bind,
-		    log_quote(why));
-	}
+		    why);
 	stream_parts_close(&origin.parts);
 	peer_free(origin.peer);
 	client_count_closed(worker, origin.listener, &origin.pass);

@@ -11,6 +11,7 @@
 
 #include "broker/client.h"
 #include "broker/commit.h"
+#include "broker/connection_faults.h"
 #include "broker/counters_pools.h"
 #include "broker/deliver.h"
 #include "broker/retain_job.h"
@@ -489,9 +490,10 @@ make_parts(struct worker *worker)
 	    &worker->drain_timer, worker->loop, on_drain_step, worker);
 	held_init(worker);
 	limits_init(worker);
+	worker->faults = connection_faults_new(worker);
 	if (worker->hub != NULL)
 		trim_pools(worker);
-	return worker->hub != NULL &&
+	return worker->hub != NULL && worker->faults != NULL &&
 	    loop_fd_start(&worker->mail_watch, worker->loop,
 		mailbox_fd(worker->mailbox), LOOP_READ, on_mail, worker) == 0;
 }
@@ -605,6 +607,7 @@ worker_free(struct worker *worker)
 		loop_timer_stop(&worker->drain_timer);
 		held_fini(worker);
 		limits_fini(worker);
+		connection_faults_free(worker->faults);
 		pool_trimmer_fini(&worker->trimmer);
 		stream_hub_free(worker->hub);
 		if (worker->flushed_hook.run != NULL)

@@ -42,6 +42,7 @@ struct commit_member;
 struct commit_port;
 struct door;
 struct encoder;
+struct connection_faults;
 struct router;
 struct sys_topics;
 struct tally;
@@ -90,7 +91,8 @@ struct worker {
 	struct client_list clients;
 	struct proxied *proxied;    /* connections before their PROXY header */
 	struct client_list stalled; /* with parked PUBLISHes, oldest first */
-	struct held held;           /* what weirctl is told of them */
+	struct connection_faults *faults;
+	struct held held; /* what weirctl is told of them */
 	struct limits limits;
 	struct client *graveyard; /* freed at the end of the turn */
 	struct session *pumped;   /* with retained messages to send */

@@ -10,6 +10,7 @@
 #include "broker/client.h"
 #include "broker/gate.h"
 #include "broker/handover.h"
+#include "broker/listener_tls.h"
 #include "broker/peer.h"
 #include "broker/proxied.h"
 #include "common/base/bug.h"
@@ -132,10 +133,15 @@ pass_gate(struct worker *worker, uint64_t address, struct client_origin *origin)
 	return limit;
 }
 
-/* Put WebSocket on top of what is there.  False without memory. */
+/*
+ * What the listener puts between socket and MQTT: TLS, then WebSocket.  False
+ * without memory.
+ */
 static bool
 add_layers(const struct door *door, struct client_origin *origin)
 {
+	struct listener_tls *tls = door->worker->broker->tls;
+	const bool has_tls = listener_tls_is_on(tls, door->index);
 	struct stream_layer *top;
 
 	/*
@@ -143,8 +149,13 @@ add_layers(const struct door *door, struct client_origin *origin)
 	 * handshake has none any more when that is told.
 	 */
 	if (origin->peer == NULL &&
-	    (door->is_alone || door->websocket.path != NULL))
+	    (door->is_alone || has_tls || door->websocket.path != NULL))
 		origin->peer = peer_of_socket(origin->parts.fd);
+	if (has_tls) {
+		origin->parts.layer = listener_tls_layer(tls, door->index);
+		if (origin->parts.layer == NULL)
+			return false;
+	}
 	if (door->websocket.path == NULL)
 		return true;
 	top = websocket_server(&door->websocket);

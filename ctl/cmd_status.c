@@ -127,6 +127,38 @@ print_broker(const json_t *status)
 	    number(status, "worker_count"));
 }
 
+static void
+print_days(const json_t *listener, const char *key, const char *what)
+{
+	const int64_t days = number(listener, key);
+
+	if (json_object_get(listener, key) == NULL)
+		return;
+	if (days < 0)
+		printf(", %s is past its end", what);
+	else
+		printf(", %s ends in %" PRId64 " days", what, days);
+}
+
+static void
+print_listeners(const json_t *listeners)
+{
+	const json_t *listener;
+	size_t index;
+
+	json_array_foreach(listeners, index, listener)
+	{
+		printf("listener %s%s, %" PRId64 " connections",
+		    json_string_value(json_object_get(listener, "bind")),
+		    json_is_true(json_object_get(listener, "tls")) ? " with TLS"
+								   : "",
+		    number(listener, "connections"));
+		print_days(listener, "certificate_days_left", "certificate");
+		print_days(listener, "crl_days_left", "list of revoked");
+		putchar('\n');
+	}
+}
+
 /* "12M/256M", of what is queued; "–" without a journal. */
 static const char *
 backlog_text(const json_t *bridge, char text[64])
@@ -330,6 +362,7 @@ show(const struct conf *conf, bool as_json)
 	} else {
 		if (status != NULL) {
 			print_broker(status);
+			print_listeners(json_object_get(status, "listeners"));
 			print_bridges(json_object_get(status, "bridges"));
 			print_all_sums(json_object_get(status, "bridges"));
 		}

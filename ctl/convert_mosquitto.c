@@ -65,7 +65,7 @@ static const struct convert_row whole_rows[] = {
 	CONVERT_LEFT("acl_file",
 	    "give accounts what they may do: accounts.scopes and "
 	    "accounts.publish, accounts.subscribe and access in weir.conf(5)"),
-	CONVERT_LEFT("psk_file", "clients have accounts"),
+	CONVERT_LEFT("psk_file", "name it in tls.psk_file of its listener"),
 	CONVERT_LEFT("plugin", "there are no plug-ins"),
 	CONVERT_LEFT("auth_plugin", "there are no plug-ins"),
 	CONVERT_LEFT("global_plugin", "there are no plug-ins"),
@@ -81,13 +81,15 @@ static const struct convert_row listener_rows[] = {
 	{ "keyfile", CONVERT_TEXT, "tls.key", NULL },
 	{ "cafile", CONVERT_TEXT, "tls.ca_file", NULL },
 	{ "ciphers", CONVERT_TEXT, "tls.ciphers", NULL },
+	{ "crlfile", CONVERT_TEXT, "tls.crl_file", NULL },
+	{ "require_certificate", CONVERT_BOOL, "tls.client_cert", NULL },
+	CONVERT_LEFT("use_identity_as_username",
+	    "give each name an account, as name:* in accounts_file, then set "
+	    "tls.user_name_from = \"cn\", or \"psk\""),
+	CONVERT_LEFT("use_subject_as_username",
+	    "give each subject an account, as subject:* in accounts_file, then "
+	    "set tls.user_name_from = \"subject\""),
 	CONVERT_LEFT("capath", "put the authorities into one file"),
-	CONVERT_LEFT("require_certificate",
-	    "clients' certificates are not asked for by listeners yet"),
-	CONVERT_LEFT(
-	    "use_identity_as_username", "certificates are not accounts yet"),
-	CONVERT_LEFT(
-	    "use_subject_as_username", "certificates are not accounts yet"),
 	CONVERT_LEFT(
 	    "use_username_as_clientid", "clients choose their identifier"),
 	CONVERT_LEFT("mount_point", "all listeners have the same topics"),
@@ -96,10 +98,9 @@ static const struct convert_row listener_rows[] = {
 	CONVERT_LEFT("max_qos", "listeners take all QoS"),
 	CONVERT_LEFT("max_topic_alias", "16 are taken from each client"),
 	CONVERT_LEFT("max_topic_alias_broker", "see max_topic_alias"),
-	CONVERT_LEFT("crlfile", "not in this version"),
 	CONVERT_LEFT("dhparamfile", "OpenSSL chooses the group"),
 	CONVERT_LEFT("tls_version", "TLS 1.2 and later"),
-	CONVERT_LEFT("psk_hint", "clients have accounts"),
+	CONVERT_NEEDLESS("psk_hint", "psk_file of the listener is what counts"),
 	CONVERT_LEFT("http_dir", "it serves no files"),
 	CONVERT_LEFT(
 	    "websockets_headers_size", "the head of a request may have 8 KiB"),
@@ -194,6 +195,22 @@ set_protocol(struct mosquitto_reader *reader, const struct convert_at *at)
 		    CONVERT_TEXT, "/mqtt");
 }
 
+/* There, a cafile alone asks nobody for a certificate. */
+static void
+set_client_cert(
+    struct mosquitto_reader *reader, const struct convert_at *at, int truth)
+{
+	const struct convert_group *listener = the_listener(reader);
+
+	if (truth > 0)
+		convert_put(reader->convert, listener, at, "tls.client_cert",
+		    CONVERT_TEXT, "required");
+	else if (config_setting_lookup(listener->setting, "tls.client_cert") ==
+	    NULL)
+		convert_put(reader->convert, listener, at, "tls.client_cert",
+		    CONVERT_TEXT, "optional");
+}
+
 static bool
 listener_line(struct mosquitto_reader *reader, const struct convert_at *at)
 {
@@ -210,9 +227,13 @@ listener_line(struct mosquitto_reader *reader, const struct convert_at *at)
 	if (row->to != NULL && strncmp(row->to, "tls.", 4) == 0 &&
 	    !conf_has_key("listeners.tls.cert"))
 		leave_listener(reader, at, the_listener(reader));
+	else if (strcmp(at->key, "require_certificate") == 0)
+		set_client_cert(reader, at, convert_truth(at->value));
 	else
 		convert_by_row(
 		    reader->convert, the_listener(reader), at, listener_rows);
+	if (strcmp(at->key, "cafile") == 0 && !reader->has_left)
+		set_client_cert(reader, at, -1);
 	return true;
 }
 

@@ -23,7 +23,7 @@ make(const struct conf_http *http, struct tls **out_tls, char *error,
 {
 	int err;
 
-	err = secure_server(&http->tls, out_tls, error, error_size);
+	err = secure_server(&http->tls, NULL, out_tls, error, error_size);
 	if (err == 0)
 		tls_set_plain_answer(*out_tls, plain_answer);
 	return err;

@@ -159,6 +159,22 @@ enum conf_tls_version {
 	CONF_TLS_1_3 = 13
 };
 
+/* Where a client's account comes from. */
+enum conf_user_name {
+	CONF_USER_NAME_NONE,    /* its CONNECT */
+	CONF_USER_NAME_CN,      /* its certificate's common name */
+	CONF_USER_NAME_SUBJECT, /* ... or whole subject */
+	CONF_USER_NAME_PSK      /* the identity of its pre-shared key */
+};
+
+/* A certificate for those who ask for this name. */
+struct conf_tls_name {
+	char *name;
+	char *cert;
+	char *key;
+	char *key_password_file;
+};
+
 /* Of a server or of a client; what is not given is NULL. */
 struct conf_tls {
 	bool enabled; /* there is a tls group */
@@ -166,15 +182,23 @@ struct conf_tls {
 	char *key;
 	char *key_password_file;
 	char *ca_file;
-	char *ca_path;             /* client, as all that follow */
+	char *ca_path;             /* client */
 	bool client_cert_optional; /* server */
 	enum conf_tls_version min_version;
 	char *ciphers;
-	char *server_name;
+	char *server_name; /* client */
 	char *alpn;
-	char *psk_identity;
+	char *psk_identity; /* client */
 	char *psk_file;
-	bool insecure;
+	bool insecure; /* client */
+	/* Server. */
+	char *crl_file;
+	bool crl_whole_chain;
+	struct conf_tls_name *sni;
+	size_t sni_count;
+	/* Server of a listener. */
+	enum conf_user_name user_name_from;
+	uint64_t session_lifetime_ns; /* 0: nothing is resumed */
 	unsigned line;
 };
 
@@ -194,6 +218,7 @@ struct conf_listener {
 	struct conf_strings websocket_origins; /* none: any */
 	bool proxy_protocol;
 	struct conf_strings proxy_from; /* resolved: networks, at least one */
+	struct conf_tls tls;
 	unsigned line;
 };
 
@@ -210,11 +235,14 @@ enum conf_scope {
 /* Shortest secret of a key in bytes: nobody types it. */
 #define CONF_MIN_SECRET 16
 
+/* The hash of an account that no password opens. */
+#define CONF_NO_PASSWORD "*"
+
 /* Exactly one of password and hash is set. */
 struct conf_account {
 	char *name;
 	char *password; /* from the configuration file, for trying out */
-	char *hash;     /* argon2id, from accounts_file */
+	char *hash;     /* argon2id, from accounts_file; or CONF_NO_PASSWORD */
 	char *scram;    /* beside it, or NULL; see scram_verifier.h */
 	uint8_t scopes; /* enum conf_scope, or-ed */
 	struct conf_strings publish; /* topic filters */

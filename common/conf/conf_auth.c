@@ -99,6 +99,11 @@ conf_check_account(struct conf_reader *reader, config_setting_t *at,
 	check_name(reader, at, account->name);
 	check_filters(reader, at, "publish", &account->publish);
 	check_filters(reader, at, "subscribe", &account->subscribe);
+	if (account->password != NULL)
+		return;
+	account->hash = strdup(CONF_NO_PASSWORD);
+	if (account->hash == NULL)
+		reader->no_memory = true;
 }
 
 void

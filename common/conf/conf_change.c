@@ -81,6 +81,11 @@ compare_listeners(struct comparison *all, const struct conf *was,
 		snprintf(name, sizeof(name), "listeners.%zu.", i);
 		compare_section(all, CONF_SECTION_LISTENER, name,
 		    &was->listeners[i], &is->listeners[i], depth);
+		if (was->listeners[i].tls.enabled !=
+		    is->listeners[i].tls.enabled) {
+			snprintf(name, sizeof(name), "listeners.%zu.tls", i);
+			tell(all, name);
+		}
 	}
 }
 

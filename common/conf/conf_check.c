@@ -244,6 +244,7 @@ check_global(
 	conf_check_names_differ(
 	    reader, config_setting_get_member(root, "http"), "rate_per_filter");
 	conf_check_identities(reader, root, conf);
+	conf_check_user_names(reader, root, conf);
 	resolve_anonymous(root, conf);
 	resolve_workers(conf);
 	resolve_packet_size(reader, root, conf);
@@ -287,6 +288,7 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		conf_check_rate_filter(reader, setting, target);
 		break;
 	case CONF_SECTION_TLS_SERVER:
+	case CONF_SECTION_TLS_LISTENER:
 	case CONF_SECTION_TLS_CLIENT:
 		conf_check_tls(reader, section, setting, target);
 		break;
@@ -307,6 +309,7 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 	case CONF_SECTION_RULE:
 		conf_check_rule(reader, setting, target);
 		break;
+	case CONF_SECTION_TLS_NAME:
 	case CONF_SECTION_JOURNAL: /* by conf_check_journal() */
 	case CONF_SECTIONS:
 	default:

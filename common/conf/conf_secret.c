@@ -135,10 +135,12 @@ read_account_line(struct account_reader *r, char *line)
 		return 0;
 	}
 	*colon = '\0';
-	if (strncmp(colon + 1, hash_prefix, strlen(hash_prefix)) != 0) {
+	if (strncmp(colon + 1, hash_prefix, strlen(hash_prefix)) != 0 &&
+	    strcmp(colon + 1, CONF_NO_PASSWORD) != 0 &&
+	    strncmp(colon + 1, CONF_NO_PASSWORD ":", 2) != 0) {
 		bad_account(r,
 		    "the hash must be of argon2id and begin with "
-		    "$argon2id$");
+		    "$argon2id$, or be * for no password");
 		return 0;
 	}
 	words = take_field(colon + 1);

@@ -18,6 +18,8 @@
 #define STRUCT_HTTP struct conf_http
 #define STRUCT_HTTP_KEY struct conf_key_account
 #define STRUCT_TLS_SERVER struct conf_tls
+#define STRUCT_TLS_LISTENER struct conf_tls
+#define STRUCT_TLS_NAME struct conf_tls_name
 #define STRUCT_FAILED_LOGINS struct conf_failures
 #define STRUCT_JWT struct conf_jwt
 #define STRUCT_TLS_CLIENT struct conf_tls
@@ -107,6 +109,8 @@ static const struct section {
 	[CONF_SECTION_HTTP_KEY] = { "http.keys",
 	    sizeof(struct conf_key_account) },
 	[CONF_SECTION_TLS_SERVER] = { "tls", sizeof(struct conf_tls) },
+	[CONF_SECTION_TLS_LISTENER] = { "tls", sizeof(struct conf_tls) },
+	[CONF_SECTION_TLS_NAME] = { "sni", sizeof(struct conf_tls_name) },
 	[CONF_SECTION_FAILED_LOGINS] = { "http.failed_logins",
 	    sizeof(struct conf_failures) },
 	[CONF_SECTION_JWT] = { "http.jwt", sizeof(struct conf_jwt) },

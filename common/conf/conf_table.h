@@ -40,6 +40,8 @@ enum conf_section {
 	CONF_SECTION_HTTP,
 	CONF_SECTION_HTTP_KEY,
 	CONF_SECTION_TLS_SERVER,
+	CONF_SECTION_TLS_LISTENER,
+	CONF_SECTION_TLS_NAME,
 	CONF_SECTION_FAILED_LOGINS,
 	CONF_SECTION_JWT,
 	CONF_SECTION_TLS_CLIENT,
@@ -164,6 +166,9 @@ void conf_check_proxy(struct conf_reader *reader, config_setting_t *at,
 void conf_check_websocket(struct conf_reader *reader, config_setting_t *at,
     const struct conf_listener *listener);
 
+/* A tls group alone; and who needs accounts, for all listeners. */
+void conf_check_user_names(struct conf_reader *reader, config_setting_t *root,
+    const struct conf *conf);
 void conf_check_tls(struct conf_reader *reader, enum conf_section section,
     config_setting_t *at, struct conf_tls *tls);
 

@@ -24,8 +24,15 @@ libnet_a_SOURCES = \
 	%D%/stream_output.c \
 	%D%/tls.h \
 	%D%/tls_context.c \
+	%D%/tls_files.c \
 	%D%/tls_layer.c \
+	%D%/tls_names.c \
+	%D%/tls_peer.c \
 	%D%/tls_private.h \
+	%D%/tls_psk.c \
+	%D%/tls_resume.c \
+	%D%/tls_tickets.c \
+	%D%/tls_tickets.h \
 	%D%/unix_socket.c \
 	%D%/unix_socket.h \
 	%D%/websocket.c \

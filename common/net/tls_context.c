@@ -5,185 +5,50 @@
 #include "common/net/tls.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/net/tls_private.h"
 
-/* Files with secrets in them. */
-#define SECRET_BYTES 65536
-
-/* One tls_new_*(): where its complaint goes. */
-struct maker {
-	const struct tls_settings *settings;
-	struct tls *tls;
-	char *error;
-	size_t error_size;
-};
-
-const char *
-tls_reason(void)
-{
-	/* The system's comes first, and those that follow from it say less. */
-	unsigned long first = ERR_peek_error();
-	unsigned long code =
-	    ERR_SYSTEM_ERROR(first) ? first : ERR_peek_last_error();
-	const char *reason = ERR_reason_error_string(code);
-
-	if (ERR_SYSTEM_ERROR(code))
-		reason = strerror(ERR_GET_REASON(code));
-	ERR_clear_error();
-	return reason == NULL ? "unknown reason" : reason;
-}
-
-static int __attribute__((format(printf, 3, 4)))
-complain(struct maker *m, int err, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(m->error, m->error_size, format, arguments);
-	va_end(arguments);
-	return err;
-}
-
-/*
- * The whole of a file that others may not read, with a NUL behind it.  The
- * mode is that of the open file, so it cannot be exchanged in between.
- */
 static int
-read_secret(struct maker *m, const char *setting, const char *path,
-    char **out_text, size_t *out_len)
-{
-	char *text = NULL;
-	struct stat st;
-	ssize_t len;
-	int err = 0, fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd == -1 || fstat(fd, &st) == -1) {
-		err = -errno;
-	} else if ((st.st_mode & 07) != 0) {
-		close(fd);
-		return complain(m, -EPERM,
-		    "%s: %s may be read by others; chmod 0640 it or less",
-		    setting, path);
-	} else if ((text = malloc(SECRET_BYTES + 1)) == NULL) {
-		err = -ENOMEM;
-	} else if ((len = read(fd, text, SECRET_BYTES)) <= 0) {
-		err = len == 0 ? -ENODATA : -errno;
-	} else {
-		text[len] = '\0';
-		*out_text = text;
-		*out_len = (size_t)len;
-	}
-	if (fd != -1)
-		close(fd);
-	if (err == 0)
-		return 0;
-	free(text);
-	return complain(m, err, "%s: %s: %s", setting, path,
-	    err == -ENODATA ? "is empty" : strerror(-err));
-}
-
-static void
-forget_secret(char *text, size_t len)
-{
-	if (text != NULL)
-		OPENSSL_cleanse(text, len);
-	free(text);
-}
-
-/* OpenSSL would ask at the terminal. */
-static int
-give_password(char *into, int size, int writing, void *arg)
-{
-	const char *password = arg;
-	int len;
-
-	(void)writing;
-	if (password == NULL)
-		return -1;
-	len = (int)strlen(password);
-	if (len > size)
-		return -1;
-	memcpy(into, password, (size_t)len);
-	return len;
-}
-
-static int
-parse_key(struct maker *m, const char *text, size_t len, char *password)
-{
-	BIO *bio = BIO_new_mem_buf(text, (int)len);
-	EVP_PKEY *key = NULL;
-	int err = 0;
-
-	if (bio != NULL)
-		key =
-		    PEM_read_bio_PrivateKey(bio, NULL, give_password, password);
-	BIO_free(bio);
-	if (key == NULL)
-		return complain(m, -EINVAL, "key: %s: %s%s", m->settings->key,
-		    tls_reason(),
-		    password != NULL || strstr(text, "ENCRYPTED") == NULL
-			? ""
-			: "; it is encrypted: set key_password_file");
-	if (SSL_CTX_use_PrivateKey(m->tls->context, key) != 1)
-		err = complain(m, -EINVAL, "key: %s: %s; it must belong to %s",
-		    m->settings->key, tls_reason(), m->settings->cert);
-	EVP_PKEY_free(key);
-	return err;
-}
-
-static int
-load_key(struct maker *m)
+load_own(struct tls_maker *m)
 {
 	const struct tls_settings *s = m->settings;
-	char *text = NULL, *password = NULL;
-	size_t len = 0, password_len = 0;
-	int err;
+	const struct tls_pair pair = { "", s->cert, s->key,
+		s->key_password_file };
 
-	err = read_secret(m, "key", s->key, &text, &len);
-	if (err == 0 && s->key_password_file != NULL)
-		err = read_secret(m, "key_password_file", s->key_password_file,
-		    &password, &password_len);
-	if (password != NULL)
-		password[strcspn(password, "\r\n")] = '\0';
-	if (err == 0)
-		err = parse_key(m, text, len, password);
-	forget_secret(text, len);
-	forget_secret(password, password_len);
-	return err;
-}
-
-static int
-load_own(struct maker *m)
-{
-	const struct tls_settings *s = m->settings;
-
-	if (s->cert == NULL && s->key == NULL && !m->tls->is_server)
+	if (s->cert == NULL && s->key == NULL &&
+	    (!m->tls->is_server || s->psk_file != NULL))
 		return 0;
 	if (s->cert == NULL || s->key == NULL)
-		return complain(m, -EINVAL,
+		return tls_complain(m, -EINVAL,
 		    "cert and key belong together; %s is missing",
 		    s->cert == NULL ? "cert" : "key");
-	if (SSL_CTX_use_certificate_chain_file(m->tls->context, s->cert) != 1)
-		return complain(
-		    m, -EINVAL, "cert: %s: %s", s->cert, tls_reason());
-	return load_key(m);
+	return tls_load_pair(m, m->tls->context, &pair);
+}
+
+/* A server's rule about certificates of clients. */
+static int
+ask_clients(struct tls_maker *m)
+{
+	const struct tls_settings *s = m->settings;
+
+	if (s->ca_file == NULL && s->ca_path == NULL)
+		return SSL_VERIFY_NONE;
+	if (s->ca_file != NULL)
+		SSL_CTX_set_client_CA_list(
+		    m->tls->context, SSL_load_client_CA_file(s->ca_file));
+	return s->client_cert_optional
+	    ? SSL_VERIFY_PEER
+	    : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 }
 
 /* Whom we trust, and whether there must be somebody to trust. */
 static int
-load_trust(struct maker *m)
+load_trust(struct tls_maker *m)
 {
 	const struct tls_settings *s = m->settings;
 	SSL_CTX *context = m->tls->context;
@@ -191,28 +56,22 @@ load_trust(struct maker *m)
 
 	if (s->ca_file != NULL &&
 	    SSL_CTX_load_verify_file(context, s->ca_file) != 1)
-		return complain(
+		return tls_complain(
 		    m, -EINVAL, "ca_file: %s: %s", s->ca_file, tls_reason());
 	if (s->ca_path != NULL && access(s->ca_path, R_OK | X_OK) != 0)
-		return complain(
+		return tls_complain(
 		    m, -errno, "ca_path: %s: %s", s->ca_path, strerror(errno));
 	if (s->ca_path != NULL &&
 	    SSL_CTX_load_verify_dir(context, s->ca_path) != 1)
-		return complain(
+		return tls_complain(
 		    m, -EINVAL, "ca_path: %s: %s", s->ca_path, tls_reason());
 	if (m->tls->is_server) {
-		if (s->ca_file == NULL && s->ca_path == NULL)
-			mode = SSL_VERIFY_NONE;
-		else if (!s->client_cert_optional)
-			mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-		if (s->ca_file != NULL)
-			SSL_CTX_set_client_CA_list(
-			    context, SSL_load_client_CA_file(s->ca_file));
+		mode = ask_clients(m);
 	} else if (s->insecure) {
 		mode = SSL_VERIFY_NONE;
 	} else if (s->ca_file == NULL && s->ca_path == NULL &&
 	    SSL_CTX_set_default_verify_paths(context) != 1) {
-		return complain(m, -EINVAL,
+		return tls_complain(m, -EINVAL,
 		    "the system's authorities cannot be loaded: %s; set "
 		    "ca_file",
 		    tls_reason());
@@ -221,9 +80,33 @@ load_trust(struct maker *m)
 	return 0;
 }
 
+/* Whom we trust no more. */
+static int
+load_crl(struct tls_maker *m)
+{
+	const struct tls_settings *s = m->settings;
+	X509_STORE *store = SSL_CTX_get_cert_store(m->tls->context);
+	X509_LOOKUP *lookup;
+
+	if (s->crl_file == NULL)
+		return 0;
+	if (s->ca_file == NULL)
+		return tls_complain(
+		    m, -EINVAL, "crl_file without ca_file has no meaning");
+	lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+	if (lookup == NULL ||
+	    X509_load_crl_file(lookup, s->crl_file, X509_FILETYPE_PEM) <= 0)
+		return tls_complain(
+		    m, -EINVAL, "crl_file: %s: %s", s->crl_file, tls_reason());
+	X509_STORE_set_flags(store,
+	    X509_V_FLAG_CRL_CHECK |
+		(s->crl_whole_chain ? X509_V_FLAG_CRL_CHECK_ALL : 0));
+	return 0;
+}
+
 /* Old and new suites have lists of their own; people write one. */
 static int
-set_ciphers(struct maker *m)
+set_ciphers(struct tls_maker *m)
 {
 	char *all, *next, *word, *suites, *ciphers;
 	size_t size;
@@ -245,12 +128,12 @@ set_ciphers(struct maker *m)
 		strcat(list, word);
 	}
 	if (all == NULL || suites == NULL || ciphers == NULL)
-		err = complain(m, -ENOMEM, "out of memory");
+		err = tls_complain(m, -ENOMEM, "out of memory");
 	else if ((suites[0] != '\0' &&
 		     SSL_CTX_set_ciphersuites(m->tls->context, suites) != 1) ||
 	    (ciphers[0] != '\0' &&
 		SSL_CTX_set_cipher_list(m->tls->context, ciphers) != 1))
-		err = complain(m, -EINVAL, "ciphers: \"%s\": %s",
+		err = tls_complain(m, -EINVAL, "ciphers: \"%s\": %s",
 		    m->settings->ciphers, tls_reason());
 	free(all);
 	free(suites);
@@ -260,7 +143,7 @@ set_ciphers(struct maker *m)
 
 /* [RFC 7301, 3.1] each name with its length before it */
 static int
-set_alpn(struct maker *m)
+set_alpn(struct tls_maker *m)
 {
 	const char *name = m->settings->alpn, *end;
 	struct tls *tls = m->tls;
@@ -270,7 +153,7 @@ set_alpn(struct maker *m)
 		end = strchrnul(name, ',');
 		len = (size_t)(end - name);
 		if (len == 0 || tls->alpn_len + len + 1 > sizeof(tls->alpn))
-			return complain(m, -EINVAL,
+			return tls_complain(m, -EINVAL,
 			    "alpn: \"%s\": names of 1 byte or more, commas "
 			    "between them, 255 bytes in all",
 			    m->settings->alpn);
@@ -281,7 +164,7 @@ set_alpn(struct maker *m)
 	if (tls->alpn_len != 0 && !tls->is_server &&
 	    SSL_CTX_set_alpn_protos(tls->context, tls->alpn, tls->alpn_len) !=
 		0)
-		return complain(m, -ENOMEM, "alpn: %s", tls_reason());
+		return tls_complain(m, -ENOMEM, "alpn: %s", tls_reason());
 	return 0;
 }
 
@@ -300,81 +183,8 @@ select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static unsigned
-give_psk(SSL *ssl, const char *hint, char *identity, unsigned identity_size,
-    unsigned char *psk, unsigned psk_size)
-{
-	const struct tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-
-	(void)hint;
-	if (strlen(tls->psk_identity) >= identity_size ||
-	    tls->psk_len > psk_size)
-		return 0;
-	strcpy(identity, tls->psk_identity);
-	memcpy(psk, tls->psk, tls->psk_len);
-	return tls->psk_len;
-}
-
 static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Returns bytes, or 0 when it is no hexadecimal of allowed length. */
-static unsigned
-parse_psk(const char *text, unsigned char out[TLS_PSK_MAX_BYTES])
-{
-	unsigned len = 0;
-	int high, low;
-
-	for (; text[0] != '\0'; text += 2) {
-		high = hex_value(text[0]);
-		low = high < 0 ? -1 : hex_value(text[1]);
-		if (low < 0 || len == TLS_PSK_MAX_BYTES)
-			return 0;
-		out[len++] = (unsigned char)(high << 4 | low);
-	}
-	return len < TLS_PSK_MIN_BYTES ? 0 : len;
-}
-
-static int
-set_psk(struct maker *m)
-{
-	const struct tls_settings *s = m->settings;
-	char *text = NULL;
-	size_t len = 0;
-	int err;
-
-	if (s->psk_identity == NULL && s->psk_file == NULL)
-		return 0;
-	if (s->psk_identity == NULL || s->psk_file == NULL ||
-	    s->psk_identity[0] == '\0' ||
-	    strlen(s->psk_identity) >= TLS_IDENTITY_SIZE)
-		return complain(m, -EINVAL,
-		    "psk_identity (1 to %d bytes) and psk_file belong together",
-		    TLS_IDENTITY_SIZE - 1);
-	err = read_secret(m, "psk_file", s->psk_file, &text, &len);
-	if (err != 0)
-		return err;
-	text[strcspn(text, "\r\n")] = '\0';
-	strcpy(m->tls->psk_identity, s->psk_identity);
-	m->tls->psk_len = parse_psk(text, m->tls->psk);
-	forget_secret(text, len);
-	if (m->tls->psk_len == 0)
-		return complain(m, -EINVAL,
-		    "psk_file: %s: its first line must be the key in "
-		    "hexadecimal, %d to %d bytes",
-		    s->psk_file, TLS_PSK_MIN_BYTES, TLS_PSK_MAX_BYTES);
-	SSL_CTX_set_psk_client_callback(m->tls->context, give_psk);
-	return 0;
-}
-
-static int
-set_rules(struct maker *m)
+set_rules(struct tls_maker *m)
 {
 	SSL_CTX *context = m->tls->context;
 	int version = m->settings->min_version == TLS_VERSION_1_3
@@ -390,26 +200,34 @@ set_rules(struct maker *m)
 		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(context, 1);
 	if (SSL_CTX_set_min_proto_version(context, version) != 1)
-		return complain(m, -EINVAL, "min_version: %s", tls_reason());
-	/* Without one, a resumed session with a client certificate fails. */
-	if (m->tls->is_server) {
-		SSL_CTX_set_session_id_context(
-		    context, (const unsigned char *)"weir", 4);
-		SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-		if (m->settings->alpn != NULL)
-			SSL_CTX_set_alpn_select_cb(
-			    context, select_alpn, m->tls);
-	}
+		return tls_complain(
+		    m, -EINVAL, "min_version: %s", tls_reason());
+	if (m->tls->is_server && m->settings->alpn != NULL)
+		SSL_CTX_set_alpn_select_cb(context, select_alpn, m->tls);
 	return 0;
 }
+
+/* In this order: keys choose suites that `ciphers` may replace, and tickets are
+ * bound to what was loaded before. */
+static int (*const steps[])(struct tls_maker *m) = {
+	set_rules,
+	load_own,
+	tls_load_names,
+	load_trust,
+	load_crl,
+	tls_load_psk,
+	set_ciphers,
+	set_alpn,
+	tls_use_tickets,
+};
 
 static int
 make(const struct tls_settings *settings, bool is_server, struct tls **out_tls,
     char *error, size_t error_size)
 {
-	struct maker m = { settings, calloc(1, sizeof(struct tls)), error,
+	struct tls_maker m = { settings, calloc(1, sizeof(struct tls)), error,
 		error_size };
-	int err;
+	int err = 0;
 
 	ERR_clear_error();
 	if (m.tls != NULL)
@@ -417,22 +235,14 @@ make(const struct tls_settings *settings, bool is_server, struct tls **out_tls,
 		    is_server ? TLS_server_method() : TLS_client_method());
 	if (m.tls == NULL || m.tls->context == NULL) {
 		free(m.tls);
-		return complain(&m, -ENOMEM, "out of memory");
+		return tls_complain(&m, -ENOMEM, "out of memory");
 	}
 	atomic_init(&m.tls->users, 1);
 	m.tls->is_server = is_server;
 	m.tls->insecure = settings->insecure;
-	err = set_rules(&m);
-	if (err == 0)
-		err = load_own(&m);
-	if (err == 0)
-		err = load_trust(&m);
-	if (err == 0)
-		err = set_ciphers(&m);
-	if (err == 0)
-		err = set_alpn(&m);
-	if (err == 0)
-		err = set_psk(&m);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && err == 0;
+	     i++)
+		err = steps[i](&m);
 	if (err != 0) {
 		tls_put(m.tls);
 		return err;
@@ -470,20 +280,67 @@ tls_put(struct tls *tls)
 		1)
 		return;
 	SSL_CTX_free(tls->context);
-	OPENSSL_cleanse(tls->psk, sizeof(tls->psk));
+	tls_free_names(tls);
+	tls_free_psk(tls);
+	tls_tickets_put(tls->tickets);
 	free(tls);
+}
+
+void
+tls_take(struct tls *tls)
+{
+	/* Relaxed: who takes has a user's right already. */
+	atomic_fetch_add_explicit(&tls->users, 1, memory_order_relaxed);
+}
+
+/* Keeps the lesser number; false when there is no such time. */
+static bool
+lessen(const ASN1_TIME *time, bool has, int64_t *days_left)
+{
+	int days, seconds;
+
+	if (time == NULL || ASN1_TIME_diff(&days, &seconds, NULL, time) != 1)
+		return has;
+	/* -1 day and -1 s are both over; 0 days and 1 s is not. */
+	if (days == 0 && seconds < 0)
+		days = -1;
+	if (!has || days < *days_left)
+		*days_left = days;
+	return true;
+}
+
+static bool
+lessen_by(const SSL_CTX *context, bool has, int64_t *days_left)
+{
+	const X509 *own = SSL_CTX_get0_certificate(context);
+
+	return own == NULL ? has
+			   : lessen(X509_get0_notAfter(own), has, days_left);
 }
 
 bool
 tls_days_left(const struct tls *tls, int64_t *out_days)
 {
-	const X509 *own = SSL_CTX_get0_certificate(tls->context);
-	int days, seconds;
+	bool has = lessen_by(tls->context, false, out_days);
 
-	if (own == NULL ||
-	    ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(own)) != 1)
-		return false;
-	/* -1 day and -1 s are both over; 0 days and 1 s is not. */
-	*out_days = days == 0 && seconds < 0 ? -1 : days;
-	return true;
+	for (size_t i = 0; i < tls->name_count; i++)
+		has = lessen_by(tls->names[i].holder, has, out_days);
+	return has;
+}
+
+bool
+tls_crl_days_left(const struct tls *tls, int64_t *out_days)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(tls->context);
+	STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+	const X509_CRL *crl;
+	bool has = false;
+
+	for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+		crl = X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(all, i));
+		if (crl != NULL)
+			has = lessen(
+			    X509_CRL_get0_nextUpdate(crl), has, out_days);
+	}
+	return has;
 }

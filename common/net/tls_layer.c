@@ -25,13 +25,10 @@
 
 #define RECORD_BYTES 16384
 
-struct tls_layer {
-	struct stream_layer layer;
-	struct tls *tls;
-	SSL *ssl;
-	int err; /* found behind bytes that were given first */
-	bool is_begun;
-};
+/* First bytes: of a handshake's record, and of a client of MQTT in the clear.
+ */
+#define TLS_HANDSHAKE 0x16
+#define MQTT_CONNECT 0x10
 
 /* What to do about it, by the name of the setting. */
 struct advice {
@@ -51,6 +48,14 @@ static const struct advice certificate_advice[] = {
 	{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
 	    "set ca_file to the certificate of its authority" },
 	{ X509_V_ERR_CERT_HAS_EXPIRED, "its owner must renew it" },
+	{ X509_V_ERR_CERT_REVOKED, "its owner needs a new one" },
+	{ X509_V_ERR_UNABLE_TO_GET_CRL,
+	    "put the list of its authority into crl_file too" },
+	{ X509_V_ERR_CRL_HAS_EXPIRED,
+	    "fetch a new list into crl_file, then send SIGHUP" },
+	{ X509_V_ERR_CRL_NOT_YET_VALID, "check the clock of this machine" },
+	{ X509_V_ERR_INVALID_PURPOSE,
+	    "its extended key usage does not allow this side" },
 	{ X509_V_ERR_CERT_NOT_YET_VALID, "check the clocks of both machines" },
 	{ X509_V_ERR_HOSTNAME_MISMATCH,
 	    "set server_name to the name in the certificate" },
@@ -68,6 +73,23 @@ static const struct advice handshake_advice[] = {
 	    "the other end speaks no version that min_version allows" },
 	{ SSL_R_UNSUPPORTED_PROTOCOL,
 	    "the other end speaks no version that min_version allows" },
+	{ SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE,
+	    "give the client a certificate, or set client_cert to optional" },
+	{ SSL_R_NO_SHARED_CIPHER,
+	    "nothing in common; check ciphers, cert and psk_file" },
+	{ SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM,
+	    "the other end cannot use our kind of cert" },
+	{ SSL_R_PSK_IDENTITY_NOT_FOUND, "psk_file has no such identity" },
+	{ SSL_R_BINDER_DOES_NOT_VERIFY, "it has another key than psk_file" },
+	{ SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC,
+	    "with psk_file: another key" },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
+	    "the other end does not accept our cert" },
+	{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE,
+	    "the other end does not accept our cert" },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED,
+	    "the other end finds our cert expired" },
+	{ SSL_R_NO_APPLICATION_PROTOCOL, "the other end speaks none of alpn" },
 	{ SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
 	    "nothing in common; check ciphers, cert and psk_identity" },
 	{ SSL_R_TLSV1_ALERT_UNKNOWN_CA,
@@ -112,10 +134,25 @@ fault(struct tls_layer *l)
 		    strlen(l->tls->plain_answer), MSG_NOSIGNAL | MSG_DONTWAIT);
 		shutdown(l->layer.fd, SHUT_WR);
 	}
+	if (!l->layer.is_ready && l->has_first && l->first != TLS_HANDSHAKE) {
+		ERR_clear_error();
+		return stream_layer_fail(&l->layer, -EPROTO, "TLS: %s",
+		    l->first == MQTT_CONNECT
+			? "the client speaks MQTT without TLS; it must use "
+			  "TLS on this port"
+			: "the client does not speak TLS on this port");
+	}
 	advice = find_advice(handshake_advice, ERR_GET_REASON(code));
 	return stream_layer_fail(&l->layer, -EPROTO, "TLS: %s%s%s",
 	    tls_reason(), advice == NULL ? "" : "; ",
 	    advice == NULL ? "" : advice);
+}
+
+/* Who connects to a server and leaves without a byte did nothing wrong. */
+static bool
+has_knocked(const struct tls_layer *l)
+{
+	return l->tls->is_server && !l->layer.is_ready && !l->has_first;
 }
 
 /*
@@ -135,7 +172,7 @@ judge(struct tls_layer *l, int result)
 		l->layer.wants_write = true;
 		return -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
-		if (l->layer.is_ready)
+		if (l->layer.is_ready || has_knocked(l))
 			return 0;
 		return stream_layer_fail(&l->layer, -ECONNRESET,
 		    "TLS: closed by the other end in the handshake; does "
@@ -143,7 +180,9 @@ judge(struct tls_layer *l, int result)
 	case SSL_ERROR_SYSCALL:
 		ERR_clear_error();
 		err = err == 0 ? ECONNRESET : err;
-		if (!l->layer.is_ready)
+		if (has_knocked(l))
+			l->layer.is_broken = true;
+		else if (!l->layer.is_ready)
 			return stream_layer_fail(&l->layer, -err,
 			    "TLS: %s in the handshake; does this port speak "
 			    "TLS?",
@@ -169,6 +208,15 @@ begin(struct tls_layer *l)
 	errno = 0;
 }
 
+/* What a client begins with tells what it speaks, if that is not TLS. */
+static void
+look_at_first(struct tls_layer *l)
+{
+	if (!l->has_first)
+		l->has_first = recv(l->layer.fd, &l->first, 1,
+				   MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 /* Returns 0 once it is made, or as judge(). */
 static ssize_t
 handshake(struct tls_layer *l)
@@ -176,6 +224,8 @@ handshake(struct tls_layer *l)
 	ssize_t err;
 	int result;
 
+	if (l->tls->is_server)
+		look_at_first(l);
 	result = SSL_do_handshake(l->ssl);
 	if (result == 1) {
 		l->layer.is_ready = true;
@@ -337,16 +387,8 @@ tls_layer(struct tls *tls, const char *host)
 		SSL_set_accept_state(l->ssl);
 	else
 		SSL_set_connect_state(l->ssl);
-	atomic_fetch_add_explicit(&tls->users, 1, memory_order_relaxed);
+	SSL_set_app_data(l->ssl, l);
+	tls_take(tls);
 	l->tls = tls;
 	return &l->layer;
-}
-
-void
-tls_describe(const struct stream_layer *layer, char *text, size_t text_size)
-{
-	const struct tls_layer *l = (const struct tls_layer *)layer;
-
-	snprintf(text, text_size, "%s %s", SSL_get_version(l->ssl),
-	    SSL_get_cipher_name(l->ssl));
 }

@@ -2,6 +2,10 @@
 
 #include "common/service/secure.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 _Static_assert((int)CONF_TLS_1_2 == (int)TLS_VERSION_1_2 &&
 	(int)CONF_TLS_1_3 == (int)TLS_VERSION_1_3,
     "one is cast to the other");
@@ -22,6 +26,8 @@ settings_of(const struct conf_tls *conf)
 		.insecure = conf->insecure,
 		.min_version = (enum tls_version)conf->min_version,
 		.client_cert_optional = conf->client_cert_optional,
+		.crl_file = conf->crl_file,
+		.crl_whole_chain = conf->crl_whole_chain,
 	};
 }
 
@@ -35,10 +41,28 @@ secure_client(const struct conf_tls *conf, struct tls **out_tls, char *error,
 }
 
 int
-secure_server(const struct conf_tls *conf, struct tls **out_tls, char *error,
-    size_t error_size)
+secure_server(const struct conf_tls *conf, struct tls_tickets *tickets,
+    struct tls **out_tls, char *error, size_t error_size)
 {
-	const struct tls_settings settings = settings_of(conf);
+	struct tls_settings settings = settings_of(conf);
+	struct tls_named *named = calloc(conf->sni_count + 1, sizeof(*named));
+	int err;
 
-	return tls_new_server(&settings, out_tls, error, error_size);
+	if (named == NULL) {
+		snprintf(error, error_size, "out of memory");
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < conf->sni_count; i++)
+		named[i] = (struct tls_named){
+			.name = conf->sni[i].name,
+			.cert = conf->sni[i].cert,
+			.key = conf->sni[i].key,
+			.key_password_file = conf->sni[i].key_password_file,
+		};
+	settings.named = named;
+	settings.named_count = conf->sni_count;
+	settings.tickets = tickets;
+	err = tls_new_server(&settings, out_tls, error, error_size);
+	free(named);
+	return err;
 }

@@ -77,6 +77,7 @@ EXTRA_DIST += \
 	%D%/test_slow_subscribers.py \
 	%D%/test_store_ctl.py \
 	%D%/test_sys_topics.py \
+	%D%/test_tls_listeners.py \
 	%D%/test_systemd.sh \
 	%D%/test_systemd_kills.sh \
 	%D%/systemd_box.sh \

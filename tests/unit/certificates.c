@@ -89,6 +89,15 @@ extend(X509 *cert, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
+static void
+add_to_subject(X509 *cert, const char *type, const char *text, int len)
+{
+	ck_assert_int_eq(
+	    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), type,
+		MBSTRING_UTF8, (const unsigned char *)text, len, -1, 0),
+	    1);
+}
+
 static X509 *
 new_certificate(const struct certificate *c, EVP_PKEY *key)
 {
@@ -102,13 +111,44 @@ new_certificate(const struct certificate *c, EVP_PKEY *key)
 	    X509_getm_notBefore(cert), is_timed ? c->from_s : -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), is_timed ? c->to_s : 3600);
 	X509_set_pubkey(cert, key);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN",
-	    MBSTRING_ASC, (const unsigned char *)c->name, -1, -1, 0);
+	if (c->organization != NULL)
+		add_to_subject(cert, "O", c->organization, -1);
+	if (c->cn == NULL)
+		add_to_subject(cert, "CN", c->name, -1);
+	else
+		add_to_subject(
+		    cert, "CN", c->cn, c->cn_len == 0 ? -1 : c->cn_len);
 	if (c->is_authority)
 		extend(cert, NID_basic_constraints, "critical,CA:TRUE");
 	if (c->names != NULL)
 		extend(cert, NID_subject_alt_name, c->names);
 	return cert;
+}
+
+static X509 *
+read_certificate(const char *name)
+{
+	FILE *in = fopen(with_ending(name, ".pem"), "r");
+	X509 *cert;
+
+	ck_assert_ptr_nonnull(in);
+	cert = PEM_read_X509(in, NULL, NULL, NULL);
+	fclose(in);
+	ck_assert_ptr_nonnull(cert);
+	return cert;
+}
+
+static EVP_PKEY *
+read_key(const char *name)
+{
+	FILE *in = fopen(with_ending(name, ".key"), "r");
+	EVP_PKEY *key;
+
+	ck_assert_ptr_nonnull(in);
+	key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
+	fclose(in);
+	ck_assert_ptr_nonnull(key);
+	return key;
 }
 
 /* The authority's certificate and key, or our own. */
@@ -117,20 +157,11 @@ sign(X509 *cert, EVP_PKEY *own, const char *issuer)
 {
 	EVP_PKEY *key = own;
 	X509 *by = cert;
-	FILE *in;
 
 	if (issuer != NULL) {
-		in = fopen(with_ending(issuer, ".pem"), "r");
-		ck_assert_ptr_nonnull(in);
-		by = PEM_read_X509(in, NULL, NULL, NULL);
-		fclose(in);
-		in = fopen(with_ending(issuer, ".key"), "r");
-		ck_assert_ptr_nonnull(in);
-		key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
-		fclose(in);
+		by = read_certificate(issuer);
+		key = read_key(issuer);
 	}
-	ck_assert_ptr_nonnull(by);
-	ck_assert_ptr_nonnull(key);
 	X509_set_issuer_name(cert, X509_get_subject_name(by));
 	ck_assert_int_ne(X509_sign(cert, key, EVP_sha256()), 0);
 	if (issuer != NULL) {
@@ -167,4 +198,47 @@ certificates_authority(const char *name)
 {
 	certificates_make(
 	    &(struct certificate){ .name = name, .is_authority = true });
+}
+
+static void
+put_revoked(X509_CRL *crl, const char *name)
+{
+	X509_REVOKED *entry = X509_REVOKED_new();
+	X509 *cert = read_certificate(name);
+	ASN1_TIME *now = X509_gmtime_adj(NULL, -60);
+
+	X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(cert));
+	X509_REVOKED_set_revocationDate(entry, now);
+	ck_assert_int_eq(X509_CRL_add0_revoked(crl, entry), 1);
+	ASN1_TIME_free(now);
+	X509_free(cert);
+}
+
+void
+certificates_crl(
+    const char *file, const char *issuer, const char *const *names, long to_s)
+{
+	X509_CRL *crl = X509_CRL_new();
+	X509 *by = read_certificate(issuer);
+	EVP_PKEY *key = read_key(issuer);
+	ASN1_TIME *from = X509_gmtime_adj(NULL, -7200);
+	ASN1_TIME *to = X509_gmtime_adj(NULL, to_s);
+	FILE *out;
+
+	X509_CRL_set_version(crl, X509_CRL_VERSION_2);
+	X509_CRL_set_issuer_name(crl, X509_get_subject_name(by));
+	X509_CRL_set1_lastUpdate(crl, from);
+	X509_CRL_set1_nextUpdate(crl, to);
+	for (; *names != NULL; names++)
+		put_revoked(crl, *names);
+	X509_CRL_sort(crl);
+	ck_assert_int_ne(X509_CRL_sign(crl, key, EVP_sha256()), 0);
+	out = create(file, "");
+	ck_assert_int_eq(PEM_write_X509_CRL(out, crl), 1);
+	fclose(out);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	EVP_PKEY_free(key);
+	X509_free(by);
+	X509_CRL_free(crl);
 }

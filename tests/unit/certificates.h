@@ -24,12 +24,24 @@ struct certificate {
 	long from_s, to_s;  /* from now; 0 and 0: an hour around it */
 	bool is_authority;
 	const char *password; /* of the key's file, or NULL */
+	/* Of the subject, before its common name; or NULL. */
+	const char *organization;
+	/* Common name, in the place of `name`; cn_len 0: up to its NUL. */
+	const char *cn;
+	int cn_len;
 };
 
 void certificates_begin(void);
 void certificates_end(void);
 void certificates_authority(const char *name);
 void certificates_make(const struct certificate *certificate);
+
+/*
+ * A list of revoked certificates, signed by that authority: those of `names`,
+ * which NULL ends.  It is to be believed for `to_s` seconds from now on.
+ */
+void certificates_crl(
+    const char *file, const char *issuer, const char *const *names, long to_s);
 
 /* A file with these contents and mode. */
 void certificates_file(const char *file, const char *text, unsigned mode);

@@ -154,6 +154,8 @@ unit_tests = \
 	test_tally \
 	test_thread \
 	test_tls \
+	test_tls_server \
+	test_tls_tickets \
 	test_token_bucket \
 	test_top_model \
 	test_topic \
@@ -792,6 +794,15 @@ test_tls_SOURCES  = %D%/test_tls.c %D%/certificates.c
 test_tls_CPPFLAGS = $(UNIT_CPPFLAGS) $(OPENSSL_CFLAGS)
 test_tls_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS) \
 	$(OPENSSL_LIBS)
+
+test_tls_server_SOURCES  = %D%/test_tls_server.c %D%/certificates.c
+test_tls_server_CPPFLAGS = $(UNIT_CPPFLAGS) $(OPENSSL_CFLAGS)
+test_tls_server_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS) \
+	$(OPENSSL_LIBS)
+
+test_tls_tickets_SOURCES  = %D%/test_tls_tickets.c
+test_tls_tickets_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_tls_tickets_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(OPENSSL_LIBS)
 
 test_token_bucket_SOURCES  = %D%/test_token_bucket.c
 test_token_bucket_CPPFLAGS = $(UNIT_CPPFLAGS)

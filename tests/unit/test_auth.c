@@ -173,6 +173,37 @@ START_TEST(all_failures_take_the_slow_way_if_one_does)
 }
 END_TEST
 
+/* Nor is it told apart from a wrong password. */
+START_TEST(no_password_opens_an_account_that_has_none)
+{
+	static const char *const passwords[] = { "", "*", "public" };
+	static char pump[] = "pump", none[] = CONF_NO_PASSWORD;
+	struct auth_request request;
+
+	accounts[2] = (struct conf_account){ .name = pump,
+		.hash = none,
+		.scopes = CONF_SCOPES_ALL,
+		.publish = all };
+	conf.account_count = 3;
+	accounts[1].hash = bob_hash;
+	ck_assert_int_eq(
+	    crypto_pwhash_str_alg(bob_hash, "secret", 6,
+		crypto_pwhash_OPSLIMIT_MIN, crypto_pwhash_MEMLIMIT_MIN,
+		crypto_pwhash_ALG_ARGON2ID13),
+	    0);
+	auth = auth_new(&conf);
+	ck_assert_ptr_nonnull(auth);
+	ck_assert(!check("pump", passwords[_i], &request));
+	ck_assert_uint_eq(request.reason, MQTT_BAD_USER_NAME_OR_PASSWORD);
+	auth_request_fini(&request);
+	/* Who is proved otherwise has its account. */
+	ck_assert_uint_gt(auth_identity_of(auth, slice_of_string("pump")), 1);
+	ck_assert_str_eq(auth_identity_name(auth,
+			     auth_identity_of(auth, slice_of_string("pump"))),
+	    "pump");
+}
+END_TEST
+
 START_TEST(a_name_with_a_nul_is_nobody)
 {
 	struct auth_request request = { .mail.open = open_answer,
@@ -979,6 +1010,8 @@ main(void)
 	tcase_add_test(
 	    tc, a_hashed_account_is_checked_once_and_then_remembered);
 	tcase_add_test(tc, all_failures_take_the_slow_way_if_one_does);
+	tcase_add_loop_test(
+	    tc, no_password_opens_an_account_that_has_none, 0, 3);
 	tcase_add_test(tc, a_name_with_a_nul_is_nobody);
 	tcase_add_test(tc, a_full_queue_is_answered_busy);
 	tcase_add_test(tc, identities_are_known_until_the_very_end);

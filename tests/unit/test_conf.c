@@ -436,8 +436,6 @@ END_TEST
 START_TEST(says_what_is_not_in_this_version)
 {
 	refused("durability = \"paper\";", 1, "allowed: disk, process, none");
-	refused("listeners = ( { bind = \"[::1]:1\";\n tls = { }; } );", 2,
-	    "TLS is not in this version");
 }
 END_TEST
 
@@ -972,10 +970,16 @@ START_TEST(reads_accounts_that_only_their_owner_may_read)
 	ck_assert_str_eq(accounts[1].publish.list[0], "#");
 	conf_free_accounts(accounts, count);
 
-	write_file(
-	    path, "ann:$argon2id$x:read,publish\nbob:$argon2id$y:\n", 0600);
+	write_file(path,
+	    "ann:$argon2id$x:read,publish\nbob:$argon2id$y:\n"
+	    "pump:*\nfan:*:read\n",
+	    0600);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), 0);
+	ck_assert_uint_eq(count, 4);
+	ck_assert_str_eq(accounts[2].hash, CONF_NO_PASSWORD);
+	ck_assert_str_eq(accounts[3].hash, CONF_NO_PASSWORD);
+	ck_assert_uint_eq(accounts[3].scopes, CONF_SCOPE_READ);
 	ck_assert_str_eq(accounts[0].hash, "$argon2id$x");
 	ck_assert_uint_eq(
 	    accounts[0].scopes, CONF_SCOPE_READ | CONF_SCOPE_PUBLISH);
@@ -985,7 +989,8 @@ START_TEST(reads_accounts_that_only_their_owner_may_read)
 	chmod(path, 0640);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), -EPERM);
-	write_file(path, "ann:secret\nann\nbob:$argon2id$x:write\n", 0600);
+	write_file(path,
+	    "ann:secret\nann\nbob:$argon2id$x:write\nfan:*secret\n", 0600);
 	ck_assert_int_eq(
 	    conf_read_accounts(path, &accounts, &count, errors), -EINVAL);
 	fclose(errors);
@@ -993,6 +998,7 @@ START_TEST(reads_accounts_that_only_their_owner_may_read)
 	ck_assert_ptr_nonnull(strstr(messages, ":1: the hash"));
 	ck_assert_ptr_nonnull(strstr(messages, ":2: not a line"));
 	ck_assert_ptr_nonnull(strstr(messages, ":3: scopes are words"));
+	ck_assert_ptr_nonnull(strstr(messages, ":4: the hash"));
 	ck_assert_ptr_null(strstr(messages, "secret"));
 }
 END_TEST

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What listeners may say: Unix sockets, WebSocket, proxies. */
+/* What listeners may say: Unix sockets, WebSocket, proxies, TLS. */
 
 #include <errno.h>
 #include <string.h>
@@ -176,6 +176,94 @@ START_TEST(proxies_are_networks)
 }
 END_TEST
 
+/* ---- TLS ------------------------------------------------------------------
+ */
+
+START_TEST(is_plain_unless_it_has_a_tls_group)
+{
+	ck_assert(!loaded("bind = \"127.0.0.1:1\";")->tls.enabled);
+}
+END_TEST
+
+START_TEST(takes_all_of_tls)
+{
+	const struct conf_listener *listener =
+	    loaded("bind = \"[::]:8883\"; tls = { cert = \"/c\"; key = \"/k\";"
+		   "ca_file = \"/a\"; client_cert = \"optional\";"
+		   "crl_file = \"/r\"; crl_check = \"chain\";"
+		   "min_version = \"1.3\"; alpn = \"mqtt\";"
+		   "psk_file = \"/p\"; session_lifetime = \"10m\";"
+		   "sni = ( { name = \"*.example\"; cert = \"/sc\";"
+		   "key = \"/sk\"; } ); };");
+
+	ck_assert(listener->tls.enabled);
+	ck_assert_str_eq(listener->tls.cert, "/c");
+	ck_assert(listener->tls.client_cert_optional);
+	ck_assert_str_eq(listener->tls.crl_file, "/r");
+	ck_assert(listener->tls.crl_whole_chain);
+	ck_assert_int_eq(listener->tls.min_version, CONF_TLS_1_3);
+	ck_assert_str_eq(listener->tls.alpn, "mqtt");
+	ck_assert_str_eq(listener->tls.psk_file, "/p");
+	ck_assert_uint_eq(
+	    listener->tls.session_lifetime_ns, UINT64_C(600) * 1000000000);
+	ck_assert_uint_eq(listener->tls.sni_count, 1);
+	ck_assert_str_eq(listener->tls.sni[0].name, "*.example");
+	ck_assert_int_eq(listener->tls.user_name_from, CONF_USER_NAME_NONE);
+}
+END_TEST
+
+START_TEST(says_what_tls_lacks)
+{
+	static const struct {
+		const char *tls, *words;
+	} bad[] = {
+		{ "", "tls needs cert and key, or psk_file" },
+		{ "cert = \"/c\";", "cert and key belong together" },
+		{ "psk_file = \"/p\"; ca_file = \"/a\";",
+		    "sni and ca_file need cert and key" },
+		{ "cert = \"/c\"; key = \"/k\"; client_cert = \"required\";",
+		    "client_cert without ca_file" },
+		{ "cert = \"/c\"; key = \"/k\"; crl_file = \"/r\";",
+		    "crl_file without ca_file" },
+		{ "cert = \"/c\"; key = \"/k\"; ca_file = \"/a\";"
+		  "crl_check = \"leaf\";",
+		    "crl_check without crl_file" },
+		{ "cert = \"/c\"; key = \"/k\"; user_name_from = \"cn\";",
+		    "it needs ca_file" },
+		{ "cert = \"/c\"; key = \"/k\"; user_name_from = \"psk\";",
+		    "it needs psk_file" },
+		{ "psk_file = \"/p\"; user_name_from = \"psk\";",
+		    "user_name_from needs accounts" },
+		{ "cert = \"/c\"; key = \"/k\"; sni = ( { name = \"a*b\";"
+		  "cert = \"/c\"; key = \"/k\"; } );",
+		    "must be a name, or *. and a domain" },
+		{ "cert = \"/c\"; key = \"/k\"; session_lifetime = \"8d\";",
+		    "allowed: 0 to 7d" },
+		{ "cert = \"/c\"; key = \"/k\"; psk_identity = \"x\";",
+		    "psk_identity" },
+	};
+	char text[512];
+
+	snprintf(text, sizeof(text), "bind = \"127.0.0.1:1\"; tls = { %s };",
+	    bad[_i].tls);
+	ck_assert_int_ne(load(text), 0);
+	ck_assert_msg(strstr(messages, bad[_i].words) != NULL,
+	    "\"%s\" not in \"%s\"", bad[_i].words, messages);
+}
+END_TEST
+
+START_TEST(tls_is_in_the_bound_on_memory)
+{
+	struct conf_memory plain, secure;
+
+	loaded("bind = \"127.0.0.1:1\";");
+	conf_memory_bound(conf, &plain);
+	loaded("bind = \"127.0.0.1:1\"; tls = { psk_file = \"/p\"; };");
+	conf_memory_bound(conf, &secure);
+	ck_assert_uint_eq(secure.per_connection, plain.per_connection + 65536);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -188,6 +276,10 @@ main(void)
 	tcase_add_test(tc, websocket_is_a_path);
 	tcase_add_test(tc, origins_are_schemes_with_hosts);
 	tcase_add_test(tc, proxies_are_networks);
+	tcase_add_test(tc, is_plain_unless_it_has_a_tls_group);
+	tcase_add_test(tc, takes_all_of_tls);
+	tcase_add_loop_test(tc, says_what_tls_lacks, 0, 12);
+	tcase_add_test(tc, tls_is_in_the_bound_on_memory);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }

@@ -140,26 +140,34 @@ START_TEST(knows_the_listener_that_is_not_named)
 }
 END_TEST
 
-/* Without what was to protect it, it would be open. */
-START_TEST(opens_no_listener_without_its_tls)
+START_TEST(takes_over_the_tls_of_listeners)
 {
 	struct conf *conf;
 
-	ck_assert_int_eq(convert("listener 1883 127.0.0.1\n"
-				 "listener 8883\n"
+	ck_assert_int_eq(convert("listener 8883\n"
+				 "require_certificate true\n"
+				 "cafile /etc/ca.pem\n"
 				 "certfile /etc/c.pem\n"
 				 "keyfile /etc/k.pem\n"
-				 "max_connections 7\n"),
+				 "crlfile /etc/crl.pem\n"
+				 "listener 8884\n"
+				 "cafile /etc/ca.pem\n"
+				 "certfile /etc/c.pem\n"
+				 "keyfile /etc/k.pem\n"
+				 "require_certificate false\n"
+				 "use_identity_as_username true\n"),
 	    0);
-	if (conf_has_key("listeners.tls.cert"))
-		return;
-	ck_assert_uint_eq(left, 3);
-	ck_assert_ptr_nonnull(strstr(told, "other.conf:3: certfile"));
+	ck_assert_uint_eq(left, 1);
 	ck_assert_ptr_nonnull(
-	    strstr(told, "other.conf:5: max_connections 7: its listener"));
+	    strstr(told, "other.conf:12: use_identity_as_username"));
 	conf = load();
-	ck_assert_uint_eq(conf->listener_count, 1);
-	ck_assert_uint_eq(conf->listeners[0].max_connections, 0);
+	ck_assert_uint_eq(conf->listener_count, 2);
+	ck_assert_str_eq(conf->listeners[0].tls.cert, "/etc/c.pem");
+	ck_assert_str_eq(conf->listeners[0].tls.key, "/etc/k.pem");
+	ck_assert_str_eq(conf->listeners[0].tls.ca_file, "/etc/ca.pem");
+	ck_assert_str_eq(conf->listeners[0].tls.crl_file, "/etc/crl.pem");
+	ck_assert(!conf->listeners[0].tls.client_cert_optional);
+	ck_assert(conf->listeners[1].tls.client_cert_optional);
 	conf_free(conf);
 }
 END_TEST
@@ -505,7 +513,7 @@ main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, takes_over_listeners);
 	tcase_add_test(tc, knows_the_listener_that_is_not_named);
-	tcase_add_test(tc, opens_no_listener_without_its_tls);
+	tcase_add_test(tc, takes_over_the_tls_of_listeners);
 	tcase_add_test(tc, takes_over_a_bridge);
 	tcase_add_test(tc, takes_over_a_bridge_by_tls);
 	tcase_add_test(tc, drops_nothing_in_silence);

@@ -18,7 +18,6 @@ START_TEST(knows_nothing_at_first)
 	ck_assert_ptr_null(peer_address(NULL));
 	ck_assert_ptr_null(peer_address(peer));
 	ck_assert_ptr_null(peer->user_name);
-	ck_assert_ptr_null(peer->server_name);
 	peer_free(peer);
 	peer_free(NULL);
 }
@@ -102,8 +101,8 @@ START_TEST(keeps_texts_of_its_own)
 	ck_assert_str_eq(peer->user_name, "sensor-7");
 	ck_assert(peer_set_text(&peer->user_name, slice_of_string("other")));
 	ck_assert_str_eq(peer->user_name, "other");
-	ck_assert(peer_set_text(&peer->server_name, slice_of(NULL, 0)));
-	ck_assert_str_eq(peer->server_name, "");
+	ck_assert(peer_set_text(&peer->user_name, slice_of(NULL, 0)));
+	ck_assert_str_eq(peer->user_name, "");
 	peer_free(peer);
 }
 END_TEST
