@@ -12,9 +12,9 @@
  * [MQTT-3.3.4-9] [MQTT-4.9.0-1] [MQTT-4.9.0-2]; no other packet waits for it
  * [MQTT-3.3.4-10] [MQTT-4.9.0-3].  Those stay there until PUBACK
  * [MQTT-4.3.2-3] or PUBREC [MQTT-4.3.3-3], then until PUBCOMP without being
- *sent again [MQTT-4.3.3-5] [MQTT-4.3.3-6].  Messages in flight stay in the
- *order in which they were first sent, which is the order to send them again in
- *[MQTT-4.6.0-1].
+ * sent again [MQTT-4.3.3-5] [MQTT-4.3.3-6].  Messages in flight stay in the
+ * order in which they were first sent, which is the order to send them again
+ * in [MQTT-4.6.0-1].
  *
  * What is in the journal has its sequence, and its packet identifier follows
  * from that: a broker that was killed sends it again under the same one,
