@@ -9,7 +9,9 @@ clients/drivers.py.  The tools of mosquitto are in test_mosquitto_tools.py.
 """
 
 import os
+import shutil
 import sys
+import tempfile
 
 import weir
 
@@ -45,8 +47,8 @@ class Scene:
             client.end()
         self.clients = []
 
-    def client(self, name=None, clean=True, will=()):
-        driver = drivers.Driver(self.suite, self.command)
+    def client(self, name=None, clean=True, will=(), where=()):
+        driver = drivers.Driver(self.suite, self.command, *where)
         self.clients.append(driver)
         self.library = driver.words("library")[0]
         driver.present = driver.connect(name or self.name(), self.level, clean, will)
@@ -176,6 +178,23 @@ def many(scene):
     writer.disconnect()
 
 
+def other_ways(scene):
+    """By WebSocket, or by a Unix socket where a library has no WebSocket."""
+    suite = scene.suite
+    where = (suite.ws_port, "/mqtt")
+    if scene.prefix.startswith("libmosquitto"):
+        where = (0, suite.path)
+    reader, writer = scene.client(where=where), scene.client(where=where)
+    topic = scene.topic("way")
+    reader.subscribe(topic, 2)
+    for number in range(50):
+        writer.publish(topic, "%d" % number + "x" * 1000, number % 3)
+    got = sorted(int(words[1].rstrip("x")) for words in reader.take(50))
+    weir.expect(got == list(range(50)), got)
+    reader.disconnect()
+    writer.disconnect()
+
+
 CASES = [
     ("QoS 0, 1 and 2, both ways, in order", qualities, False),
     ("a retained message waits, and goes when emptied", retained, False),
@@ -183,6 +202,7 @@ CASES = [
     ("a session keeps what comes while its client is away", sessions, False),
     ("a shared subscription shares", shared, False),
     ("a question finds its answer by Response Topic", requests, True),
+    ("a WebSocket or a Unix socket is as good as TCP", other_ways, False),
     ("a burst of thousands, none lost, in order", many, False),
 ]
 
@@ -258,11 +278,33 @@ def tries(tap, suite, kind, scenes):
     tap.note(scenes[-1].library)
 
 
+class Suite(weir.Weir):
+    """Listeners of TCP, WebSocket and a Unix socket."""
+
+    def __init__(self, **more):
+        self.ws_port = weir.free_port()
+        port = weir.free_port()
+        self.folder = tempfile.mkdtemp(prefix="weir-t-")
+        self.path = os.path.join(self.folder, "mqtt.sock")
+        listeners = [
+            {"bind": "127.0.0.1:%d" % port},
+            {"bind": "127.0.0.1:%d" % self.ws_port, "websocket": "/mqtt"},
+            {"bind": "unix:" + self.path},
+        ]
+        super().__init__(mqtt_port=port, listeners=listeners, **more)
+
+    def __exit__(self, *what):
+        try:
+            super().__exit__(*what)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def main():
     tap = weir.Tap(200)
     durability = os.environ.get("WEIR_DURABILITY", "process")
     scenes = []
-    with tap.case("the suite ends in order"), weir.Weir(
+    with tap.case("the suite ends in order"), Suite(
         http=None, durability=durability, max_queued_messages=2 * MANY
     ) as suite:
         for kind in drivers.KINDS:

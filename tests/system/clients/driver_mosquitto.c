@@ -15,6 +15,7 @@
 
 static struct mosquitto *client;
 static int version, port, burst_left;
+static const char *host = "127.0.0.1";
 static char line[70000];
 static char *field[FIELDS];
 
@@ -123,7 +124,7 @@ do_connect(void)
 		    &properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 3600);
 	mosquitto_loop_start(client);
 	return mosquitto_connect_bind_v5(
-	    client, "127.0.0.1", port, atoi(field[4]), NULL, properties);
+	    client, host, port, atoi(field[4]), NULL, properties);
 }
 
 static int
@@ -193,9 +194,12 @@ main(int argc, char **argv)
 {
 	int err;
 
-	if (argc != 2)
+	if (argc < 2)
 		return 64;
 	port = atoi(argv[1]);
+	/* Port 0 is a Unix socket's, which has a path for a host. */
+	if (argc > 2)
+		host = argv[2];
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	mosquitto_lib_init();
 	printf("library\tlibmosquitto %d.%d.%d\n", LIBMOSQUITTO_MAJOR,

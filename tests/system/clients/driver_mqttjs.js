@@ -42,6 +42,10 @@ function connect(id, protocol, clean, keepalive, ...will) {
 		reconnectPeriod: 200,
 	};
 
+	if (process.argv.length > 3) {
+		options.protocol = 'ws';
+		options.path = process.argv[3];
+	}
 	level = Number(protocol);
 	if (level === 5 && !options.clean)
 		options.properties = { sessionExpiryInterval: 3600 };

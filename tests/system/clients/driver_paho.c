@@ -21,7 +21,7 @@
 
 static MQTTAsync client;
 static int version, burst_left, is_back;
-static const char *port;
+static const char *port, *path;
 static sem_t window;
 static char line[70000];
 static char *field[FIELDS];
@@ -164,7 +164,8 @@ open_client(void)
 
 	options.MQTTVersion = version;
 	options.maxBufferedMessages = 100000;
-	snprintf(uri, sizeof(uri), "tcp://127.0.0.1:%s", port);
+	snprintf(uri, sizeof(uri), "%s://127.0.0.1:%s%s",
+	    path == NULL ? "tcp" : "ws", port, path == NULL ? "" : path);
 	err = MQTTAsync_createWithOptions(&client, uri, field[1],
 	    MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
 	if (err != 0)
@@ -317,9 +318,10 @@ main(int argc, char **argv)
 	MQTTAsync_nameValue *info;
 	int err;
 
-	if (argc != 2)
+	if (argc < 2)
 		return 64;
 	port = argv[1];
+	path = argc > 2 ? argv[2] : NULL;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sem_init(&window, 0, WINDOW);
 	for (info = MQTTAsync_getVersionInfo(); info->name != NULL; info++)

@@ -66,12 +66,16 @@ def connect(port, name, version, clean, keep_alive, *will):
     how = {"client_id": name, "protocol": version}
     if version != 5:
         how["clean_session"] = clean
+    if len(sys.argv) > 2:
+        how["transport"] = "websockets"
     if hasattr(paho, "CallbackAPIVersion"):
         how["callback_api_version"] = paho.CallbackAPIVersion.VERSION2
     client = paho.Client(**how)
     for event in "connect disconnect subscribe unsubscribe publish message".split():
         setattr(client, "on_" + event, globals()["on_" + event])
     client.reconnect_delay_set(1, 1)
+    if len(sys.argv) > 2:
+        client.ws_set_options(path=sys.argv[2])
     if will:
         client.will_set(will[0], will[1], int(will[2]), will[3] == "1")
     more = {}

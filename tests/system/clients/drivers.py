@@ -21,6 +21,9 @@ writes what happens:
 	message TOPIC PAYLOAD QOS RETAIN RESPONSE-TOPIC NAME VALUE
 	lost / disconnected / error WHAT
 
+A driver's command line ends with a port, and for a WebSocket its path; for a
+Unix socket (libmosquitto) with 0 and the socket's path.
+
 KINDS are the libraries; build() makes a driver's command line, or raises
 weir.Skip when the library is not installed here.
 """
@@ -86,11 +89,11 @@ class Driver:
     are kept apart, in `messages`, as lists of words.
     """
 
-    def __init__(self, suite, command):
+    def __init__(self, suite, command, *where):
         env = dict(os.environ, LC_ALL="C.UTF-8")
         env[weir.MARK] = suite.box.mark
         self.child = subprocess.Popen(
-            command + [str(suite.port)],
+            command + [str(part) for part in where or (suite.port,)],
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
