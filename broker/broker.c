@@ -286,6 +286,7 @@ broker_free(struct broker *broker)
 	bridge_table_free(broker->bridges);
 	mailbox_free(broker->links_mailbox);
 	stats_free(broker->stats);
+	fdstore_fini(&broker->kept);
 	free(life->ended);
 	free(life);
 	rcu_thread_end();
@@ -393,8 +394,16 @@ log_listeners(const struct broker *broker)
 static int
 start(struct broker *broker)
 {
-	int code;
+	int code, err;
 
+	err = fdstore_init(&broker->kept);
+	if (err != 0) {
+		log_error("broker_failed",
+		    "error=%s help=\"LISTEN_FDS and LISTEN_FDNAMES contradict "
+		    "each other\"",
+		    log_quote(strerror(-err)));
+		return EXIT_OSERR;
+	}
 	if (!make_tables(broker)) {
 		log_error("broker_failed", "error=%s", log_quote("no memory"));
 		return EXIT_OSERR;

@@ -30,6 +30,7 @@
 #include "broker/bridge_port.h"
 #include "broker/mailbox.h"
 #include "common/conf/conf.h"
+#include "common/service/fdstore.h"
 
 /* As many as conf_keys.def allows. */
 #define BROKER_MAX_LISTENERS 64
@@ -70,6 +71,8 @@ struct broker {
 	uint8_t instance[16];          /* random, of this start */
 	uint64_t client_seed;          /* see worker_of_client() */
 	uint64_t started_ns;
+	/* What the supervisor kept; its rings are the links' when made. */
+	struct fdstore kept;
 	FILE *reload_notes;          /* links: what needs a restart; or NULL */
 	struct router *links_router; /* the links thread's, see route.h */
 

@@ -458,9 +458,8 @@ links_new(struct broker *broker)
 	if (err != 0)
 		goto fail;
 
-	err = fdstore_init(&links->store);
-	if (err != 0)
-		goto fail;
+	links->store = broker->kept;
+	broker->kept = (struct fdstore){ 0 };
 	/* What a former life left goes on as the same instance. */
 	if (links_store_instance(&links->store, broker->instance) == 0)
 		log_info("rings_inherited", "fds=%zu", links->store.count);

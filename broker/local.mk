@@ -92,6 +92,8 @@ libbroker_a_SOURCES = \
 	%D%/handover.h \
 	%D%/held.c \
 	%D%/held.h \
+	%D%/inherited.c \
+	%D%/inherited.h \
 	%D%/journal.c \
 	%D%/journal.h \
 	%D%/limits.c \

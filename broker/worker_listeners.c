@@ -10,6 +10,7 @@
 #include "broker/client.h"
 #include "broker/gate.h"
 #include "broker/handover.h"
+#include "broker/inherited.h"
 #include "broker/listener_tls.h"
 #include "broker/peer.h"
 #include "broker/proxied.h"
@@ -320,6 +321,22 @@ open_door(struct door *door, struct worker *worker, unsigned index)
 	return !conf->proxy_protocol || read_proxies(door, &conf->proxy_from);
 }
 
+/* A socket of the supervisor's, if there is one, in all our names. */
+static int
+adopt_listener(struct worker *worker, unsigned index)
+{
+	struct broker *broker = worker->broker;
+	int fd, err;
+
+	fd = inherited_take(&broker->kept, broker->conf->listeners[index].bind);
+	if (fd < 0)
+		return fd;
+	err = listener_adopt(fd, &worker->listeners[index]);
+	if (err == 0)
+		worker->doors[index].is_alone = true;
+	return err;
+}
+
 /* Returns 0, or -errno with `error` told. */
 static int
 open_listener(
@@ -335,10 +352,13 @@ open_listener(
 		.group = conf->group };
 	char address[LISTENER_ADDRESS_SIZE];
 
-	/* Port 0: the others follow what the first was given. */
-	if (worker->index != 0) {
-		if (worker->doors[index].is_alone)
+	if (worker->index == 0) {
+		if (adopt_listener(worker, index) == 0)
 			return 0;
+	} else {
+		if (first->doors[index].is_alone)
+			return 0;
+		/* Port 0: the others follow what the first was given. */
 		snprintf(address, sizeof(address), "%s",
 		    listener_address(first->listeners[index]));
 		spec.bind = address;
@@ -372,6 +392,7 @@ worker_listeners_open(struct worker *worker)
 		}
 		worker->listener_count = i + 1;
 	}
+	inherited_close_rest(&worker->broker->kept);
 	return EXIT_OK;
 }
 

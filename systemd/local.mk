@@ -6,7 +6,8 @@ unit_templates = \
 	%D%/weir-bridged@.service.in
 unit_files = \
 	%D%/weir.target \
-	%D%/weir-broker.socket
+	%D%/weir-broker.socket \
+	%D%/weir-mqtt.socket
 
 EXTRA_DIST += \
 	$(unit_templates) \

@@ -75,6 +75,7 @@ EXTRA_DIST += \
 	%D%/test_sessions.py \
 	%D%/test_shared.py \
 	%D%/test_slow_subscribers.py \
+	%D%/test_socket_activation.py \
 	%D%/test_store_ctl.py \
 	%D%/test_sys_topics.py \
 	%D%/test_tls_listeners.py \

@@ -238,6 +238,7 @@ start_broker(void)
 	broker.bridges = bridge_table_new(&conf);
 	broker.links_mailbox = mailbox_new(&broker);
 	worker.mailbox = mailbox_new(&worker);
+	fdstore_init(&broker.kept);
 	broker.links = links_new(&broker);
 	ck_assert_ptr_nonnull(broker.links);
 	worker.port = links_port(broker.links, 0, worker_moved, NULL);

@@ -65,6 +65,7 @@ unit_tests = \
 	test_http_tally \
 	test_inflight \
 	test_ingest \
+	test_inherited \
 	test_journal_backup \
 	test_journal_export \
 	test_journal_json \
@@ -412,6 +413,10 @@ test_inflight_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
 test_ingest_SOURCES  = %D%/test_ingest.c
 test_ingest_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_ingest_LDADD    = $(BRIDGED_LIBS) $(CHECK_LIBS)
+
+test_inherited_SOURCES  = %D%/test_inherited.c
+test_inherited_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_inherited_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_journal_backup_SOURCES  = %D%/test_journal_backup.c ctl/journal_backup.c
 test_journal_backup_CPPFLAGS = $(UNIT_CPPFLAGS)
