@@ -253,6 +253,13 @@ enum packet_verdict on_disconnect(
 enum packet_verdict on_auth(
     struct client *client, const struct mqtt_frame *frame);
 
+/*
+ * on_connect.c: may its credentials be looked at?  False: its address had too
+ * many wrong ones, it was told so and is over.  And: they were wrong.
+ */
+bool client_may_log_in(struct client *client, uint8_t version);
+void client_login_failed(struct client *client);
+
 /* on_connect.c: forget the check under way. */
 void connect_check_abandon(struct client *client);
 

@@ -25,7 +25,8 @@ struct visitor {
 	struct visitor *later;
 	uint64_t address;
 	uint32_t connections;
-	struct token_bucket bucket; /* zeroed: there is no rate */
+	struct token_bucket bucket;   /* zeroed: there is no rate */
+	struct token_bucket failures; /* likewise */
 };
 
 struct gate {
@@ -34,6 +35,8 @@ struct gate {
 	uint32_t max_connections; /* an address; 0: no limit */
 	uint32_t rate;            /* an address; 0: no limit */
 	uint32_t burst;
+	uint32_t failure_rate; /* an address; 0: no limit */
+	uint32_t failure_burst;
 	bool has_rate; /* of all */
 	struct token_bucket all;
 	uint32_t count;
@@ -128,8 +131,12 @@ forget(struct gate *gate, struct visitor *visitor)
 static bool
 is_full(struct gate *gate, struct visitor *visitor, uint64_t now_ns)
 {
-	return gate->rate == 0 ||
-	    token_bucket_wait(&visitor->bucket, gate->burst, now_ns) == 0;
+	return (gate->rate == 0 ||
+		   token_bucket_wait(&visitor->bucket, gate->burst, now_ns) ==
+		       0) &&
+	    (gate->failure_rate == 0 ||
+		token_bucket_wait(
+		    &visitor->failures, gate->failure_burst, now_ns) == 0);
 }
 
 /* A full bucket holds no memory of its owner. */
@@ -158,6 +165,9 @@ obtain(struct gate *gate, uint64_t address, uint64_t now_ns)
 	if (gate->rate != 0)
 		token_bucket_init(
 		    &visitor->bucket, gate->rate, gate->burst, now_ns);
+	if (gate->failure_rate != 0)
+		token_bucket_init(&visitor->failures, gate->failure_rate,
+		    gate->failure_burst, now_ns);
 	visitor->next = *chain;
 	*chain = visitor;
 	gate->count++;
@@ -168,19 +178,29 @@ obtain(struct gate *gate, uint64_t address, uint64_t now_ns)
 /* ---- public ------------------------------------------------------------- */
 
 static void
+change_bucket(
+    struct token_bucket *bucket, uint32_t rate, uint32_t burst, uint64_t now_ns)
+{
+	if (rate == 0)
+		memset(bucket, 0, sizeof(*bucket));
+	else
+		token_bucket_change(bucket, rate, burst, now_ns);
+}
+
+static void
 change_visitors(struct gate *gate, uint64_t now_ns)
 {
 	struct visitor *visitor;
 
-	for (unsigned i = 0; i < CHAINS; i++)
+	for (unsigned i = 0; i < CHAINS; i++) {
 		for (visitor = gate->chains[i]; visitor != NULL;
-		     visitor = visitor->next)
-			if (gate->rate == 0)
-				memset(&visitor->bucket, 0,
-				    sizeof(visitor->bucket));
-			else
-				token_bucket_change(&visitor->bucket,
-				    gate->rate, gate->burst, now_ns);
+		     visitor = visitor->next) {
+			change_bucket(
+			    &visitor->bucket, gate->rate, gate->burst, now_ns);
+			change_bucket(&visitor->failures, gate->failure_rate,
+			    gate->failure_burst, now_ns);
+		}
+	}
 }
 
 void
@@ -195,6 +215,8 @@ gate_change(struct gate *gate, const struct conf *conf, uint64_t now_ns)
 	gate->max_connections = conf->max_connections_per_address;
 	gate->rate = (uint32_t)each->per_second;
 	gate->burst = (uint32_t)each->burst;
+	gate->failure_rate = conf->failed_logins.per_second;
+	gate->failure_burst = conf->failed_logins.burst;
 	gate->has_rate = all->per_second != 0;
 	if (gate->has_rate)
 		token_bucket_change(&gate->all, (uint32_t)all->per_second,
@@ -274,6 +296,36 @@ gate_enter(struct gate *gate, uint64_t address, uint64_t now_ns)
 	limit = enter(gate, address, now_ns);
 	pthread_mutex_unlock(&gate->mutex);
 	return limit;
+}
+
+bool
+gate_may_log_in(struct gate *gate, uint64_t address, uint64_t now_ns)
+{
+	struct visitor *visitor;
+	bool may = true;
+
+	if (gate == NULL || address == 0)
+		return true;
+	pthread_mutex_lock(&gate->mutex);
+	visitor = find(gate, address);
+	if (visitor != NULL && gate->failure_rate != 0)
+		may = token_bucket_wait(&visitor->failures, 1, now_ns) == 0;
+	pthread_mutex_unlock(&gate->mutex);
+	return may;
+}
+
+void
+gate_failed(struct gate *gate, uint64_t address, uint64_t now_ns)
+{
+	struct visitor *visitor;
+
+	if (gate == NULL || address == 0)
+		return;
+	pthread_mutex_lock(&gate->mutex);
+	visitor = find(gate, address);
+	if (visitor != NULL && gate->failure_rate != 0)
+		token_bucket_take(&visitor->failures, 1, now_ns);
+	pthread_mutex_unlock(&gate->mutex);
 }
 
 void

@@ -12,7 +12,10 @@
  *	...
  *	gate_leave(gate, address, now_ns);
  *
- * Addresses without connections are remembered until their bucket is full
+ * Wrong credentials take from another bucket of the address: while that is
+ * empty, nobody logs in from there (failed_logins).
+ *
+ * Addresses without connections are remembered until their buckets are full
  * again, GATE_MAX_IDLE of them at most; then those that left first are
  * forgotten.  The memory is that and an entry for each address with a
  * connection.
@@ -24,6 +27,7 @@
 #ifndef WEIR_BROKER_GATE_H
 #define WEIR_BROKER_GATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -62,6 +66,13 @@ uint64_t gate_address(const struct sockaddr *address);
  * may be told so, and must leave.  Without memory nothing is limited.
  */
 enum limit gate_enter(struct gate *gate, uint64_t address, uint64_t now_ns);
+
+/*
+ * May credentials from this address be looked at?  And: they were wrong.
+ * Accept NULL.
+ */
+bool gate_may_log_in(struct gate *gate, uint64_t address, uint64_t now_ns);
+void gate_failed(struct gate *gate, uint64_t address, uint64_t now_ns);
 
 /* A connection that was in is closed.  Accepts NULL. */
 void gate_leave(struct gate *gate, uint64_t address, uint64_t now_ns);

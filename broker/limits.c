@@ -37,6 +37,10 @@ static const struct row {
 	[LIMIT_ADDRESS_CONNECT_RATE] = { NAMED("connect_rate_per_address"),
 	    COUNT_connects_refused_rate, MQTT_CONNECTION_RATE_EXCEEDED,
 	    "raise connect_rate_per_address.per_second or its burst" },
+	[LIMIT_FAILED_LOGINS] = { NAMED("failed_logins"), COUNT_logins_refused,
+	    MQTT_CONNECTION_RATE_EXCEEDED,
+	    "credentials from that address were wrong too often; see "
+	    "failed_logins" },
 	[LIMIT_CONNECT_SIZE] = { NAMED("max_connect_size"),
 	    COUNT_connects_too_large, MQTT_PACKET_TOO_LARGE,
 	    "raise max_connect_size" },

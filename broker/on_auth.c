@@ -158,7 +158,8 @@ keep_connect(struct auth_exchange *exchange, struct slice body)
 static enum packet_verdict
 refuse(struct client *client, enum mqtt_reason reason, const char *why)
 {
-	worker_count(client->worker, COUNT_logins_failed);
+	if (reason == MQTT_NOT_AUTHORIZED)
+		client_login_failed(client);
 	return admit_refuse_because(client, MQTT_5, reason, why);
 }
 
@@ -234,7 +235,8 @@ finish_connect(struct client *client, const struct mqtt_disconnect *auth)
 static enum packet_verdict
 fail_again(struct client *client, enum mqtt_reason reason, const char *what)
 {
-	worker_count(client->worker, COUNT_logins_failed);
+	if (reason == MQTT_NOT_AUTHORIZED)
+		client_login_failed(client);
 	/* [MQTT-4.12.1-2] */
 	client_fail(client, reason, what);
 	return PACKET_OVER;

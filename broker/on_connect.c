@@ -35,6 +35,39 @@ struct connect_check {
 
 /* ---- who is it? -------------------------------------------------------- */
 
+bool
+client_may_log_in(struct client *client, uint8_t version)
+{
+	struct worker *worker = client->worker;
+
+	if (gate_may_log_in(worker->broker->gate, client->pass.address,
+		worker_now_ns(worker)))
+		return true;
+	limit_reached(worker, LIMIT_FAILED_LOGINS, client);
+	admit_turn_away(client, version, limit_reason(LIMIT_FAILED_LOGINS),
+	    limit_text(LIMIT_FAILED_LOGINS));
+	return false;
+}
+
+void
+client_login_failed(struct client *client)
+{
+	struct worker *worker = client->worker;
+
+	worker_count(worker, COUNT_logins_failed);
+	gate_failed(
+	    worker->broker->gate, client->pass.address, worker_now_ns(worker));
+}
+
+/* Wrong, or the broker could not tell. */
+static void
+refuse_login(struct client *client, uint8_t version, enum mqtt_reason reason)
+{
+	if (reason == MQTT_BAD_USER_NAME_OR_PASSWORD)
+		client_login_failed(client);
+	admit_refuse(client, version, reason);
+}
+
 static void
 on_checked(struct mail *mail, void *owner)
 {
@@ -55,7 +88,7 @@ on_checked(struct mail *mail, void *owner)
 	    !auth_identity_is_valid(client->worker->broker->auth, identity))
 		reason = MQTT_BAD_USER_NAME_OR_PASSWORD;
 	if (reason != MQTT_SUCCESS) {
-		admit_refuse(client, client->version, reason);
+		refuse_login(client, client->version, reason);
 		return;
 	}
 	client->is_verified = true;
@@ -99,7 +132,8 @@ check_credentials(struct client *client, const struct mqtt_connect *connect)
 		const enum mqtt_reason reason = check->request.reason;
 
 		on_checked(&check->request.mail, NULL);
-		return admit_refuse(client, connect->version, reason);
+		refuse_login(client, connect->version, reason);
+		return PACKET_OVER;
 	}
 	on_checked(&check->request.mail, NULL);
 	return PACKET_DONE;
@@ -134,7 +168,9 @@ verify(struct client *client, const struct mqtt_connect *connect)
 		break;
 	}
 	if (named && (auth_has_accounts(broker->auth) || !anonymous))
-		return check_credentials(client, connect);
+		return client_may_log_in(client, connect->version)
+		    ? check_credentials(client, connect)
+		    : PACKET_OVER;
 	if (!anonymous) {
 		log_info("anonymous_refused",
 		    "listener=%s help=\"set allow_anonymous = true in that "
@@ -271,7 +307,9 @@ attempt_connect(struct client *client, const struct mqtt_frame *frame,
 		}
 	}
 	if (!client->is_verified && has_method(&attempt->connect))
-		return auth_begin(client, &attempt->connect, frame);
+		return !client_may_log_in(client, attempt->connect.version)
+		    ? PACKET_OVER
+		    : auth_begin(client, &attempt->connect, frame);
 	verdict = verify(client, &attempt->connect);
 	if (verdict != PACKET_DONE)
 		return verdict;

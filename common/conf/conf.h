@@ -483,6 +483,7 @@ struct conf {
 	size_t account_count;
 	struct conf_access *access;
 	size_t access_count;
+	struct conf_failures failed_logins; /* by MQTT */
 	struct conf_listener *listeners;
 	size_t listener_count;
 	struct conf_http http;

@@ -111,7 +111,7 @@ static const struct section {
 	[CONF_SECTION_TLS_SERVER] = { "tls", sizeof(struct conf_tls) },
 	[CONF_SECTION_TLS_LISTENER] = { "tls", sizeof(struct conf_tls) },
 	[CONF_SECTION_TLS_NAME] = { "sni", sizeof(struct conf_tls_name) },
-	[CONF_SECTION_FAILED_LOGINS] = { "http.failed_logins",
+	[CONF_SECTION_FAILED_LOGINS] = { "failed_logins",
 	    sizeof(struct conf_failures) },
 	[CONF_SECTION_JWT] = { "http.jwt", sizeof(struct conf_jwt) },
 	[CONF_SECTION_TLS_CLIENT] = { "tls", sizeof(struct conf_tls) },

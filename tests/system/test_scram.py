@@ -309,6 +309,54 @@ def reload(tap, suite):
         stays.end()
 
 
+def too_often(tap):
+    with weir.Weir(
+        failed_logins={"per_second": 1, "burst": 3}, allow_anonymous=False,
+        wait=False, http=None,
+    ) as suite:
+        weir.wait_for("it listens", lambda: suite.lines("listening"))
+        stays = Client(suite.port, "stays", username="admin", password="public")
+        with tap.case("after too many wrong credentials none are looked at"):
+            def plain(password):
+                return Client(
+                    suite.port, "p", username="admin", password=password
+                ).connack.reason
+
+            def by_scram(password):
+                one = Client(suite.port, connect=False)
+                scram = Scram("admin", password)
+                one.send(connect("s", props=props(scram.first())))
+                answer = one.read()
+                if answer.kind == AUTH:
+                    data = answer.props["authentication_data"]
+                    one.send(auth(0x18, props(scram.final(data))))
+                    answer = one.read()
+                one.cut()
+                return answer.reason
+
+            # The bucket fills by one a second meanwhile.
+            refused = set()
+            for _ in range(200):
+                weir.expect(plain("wrong") in (0x86, 0x9F), "wrong")
+                weir.expect(by_scram("wrong") in (0x87, 0x9F), "wrong")
+                if plain("public") == 0x9F:
+                    refused.add("plain")
+                if by_scram("public") == 0x9F:
+                    refused.add("scram")
+                if len(refused) == 2:
+                    break
+            weir.expect(len(refused) == 2, refused)
+            weir.wait_for("it is told", lambda: suite.lines("limit_reached"))
+        with tap.case("who is in stays, and after a while all may again"):
+            stays.nothing()
+            weir.wait_for(
+                "it may again",
+                lambda: Client(
+                    suite.port, "p", username="admin", password="public"
+                ).connack.reason == 0,
+            )
+
+
 def accounts_file(suite_dir):
     """Two accounts: one with a verifier, one without."""
     path = os.path.join(suite_dir, "accounts")
@@ -328,6 +376,7 @@ def main():
     box = weir.Box()
     with weir.Weir(
         accounts_file=accounts_file(box.dir), connect_timeout="3s",
+        failed_logins={"per_second": 0},
         allow_anonymous=False, wait=False, http=None,
         accounts=[
             {"name": "admin", "password": "public"},
@@ -341,6 +390,7 @@ def main():
         again(tap, suite)
         reload(tap, suite)
     box.end()
+    too_often(tap)
     tap.done()
 
 

@@ -234,6 +234,41 @@ START_TEST(knows_who_is_in)
 }
 END_TEST
 
+START_TEST(lets_nobody_log_in_after_too_many_failures)
+{
+	const uint64_t bad = four("10.0.0.1"), good = four("10.0.0.2");
+
+	conf.failed_logins.per_second = 1;
+	conf.failed_logins.burst = 3;
+	gate_change(gate, &conf, SECOND);
+	ck_assert_int_eq(gate_enter(gate, bad, SECOND), LIMIT_NONE);
+	ck_assert_int_eq(gate_enter(gate, good, SECOND), LIMIT_NONE);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(gate_may_log_in(gate, bad, SECOND));
+		gate_failed(gate, bad, SECOND);
+	}
+	ck_assert(!gate_may_log_in(gate, bad, SECOND));
+	ck_assert(gate_may_log_in(gate, good, SECOND));
+	ck_assert(gate_may_log_in(gate, 0, SECOND));
+
+	/* To go and come again does not help; to wait does. */
+	gate_leave(gate, bad, SECOND);
+	ck_assert_uint_eq(gate_count(gate), 2);
+	ck_assert_int_eq(gate_enter(gate, bad, SECOND), LIMIT_NONE);
+	ck_assert(!gate_may_log_in(gate, bad, SECOND));
+	ck_assert(gate_may_log_in(gate, bad, 2 * SECOND));
+	gate_failed(gate, bad, 2 * SECOND);
+	ck_assert(!gate_may_log_in(gate, bad, 2 * SECOND));
+
+	/* Nor is a limit in force that is taken away. */
+	conf.failed_logins.per_second = 0;
+	gate_change(gate, &conf, 2 * SECOND);
+	ck_assert(gate_may_log_in(gate, bad, 2 * SECOND));
+	gate_leave(gate, bad, 2 * SECOND);
+	gate_leave(gate, good, 2 * SECOND);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -251,6 +286,7 @@ main(void)
 	tcase_add_test(tc, forgets_an_address_when_its_bucket_is_full);
 	tcase_add_test(tc, remembers_no_more_addresses_than_it_says);
 	tcase_add_test(tc, takes_a_rate_away_and_another_one);
+	tcase_add_test(tc, lets_nobody_log_in_after_too_many_failures);
 	tcase_add_loop_test(tc, knows_who_is_in, 0, 4);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
