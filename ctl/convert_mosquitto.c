@@ -27,6 +27,7 @@ static const struct convert_row whole_rows[] = {
 	{ "max_keepalive", CONVERT_NUMBER, "max_keepalive", NULL },
 	{ "global_max_connections", CONVERT_NUMBER, "max_connections", NULL },
 	{ "sys_interval", CONVERT_SECONDS, "sys_interval", NULL },
+	{ "retain_available", CONVERT_BOOL, "retain_available", NULL },
 	CONVERT_NEEDLESS(
 	    "allow_zero_length_clientid", "always: MQTT asks for it"),
 	CONVERT_NEEDLESS(
@@ -46,7 +47,6 @@ static const struct convert_row whole_rows[] = {
 	CONVERT_NEEDLESS(
 	    "per_listener_settings", "listeners have settings of their own"),
 	CONVERT_NEEDLESS("set_tcp_nodelay", "always set"),
-	CONVERT_NEEDLESS("retain_available", "retained messages are kept"),
 	CONVERT_NEEDLESS("memory_limit",
 	    "memory is bounded: weirctl status says by how much"),
 	CONVERT_LEFT(
@@ -95,9 +95,11 @@ static const struct convert_row listener_rows[] = {
 	CONVERT_LEFT("mount_point", "all listeners have the same topics"),
 	CONVERT_LEFT("bind_interface", "name the address instead"),
 	CONVERT_LEFT("socket_domain", "name an address of that family"),
-	CONVERT_LEFT("max_qos", "listeners take all QoS"),
-	CONVERT_LEFT("max_topic_alias", "16 are taken from each client"),
-	CONVERT_LEFT("max_topic_alias_broker", "see max_topic_alias"),
+	CONVERT_LEFT("max_qos", "max_qos is for all listeners alike"),
+	CONVERT_LEFT("max_topic_alias",
+	    "topic_alias_maximum is for all listeners alike"),
+	CONVERT_LEFT("max_topic_alias_broker",
+	    "topic_alias_maximum_out is for all listeners alike"),
 	CONVERT_LEFT("dhparamfile", "OpenSSL chooses the group"),
 	CONVERT_LEFT("tls_version", "TLS 1.2 and later"),
 	CONVERT_NEEDLESS("psk_hint", "psk_file of the listener is what counts"),
