@@ -88,6 +88,8 @@ libbroker_a_SOURCES = \
 	%D%/feed.h \
 	%D%/gate.c \
 	%D%/gate.h \
+	%D%/give_back.c \
+	%D%/give_back.h \
 	%D%/handover.c \
 	%D%/handover.h \
 	%D%/held.c \

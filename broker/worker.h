@@ -26,6 +26,7 @@
 #include "broker/broker.h"
 #include "broker/claims.h"
 #include "broker/counters.h"
+#include "broker/give_back.h"
 #include "broker/held.h"
 #include "broker/limits.h"
 #include "broker/redispatch.h"
@@ -94,6 +95,7 @@ struct worker {
 	struct connection_faults *faults;
 	struct held held; /* what weirctl is told of them */
 	struct limits limits;
+	struct give_back give_back;
 	struct client *graveyard; /* freed at the end of the turn */
 	struct session *pumped;   /* with retained messages to send */
 	struct session *acking;   /* with acknowledgements that wait */

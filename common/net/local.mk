@@ -9,6 +9,8 @@ libnet_a_SOURCES = \
 	%D%/listener.c \
 	%D%/listener.h \
 	%D%/loop.c \
+	%D%/loop_memory.c \
+	%D%/loop_memory.h \
 	%D%/loop.h \
 	%D%/pool_trimmer.c \
 	%D%/pool_trimmer.h \

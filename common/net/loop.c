@@ -9,6 +9,7 @@
 
 #include "common/base/bug.h"
 #include "common/base/clock.h"
+#include "common/net/loop_memory.h"
 
 /* Later than any clock shows, and within what the kernel takes. */
 #define NEVER_NS ((uint64_t)INT64_MAX / 2)
@@ -57,6 +58,7 @@ loop_new(void)
 
 	if (loop == NULL)
 		return NULL;
+	loop_memory_use();
 	loop->armed_ns = UINT64_MAX;
 	loop->timer_fd =
 	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

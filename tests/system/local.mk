@@ -31,6 +31,7 @@ EXTRA_DIST += \
 	%D%/test_habits.py \
 	%D%/test_held_publisher.py \
 	%D%/test_http_abuse.py \
+	%D%/test_hostile_packets.py \
 	%D%/test_hostile_remote.py \
 	%D%/test_http_api.py \
 	%D%/test_http_auth.py \

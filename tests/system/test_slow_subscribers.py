@@ -18,6 +18,7 @@ QUOTA_EXCEEDED = 0x97
 QUEUE = 10
 STALLED = 1000
 HALF_OPEN = 2000
+IDLE = 4000
 
 
 def suite(policy, **keys):
@@ -79,6 +80,9 @@ def away(tap, durability):
             client.close()
             send(run, 60)
             is_counted(run, "dropped_queue_full", 100)
+            weir.wait_for(
+                "those are read that go", lambda: run.metric("queued") == QUEUE
+            )
             with tap.case(name + "what was dropped does not come back"):
                 run.kill_all()
                 run.start()
@@ -333,6 +337,50 @@ def crowd(tap):
             tap.note("PSS of the broker: %d KiB afterwards" % pss_kib(pid))
 
 
+# ---------------------------------------------------------- those who wait
+
+
+def idle(tap):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    clients = []
+    with weir.Weir(workers=2) as run:
+        pid = run.pid("weir-broker")
+        before = pss_kib(pid)
+        try:
+            for number in range(IDLE):
+                client = weir.Mqtt(run.port, "", connect=False)
+                clients.append(client)
+                client.send(
+                    client.connect_packet(
+                        "idle-%d" % number, True, 0, None, None, None, b""
+                    )
+                    + weir.packet(
+                        weir.SUBSCRIBE,
+                        2,
+                        b"\0\1" + weir.mqtt_string("idle/%d" % number) + b"\0",
+                    )
+                )
+            for client in clients:
+                client.expect(weir.CONNACK)
+                client.expect(weir.SUBACK)
+            there = pss_kib(pid)
+            tap.note(
+                "PSS: %d KiB, with %d idle subscribers %d KiB: %.1f MB per 10,000"
+                % (before, IDLE, there, (there - before) * 10.24 / IDLE)
+            )
+            with tap.case("an idle subscriber costs less than 2 KiB"):
+                weir.expect(there - before < 2 * IDLE, "%d KiB" % (there - before))
+        finally:
+            for client in clients:
+                client.cut()
+        with tap.case("and its memory is given back when it has gone"):
+            weir.wait_for(
+                "most of it is",
+                lambda: pss_kib(pid) - before < (there - before) / 2,
+            )
+
+
 def main():
     tap = weir.Tap()
     for durability in ("process", "none"):
@@ -344,6 +392,7 @@ def main():
     tap.attempt(disconnected)
     tap.attempt(unread)
     tap.attempt(crowd)
+    tap.attempt(idle)
     tap.done()
 
 

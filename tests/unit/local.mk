@@ -83,6 +83,7 @@ unit_tests = \
 	test_listener \
 	test_log \
 	test_loop \
+	test_loop_memory \
 	test_mailbox \
 	test_manage_conf \
 	test_mapping \
@@ -504,6 +505,10 @@ test_log_LDADD    = libbase.a $(CHECK_LIBS)
 test_loop_SOURCES  = %D%/test_loop.c
 test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_loop_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
+
+test_loop_memory_SOURCES  = %D%/test_loop_memory.c
+test_loop_memory_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_loop_memory_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
 
 test_mailbox_SOURCES  = %D%/test_mailbox.c
 test_mailbox_CPPFLAGS = $(UNIT_CPPFLAGS)
