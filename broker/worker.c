@@ -491,11 +491,8 @@ make_parts(struct worker *worker)
 	    &worker->drain_timer, worker->loop, on_drain_step, worker);
 	held_init(worker);
 	limits_init(worker);
-<<<<<<< HEAD
 	worker->faults = connection_faults_new(worker);
-=======
 	give_back_init(worker);
->>>>>>> 0cbc80d (broker, net: the memory of many clients goes back to the system)
 	if (worker->hub != NULL)
 		trim_pools(worker);
 	return worker->hub != NULL && worker->faults != NULL &&
@@ -612,11 +609,8 @@ worker_free(struct worker *worker)
 		loop_timer_stop(&worker->drain_timer);
 		held_fini(worker);
 		limits_fini(worker);
-<<<<<<< HEAD
 		connection_faults_free(worker->faults);
-=======
 		give_back_fini(worker);
->>>>>>> 0cbc80d (broker, net: the memory of many clients goes back to the system)
 		pool_trimmer_fini(&worker->trimmer);
 		stream_hub_free(worker->hub);
 		if (worker->flushed_hook.run != NULL)
