@@ -12,9 +12,9 @@ import sys
 import time
 
 
-def free_port():
+def free_port(first=None):
     """Below the ephemeral ports, so that no connection is given it."""
-    for port in range(10000 + os.getpid() % 20000, 32000):
+    for port in range(first or 10000 + os.getpid() % 20000, 32000):
         with socket.socket() as probe:
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
@@ -23,20 +23,29 @@ def free_port():
 
 
 @contextlib.contextmanager
-def process(argv, port, directory):
-    """A server that answers on its port; ended on the way out."""
+def process(argv, port, directory, cpus=None, env=None):
+    """A server that answers on its port, if it has one; ended on the way out.
+
+    Whatever it has started itself is in a group of its own, and ends with it.
+    """
     log = os.path.join(directory, os.path.basename(argv[0]) + ".log")
     with open(log, "ab") as out:
         child = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=env,
+            start_new_session=True,
+            preexec_fn=pinning(cpus),
         )
     try:
-        deadline = time.monotonic() + 10
-        while True:
+        deadline = time.monotonic() + (10 if env is None else 60)
+        while port is not None:
             if child.poll() is not None or time.monotonic() > deadline:
                 with open(log, errors="replace") as f:
                     sys.stderr.write(f.read()[-2000:])
-                raise SystemExit("run: %s does not answer" % argv[0])
+                raise SystemExit("%s does not answer" % argv[0])
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
@@ -44,11 +53,16 @@ def process(argv, port, directory):
         yield child.pid
     finally:
         child.send_signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(5)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        with contextlib.suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def pinning(cpus):
+    """For preexec_fn: on these processors alone."""
+    return None if cpus is None else lambda: os.sched_setaffinity(0, cpus)
 
 
 def write(path, text):
@@ -57,15 +71,23 @@ def write(path, text):
     return path
 
 
+def find(program):
+    """Its path; servers lie where not every user looks."""
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/local/sbin"
+    return shutil.which(program, path=path)
+
+
 def find_mosquitto():
-    return shutil.which("mosquitto", path=os.defpath + ":/usr/sbin:/usr/local/sbin")
+    return find("mosquitto")
 
 
-def measure(argv):
+def measure(argv, cpus=None):
     """The line of a load program as a dict, or None when it failed."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        argv, stdout=subprocess.PIPE, text=True, preexec_fn=pinning(cpus)
+    )
     values = dict(word.split("=") for word in done.stdout.split())
     if done.returncode != 0:
-        print("run: %s: %s" % (" ".join(argv), done.stdout), file=sys.stderr)
+        print("%s: %s" % (" ".join(argv), done.stdout), file=sys.stderr)
         return None
     return values

@@ -152,6 +152,7 @@ receive(struct calls *calls, struct caller *caller)
 		on_connack(calls, caller);
 		return;
 	}
+	/* Some reset what has been left; that is an end, too. */
 	if (got > 0 || caller->step != LEAVING) {
 		errno = got == 0 ? ECONNRESET : got > 0 ? EPROTO : errno;
 		load_die("before the end of a connection");

@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	%D%/test_bridge_rules.py \
 	%D%/test_bridge_transports.py \
 	%D%/test_broker_killed.py \
+	%D%/test_compare.py \
 	%D%/test_dead_letters.py \
 	%D%/test_deliveries.py \
 	%D%/test_disk_full.py \
