@@ -40,7 +40,7 @@ def process(argv, port, directory, cpus=None, env=None):
             preexec_fn=pinning(cpus),
         )
     try:
-        deadline = time.monotonic() + (10 if env is None else 60)
+        deadline = time.monotonic() + (10 if env is None else 120)
         while port is not None:
             if child.poll() is not None or time.monotonic() > deadline:
                 with open(log, errors="replace") as f:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/bug.h"
@@ -17,6 +18,9 @@
 #define QUEUE_TOPIC "bench/queue/"
 #define QUEUE_FILTER QUEUE_TOPIC "#"
 #define FILTER_SIZE 40
+#define SETTLE_LOOKS 100u
+#define SETTLE_LOOK_NS 100000000
+#define SETTLED_PERCENT 1
 
 static struct load_client *
 add(struct load_crowd *crowd)
@@ -170,6 +174,25 @@ add_stalled(struct load_crowd *crowd)
 	}
 }
 
+/*
+ * What their coming has left to be done, by the broker and by the kernel on
+ * its account, belongs to no delivery.
+ */
+static void
+settle(const struct load_options *options)
+{
+	const struct timespec look = { .tv_nsec = SETTLE_LOOK_NS };
+	uint64_t before_ns;
+
+	for (unsigned i = 0; i < SETTLE_LOOKS; i++) {
+		before_ns = load_cpu_ns(options);
+		nanosleep(&look, NULL);
+		if (load_cpu_ns(options) - before_ns <
+		    SETTLE_LOOK_NS * SETTLED_PERCENT / 100)
+			return;
+	}
+}
+
 void
 load_crowd_init(struct load_crowd *crowd, const struct load_options *options)
 {
@@ -189,6 +212,8 @@ load_crowd_init(struct load_crowd *crowd, const struct load_options *options)
 	add_stalled(crowd);
 	for (uint64_t i = 0; i < options->half_open; i++)
 		load_client_open(add(crowd), (uint16_t)options->port);
+	if (crowd->count + options->retained + options->queued != 0)
+		settle(options);
 }
 
 void

@@ -23,7 +23,10 @@ struct load_crowd {
 	size_t count, room;
 };
 
-/* Have all of it come, as the options say. */
+/*
+ * Have all of it come, as the options say, and wait until the broker has next
+ * to nothing left to do, ten seconds at most.
+ */
 void load_crowd_init(
     struct load_crowd *crowd, const struct load_options *options);
 

@@ -10,6 +10,7 @@ queues wide enough that nothing need be dropped; the rest as it comes.
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 
@@ -20,6 +21,7 @@ class Peer:
     name = "?"
     lacks = frozenset()  # words of the rows' `needs`
     pace = 1.0  # how many of a row's messages it is given: the fast get more
+    rounds = 100  # at most; less for one that takes long to start
 
     def __init__(self, build):
         self.build = build
@@ -34,6 +36,9 @@ class Peer:
     def environment(self, directory):
         return None
 
+    def clean_up(self, environment):
+        """End what it has left behind."""
+
     @contextlib.contextmanager
     def run(self, cpus=None):
         """Started: its port and its processes, as text for -c."""
@@ -44,6 +49,7 @@ class Peer:
             environment = self.environment(directory)
             with process(argv, port, directory, cpus, environment) as pid:
                 yield port, [pid] + descendants(pid)
+            self.clean_up(environment)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -126,6 +132,7 @@ class RabbitMq(Peer):
     name = "rabbitmq"
     lacks = frozenset(["qos2", "shared"])
     pace = 0.2
+    rounds = 1
 
     program = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
@@ -152,7 +159,18 @@ class RabbitMq(Peer):
             RABBITMQ_CONFIG_FILE=os.path.join(directory, "rabbitmq.conf"),
             RABBITMQ_ENABLED_PLUGINS_FILE=os.path.join(directory, "plugins"),
             RABBITMQ_DIST_PORT=str(free_port(free_port() + 2)),
+            ERL_EPMD_ADDRESS="127.0.0.1",
+            ERL_EPMD_PORT=str(free_port(free_port() + 3)),
         )
+
+    def clean_up(self, environment):
+        """Its name server is a daemon of its own, here on a port of its own."""
+        for _ in range(50):  # not while it still believes in the server
+            kill = ["epmd", "-kill"]
+            done = subprocess.run(kill, env=environment, stdout=subprocess.PIPE)
+            if done.returncode == 0 and b"not allowed" not in done.stdout:
+                return
+            time.sleep(0.1)
 
 
 def all_peers(build):

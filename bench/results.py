@@ -46,9 +46,13 @@ class Store:
         return peer in self.runs.get(row, {})
 
     def save(self, path):
+        """A line for each row, so that a difference can be read."""
+        head = {k: v for k, v in self.__dict__.items() if k != "runs"}
+        lines = ["%s: %s" % (json.dumps(k), json.dumps(v)) for k, v in head.items()]
+        rows = ["%s: %s" % (json.dumps(k), json.dumps(v)) for k, v in self.runs.items()]
+        lines.append('"runs": {\n%s\n}' % ",\n".join(rows))
         with open(path, "w", encoding="utf-8") as f:
-            json.dump(self.__dict__, f, indent=1)
-            f.write("\n")
+            f.write("{\n%s\n}\n" % ",\n".join(lines))
 
     @classmethod
     def load(cls, path):

@@ -27,7 +27,7 @@ def measure_all(rows, peers, rounds, store):
         for round_ in range(rounds)
         for row in rows
         for peer in peers
-        if row.takes(peer)
+        if row.takes(peer) and round_ < peer.rounds
     ]
     begin = time.monotonic()
     for number, (round_, row, peer) in enumerate(turns):
