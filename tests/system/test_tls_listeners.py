@@ -18,6 +18,7 @@ import threading
 import time
 
 import certificates
+import websocket_client
 import weir
 
 NAMES = "DNS:localhost,IP:127.0.0.1"
@@ -577,6 +578,80 @@ def limits(tap, ca):
                 pass
 
 
+PROXY = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def proxied(port, context, client, name):
+    """MQTT in TLS behind the header of a proxy, which says who it is."""
+    sock = socket.create_connection((LOOPBACK, port), 10)
+    addresses = socket.inet_aton(client) + socket.inet_aton("198.51.100.1")
+    addresses += struct.pack(">HH", 4711, 8883)
+    sock.sendall(PROXY + b"\x21\x11" + struct.pack(">H", len(addresses)) + addresses)
+    tls = context.wrap_socket(sock, server_hostname="localhost")
+    return weir.Mqtt(port, name, sock=tls)
+
+
+def stacked(tap, ca):
+    """TLS with something above it, or before it; 4 workers."""
+    own = {
+        "cert": ca.path("server.pem"),
+        "key": ca.path("server.key"),
+        "ca_file": ca.path("ca.pem"),
+        "user_name_from": "cn",
+    }
+    plain, web, proxy = (weir.free_port() for _ in range(3))
+    listeners = [
+        {"bind": "127.0.0.1:%d" % plain},
+        {"bind": "127.0.0.1:%d" % web, "tls": own, "websocket": "/mqtt"},
+        {"bind": "127.0.0.1:%d" % proxy, "tls": own, "proxy_protocol": True},
+    ]
+    accounts = [{"name": "admin", "password": "public"}, {"name": "pump"}]
+    context = trusting(ca, "pump")
+
+    def described(suite, client_id):
+        found = suite.http("GET", "/api/v4/clients/" + client_id)[2]
+        return json.loads(found)["data"][0]
+
+    with weir.Weir(
+        mqtt_port=plain, listeners=listeners, accounts=accounts, workers=4
+    ) as suite:
+        with tap.case("WebSocket over TLS moves between workers as well"):
+            for i in range(12):
+                raw = socket.create_connection((LOOPBACK, web), 10)
+                tls = context.wrap_socket(raw, server_hostname="localhost")
+                ws = websocket_client.WebSocket(sock=tls)
+                client = weir.Mqtt(web, "w-%d" % i, sock=ws)
+                weir.expect(client.return_code == 0, client.connack)
+                client.subscribe("w/%d" % i, 1)
+                big = b"%d" % i + b"x" * 70000
+                client.publish("w/%d" % i, big, 0)
+                weir.expect(client.receive().payload == big, "another payload")
+                if i == 0:
+                    weir.expect(
+                        described(suite, "w-0")["username"] == "pump", "its name"
+                    )
+                client.close()
+
+        with tap.case("a proxy's header comes before TLS and names the client"):
+            for i in range(6):
+                client = proxied(proxy, context, "203.0.113.9", "x-%d" % i)
+                weir.expect(client.return_code == 0, client.connack)
+                found = described(suite, "x-%d" % i)
+                weir.expect(found["username"] == "pump", found)
+                weir.expect(found["ip_address"] == "203.0.113.9", found)
+                client.close()
+
+        with tap.case("a fault in TLS behind a proxy is told of its client"):
+            try:
+                proxied(proxy, trusting(ca), "203.0.113.8", "nobody").close()
+                raise AssertionError("it was let in")
+            except (OSError, EOFError):
+                pass
+            weir.wait_for("the log", lambda: suite.lines("connection_failed"))
+            line = suite.lines("connection_failed")[0]
+            weir.expect("address=203.0.113.8:4711" in line, line)
+
+
 def bridge(tap, ca):
     """Weir to Weir, by TLS with a certificate that is an account."""
     with Suite(ca, workers=1) as hub:
@@ -654,7 +729,7 @@ def main():
         ca.crl("crl.pem")
         shutil.copy(ca.path("keys.old"), ca.path("keys"))
         os.chmod(ca.path("keys"), 0o600)
-        for part in (mixed_up, limits, bridge):
+        for part in (mixed_up, limits, stacked, bridge):
             tap.attempt(part, ca)
         mistakes(tap, ca, folder)
     except weir.Skip as reason:
