@@ -3,11 +3,16 @@
 /*
  * The server's layer.
  *
- * Our frames have no mask, so payload goes from the stream's chunks to the
- * layer below as it is, behind a header: all that a flush has is one frame.
- * When the layer below takes a part of it, the rest of the payload stays with
- * the stream (frame_left), and of the header with us (held).  They are always
- * offered together, for a TLS layer may have them in a record already.
+ * A frame has one MQTT packet.  A receiver must not rely on that
+ * [MQTT-6.0.0-2], but some do: they see a packet behind another one when the
+ * next frame comes, or never.
+ *
+ * Small packets are copied behind their headers, as many as there are, and go
+ * below at once; what is not taken is held.  A large one goes from the
+ * stream's chunks as it is, for our frames have no mask.  When the layer below
+ * takes a part of it, the rest of the payload stays with the stream
+ * (frame_left), and of the header with us (held).  They are always offered
+ * together, for a TLS layer may have them in a record already.
  */
 
 #include <errno.h>
@@ -20,10 +25,15 @@
 /* Pieces that go below in one go; a stream offers 64. */
 #define MAX_IOV 65
 
+/* Frames that are copied to go below in one go; a larger one is not. */
+#define BATCH_BYTES 8192
+
 struct server {
 	struct websocket_end end;
 	const struct websocket_rules *rules;
 	struct websocket_head *head; /* until it is answered */
+	bool is_loose; /* a packet came without its fixed header: no more of it
+			*/
 };
 
 static ssize_t
@@ -152,19 +162,96 @@ send_both(struct server *s, struct iovec front, const struct iovec *iov,
 	return sent;
 }
 
-/* A frame of all that there is. */
+/* A place in what the stream offers. */
+struct place {
+	const struct iovec *iov;
+	const struct iovec *end;
+	size_t at; /* in *iov */
+};
+
+/* Copies `len` bytes, or as many as there are, and moves on. */
+static size_t
+take(struct place *place, uint8_t *out, size_t len)
+{
+	size_t done = 0, here;
+
+	while (done < len && place->iov != place->end) {
+		here = place->iov->iov_len - place->at;
+		if (here > len - done)
+			here = len - done;
+		memcpy(out + done,
+		    (const uint8_t *)place->iov->iov_base + place->at, here);
+		done += here;
+		place->at += here;
+		if (place->at == place->iov->iov_len) {
+			place->iov++;
+			place->at = 0;
+		}
+	}
+	return done;
+}
+
+/*
+ * Bytes of the packet that begins there, by its fixed header; 0 when not even
+ * that is there.
+ */
+static size_t
+packet_length(struct place place)
+{
+	uint8_t head[5];
+	size_t have = take(&place, head, sizeof(head)), length = 0;
+
+	for (size_t i = 1; i < have; i++) {
+		length |= (size_t)(head[i] & 0x7f) << (7 * (i - 1));
+		if ((head[i] & 0x80) == 0)
+			return 1 + i + length;
+	}
+	return 0;
+}
+
+/*
+ * Frames of the small packets that the stream offers first.  Returns the bytes
+ * of these packets, which are all taken; 0 if the first is none; or -errno.
+ */
+static ssize_t
+send_small(struct server *s, const struct iovec *iov, unsigned count)
+{
+	struct place place = { .iov = iov, .end = iov + count };
+	uint8_t batch[BATCH_BYTES];
+	size_t taken = 0, total = 0, used = 0, len;
+	ssize_t err;
+
+	for (unsigned i = 0; i < count; i++)
+		total += iov[i].iov_len;
+	while (!s->is_loose && (len = packet_length(place)) != 0 &&
+	    len <= total - taken &&
+	    len + WEBSOCKET_HEADER_SIZE <= sizeof(batch) - used) {
+		/* [MQTT-6.0.0-1] */
+		used +=
+		    websocket_header(batch + used, WEBSOCKET_BINARY, len, NULL);
+		used += take(&place, batch + used, len);
+		taken += len;
+	}
+	if (taken == 0)
+		return 0;
+	err = websocket_send_bytes(&s->end, batch, used);
+	return err == 0 ? (ssize_t)taken : err;
+}
+
+/* A frame of the first packet, which may not have come as a whole. */
 static ssize_t
 begin_frame(struct server *s, const struct iovec *iov, unsigned count)
 {
+	const struct place place = { .iov = iov, .end = iov + count };
 	uint8_t header[WEBSOCKET_HEADER_SIZE];
 	struct iovec front = { .iov_base = header };
+	size_t len = s->is_loose ? 0 : packet_length(place), taken;
 	ssize_t sent, err;
-	size_t len = 0, taken;
 
-	for (unsigned i = 0; i < count; i++)
+	s->is_loose = len == 0;
+	/* Who writes packets in parts has frames of what there is. */
+	for (unsigned i = 0; i < count && s->is_loose; i++)
 		len += iov[i].iov_len;
-	if (len == 0)
-		return 0;
 	/* [MQTT-6.0.0-1] */
 	front.iov_len = websocket_header(header, WEBSOCKET_BINARY, len, NULL);
 	s->end.frame_left = len;
@@ -222,6 +309,9 @@ server_send(struct stream_layer *layer, const struct iovec *iov, unsigned count)
 		layer->wants_read = true;
 		return -EAGAIN;
 	}
+	sent = count == 0 ? 0 : send_small(s, iov, count);
+	if (sent != 0 || count == 0)
+		return sent;
 	return begin_frame(s, iov, count);
 }
 

@@ -168,41 +168,72 @@ END_TEST
 START_TEST(holds_what_is_written_until_hands_are_shaken)
 {
 	char out[1024];
+	size_t len;
 
-	stream_write(&stream, "early", 5);
+	stream_write(&stream, "\xd0\0", 2);
 	turn();
 	ck_assert_uint_eq(heard(out, sizeof(out)), 0);
 	SAY(REQUEST);
 	turn();
-	heard(out, sizeof(out));
-	ck_assert_ptr_nonnull(strstr(out,
-	    "\r\n\r\n\x82\x05"
-	    "early"));
+	len = heard(out, sizeof(out));
+	ck_assert_ptr_nonnull(memmem(out, len, "\r\n\r\n\x82\x02\xd0\0", 8));
 }
 END_TEST
 
-/* [MQTT-6.0.0-1] */
-START_TEST(one_flush_is_one_binary_frame)
+/* A PUBLISH of `size` bytes, of which the header has 3 or 4. */
+static void
+write_packet(size_t size)
+{
+	static uint8_t packet[40000];
+	size_t at = 1, left = size - (size < 16384 + 3 ? 3 : 4);
+
+	memset(packet, (int)('a' + size % 26), size);
+	packet[0] = 0x30;
+	/* All three or four bytes, whatever their value: padded. */
+	for (unsigned i = size < 16384 + 3 ? 2 : 3; i > 0; i--) {
+		packet[at++] = (uint8_t)((left & 0x7f) | (i > 1 ? 0x80 : 0));
+		left >>= 7;
+	}
+	ck_assert_int_eq(stream_write(&stream, packet, size), 0);
+}
+
+/* [MQTT-6.0.0-1]; and one packet, for clients that rely on it. */
+START_TEST(a_packet_is_a_binary_frame)
 {
 	static char out[4 * STREAM_CHUNK_SIZE];
-	static uint8_t text[2 * STREAM_CHUNK_SIZE];
+	const size_t large = 2 * STREAM_CHUNK_SIZE + 5;
 
 	shake_hands();
-	memset(text, 'x', sizeof(text));
-	stream_write(&stream, "one", 3);
-	stream_write(&stream, "two", 3);
+	stream_write(&stream, "\x40\2\0\1", 4);
+	stream_write(&stream, "\xd0\0", 2);
+	write_packet(300);
 	turn();
-	ck_assert_uint_eq(heard(out, sizeof(out)), 8);
-	ck_assert_mem_eq(out,
-	    "\x82\x06"
-	    "onetwo",
-	    8);
-	/* Also one that lies in several chunks. */
-	stream_write(&stream, text, sizeof(text));
+	ck_assert_uint_eq(heard(out, sizeof(out)), 6 + 4 + 304);
+	ck_assert_mem_eq(
+	    out, "\x82\4\x40\2\0\1\x82\2\xd0\0\x82\x7e\1\x2c\x30", 15);
+	/* Also one that lies in several chunks, with others around it. */
+	stream_write(&stream, "\xd0\0", 2);
+	write_packet(large);
+	stream_write(&stream, "\xd0\0", 2);
 	turn();
-	ck_assert_uint_eq(heard(out, sizeof(out)), 4 + sizeof(text));
-	ck_assert_mem_eq(out, "\x82\x7e\x1f\xe0", 4);
-	ck_assert_mem_eq(out + 4, text, sizeof(text));
+	ck_assert_uint_eq(heard(out, sizeof(out)), 4 + 4 + large + 4);
+	ck_assert_mem_eq(out, "\x82\2\xd0\0\x82\x7e\x1f\xe5\x30", 9);
+	ck_assert_mem_eq(out + 8 + large, "\x82\2\xd0\0", 4);
+}
+END_TEST
+
+/* Bytes that are no packet are sent all the same. */
+START_TEST(what_is_no_packet_is_a_frame_as_it_comes)
+{
+	char out[64];
+
+	shake_hands();
+	stream_write(&stream, "x", 1);
+	turn();
+	stream_write(&stream, "\x7f\xff", 2);
+	turn();
+	ck_assert_uint_eq(heard(out, sizeof(out)), 7);
+	ck_assert_mem_eq(out, "\x82\1x\x82\2\x7f\xff", 7);
 }
 END_TEST
 
@@ -242,14 +273,14 @@ START_TEST(says_good_bye_when_closed_by_us)
 	char out[256];
 
 	shake_hands();
-	stream_write(&stream, "bye", 3);
+	stream_write(&stream, "\xe0\1\x8b", 3);
 	stream_finish(&stream);
 	turn();
 	ck_assert_int_eq(closed, 0);
 	ck_assert_uint_eq(heard(out, sizeof(out)), 9);
 	ck_assert_mem_eq(out,
-	    "\x82\x03"
-	    "bye\x88\x02\x03\xe8",
+	    "\x82\x03\xe0\1\x8b"
+	    "\x88\x02\x03\xe8",
 	    9);
 }
 END_TEST
@@ -354,9 +385,9 @@ END_TEST
  */
 START_TEST(carries_much_through_a_full_socket)
 {
-	static uint8_t text[300000], wire[2048], all[sizeof(text)];
+	static uint8_t wire[2048], all[400000];
 	static struct websocket at_peer;
-	size_t all_len = 0, payload;
+	size_t all_len = 0, text_len = 0, payload, size;
 	const int small = 8192;
 	unsigned pongs = 0;
 	ssize_t len;
@@ -365,14 +396,18 @@ START_TEST(carries_much_through_a_full_socket)
 	ck_assert_int_eq(setsockopt(stream_fd(&stream), SOL_SOCKET, SO_SNDBUF,
 			     &small, sizeof(small)),
 	    0);
-	for (size_t i = 0; i < sizeof(text); i++)
-		text[i] = (uint8_t)(i * 2654435761u >> 11);
-	ck_assert_int_eq(stream_write(&stream, text, sizeof(text)), 0);
+	/* Most small, some larger than what is copied. */
+	for (uint32_t dice = 1; text_len < 300000; text_len += size) {
+		dice = dice * 1664525 + 1013904223;
+		size = dice % 5 == 0 ? 3 + (dice >> 8) % 30000
+				     : 3 + (dice >> 8) % 700;
+		write_packet(size);
+	}
 	turn();
 	ck_assert_uint_gt(stream_pending(&stream), 0);
-	websocket_init(&at_peer, false, sizeof(text));
+	websocket_init(&at_peer, false, 30003);
 	for (int quiet = 0; quiet < 3;) {
-		if (quiet == 0 && all_len < sizeof(all) - 5000)
+		if (quiet == 0 && all_len < text_len - 5000)
 			ck_assert_int_eq(
 			    write(peer, "\x89\x81" PLAIN "p", 7), 7);
 		len = read(peer, wire, sizeof(wire));
@@ -389,8 +424,16 @@ START_TEST(carries_much_through_a_full_socket)
 		}
 		turn();
 	}
-	ck_assert_uint_eq(all_len, sizeof(text));
-	ck_assert_mem_eq(all, text, sizeof(text));
+	ck_assert_uint_eq(all_len, text_len);
+	all_len = 0;
+	for (uint32_t dice = 1; all_len < text_len; all_len += size) {
+		dice = dice * 1664525 + 1013904223;
+		size = dice % 5 == 0 ? 3 + (dice >> 8) % 30000
+				     : 3 + (dice >> 8) % 700;
+		ck_assert_uint_eq(all[all_len], 0x30);
+		ck_assert_uint_eq(
+		    all[all_len + size - 1], size == 3 ? 0 : 'a' + size % 26);
+	}
 	ck_assert_uint_gt(pongs, 0);
 	ck_assert_uint_eq(stream_pending(&stream), 0);
 	SAY("\x82\x81" PLAIN "z");
@@ -408,7 +451,8 @@ main(void)
 	tcase_add_test(tc, shakes_hands_byte_by_byte);
 	tcase_add_test(tc, takes_frames_behind_the_request);
 	tcase_add_test(tc, holds_what_is_written_until_hands_are_shaken);
-	tcase_add_test(tc, one_flush_is_one_binary_frame);
+	tcase_add_test(tc, a_packet_is_a_binary_frame);
+	tcase_add_test(tc, what_is_no_packet_is_a_frame_as_it_comes);
 	tcase_add_test(tc, answers_a_ping);
 	tcase_add_test(tc, closes_in_order);
 	tcase_add_test(tc, says_good_bye_when_closed_by_us);
