@@ -184,6 +184,9 @@ void client_disconnect(struct client *client, enum mqtt_reason reason);
 void client_disconnect_because(
     struct client *client, enum mqtt_reason reason, const char *why);
 
+/* The broker ends: 0x8B, or with server_reference 0x9C and that. */
+void client_say_goodbye(struct client *client);
+
 /*
  * As client_disconnect_because(), for what the client did wrong
  * [MQTT-4.13.1-1]; counted, logged.  `reason` is one of DISCONNECT

@@ -56,6 +56,7 @@ libbroker_a_SOURCES = \
 	%D%/claims.h \
 	%D%/client.c \
 	%D%/client.h \
+	%D%/client_says.c \
 	%D%/commit.c \
 	%D%/commit.h \
 	%D%/commit_append.c \

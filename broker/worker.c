@@ -322,7 +322,7 @@ disconnect_clients(struct worker *worker, bool with_will_only)
 		next = client->next;
 		if (!with_will_only ||
 		    (client->session != NULL && client->session->will != NULL))
-			client_disconnect(client, MQTT_SERVER_SHUTTING_DOWN);
+			client_say_goodbye(client);
 	}
 }
 

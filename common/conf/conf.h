@@ -469,6 +469,7 @@ struct conf {
 	bool shared_subscriptions;
 	bool subscription_identifiers;
 	char *response_information; /* NULL when not given */
+	char *server_reference;     /* likewise */
 	enum conf_shared share_strategy;
 	struct conf_share *shares; /* the first that fits counts */
 	size_t share_count;

@@ -3,6 +3,8 @@
 
 """What MQTT 5.0 clients and the broker tell each other by properties."""
 
+import signal
+
 import weir
 from mqtt_raw import (
     Client,
@@ -302,6 +304,20 @@ def receive_maximum(tap):
             weir.expect(len(suite.lines(event)) == 1, suite.lines(event))
 
 
+def another_server(tap):
+    with weir.Weir(server_reference="other.example:1883", http=None) as suite:
+        with tap.case("a broker that is stopped names another server"):
+            one = Client(suite.port, "one")
+            tiny = Client(suite.port, "tiny", props={"maximum_packet_size": 21})
+            old = Client(suite.port, "old", version=4)
+            suite.child.send_signal(signal.SIGTERM)
+            last = one.closed(0x9C)
+            weir.expect(last.props["server_reference"] == "other.example:1883", last)
+            weir.expect(tiny.closed(0x9C).props == {}, "too large for it")
+            old.closed()
+            suite.child.wait(timeout=15)
+
+
 def main():
     tap = weir.Tap(120)
     with weir.Weir(
@@ -316,6 +332,7 @@ def main():
         expiry(tap, suite)
     lacks(tap)
     receive_maximum(tap)
+    another_server(tap)
     tap.done()
 
 
