@@ -10,6 +10,7 @@
 #include "broker/connack.h"
 #include "broker/deliver.h"
 #include "broker/session_records.h"
+#include "broker/throttle.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 
@@ -255,7 +256,8 @@ let_in(struct client *client, struct session *session, struct will *will,
 	/* [MQTT-3.1.4-5] */
 	if (!client_write(client, arrival->connack, arrival->length))
 		return PACKET_OVER;
-	if (!start_keepalive(client)) {
+	if (!start_keepalive(client) ||
+	    throttle_set(client, &worker->limits.set.publish_rate) != 0) {
 		client_close(client, true);
 		return PACKET_OVER;
 	}

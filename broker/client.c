@@ -15,6 +15,7 @@
 #include "broker/handover.h"
 #include "broker/listener_tls.h"
 #include "broker/peer.h"
+#include "broker/throttle.h"
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/net/stream_layer.h"
@@ -187,6 +188,7 @@ bury(struct client *client)
 		worker->clients.first = client->next;
 	worker->clients.count--;
 	topic_aliases_free(client->aliases);
+	throttle_free(client);
 	client->aliases = NULL;
 	access_free(client->access);
 	client->access = NULL;

@@ -78,6 +78,7 @@ struct commit_letter;
 struct arrival;
 struct peer;
 struct connect_check;
+struct throttle;
 
 /* PUBLISH packets as they came, behind one that found no room. */
 struct parked {
@@ -119,7 +120,8 @@ struct client {
 	struct settle_line waits; /* its answers that do */
 	struct parked *parked;
 	struct topic_aliases *aliases;
-	struct access *access;          /* NULL: everything */
+	struct throttle *throttle; /* NULL: it may publish as fast as it can */
+	struct access *access;     /* NULL: everything */
 	struct auth_exchange *exchange; /* under way; see on_auth.c */
 	struct peer *peer;              /* NULL: nothing is known */
 	uint32_t max_packet;            /* that it accepts */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/client.h"
+#include "broker/throttle.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
 #include "common/base/log.h"
@@ -59,6 +60,9 @@ static const struct row {
 	[LIMIT_USER_PROPERTIES] = { NAMED("max_user_properties"),
 	    COUNT_properties_refused, MQTT_QUOTA_EXCEEDED,
 	    "raise max_user_properties" },
+	[LIMIT_PUBLISH_RATE] = { NAMED("publish_rate"),
+	    COUNT_publishes_throttled, MQTT_MESSAGE_RATE_TOO_HIGH,
+	    "raise publish_rate, or publish more slowly" },
 };
 
 /* ---- episodes ----------------------------------------------------------- */
@@ -174,6 +178,7 @@ limits_take(struct limits_set *set, const struct conf *conf)
 		.max_subscriptions = conf->max_subscriptions,
 		.max_user_properties = conf->max_user_properties,
 		.slow_subscriber = conf->slow_subscriber,
+		.publish_rate = conf->publish_rate,
 	};
 	if (set->max_topic_length != 0)
 		quick = set->max_topic_length;
@@ -186,9 +191,18 @@ limits_take(struct limits_set *set, const struct conf *conf)
 static void
 use(struct worker *worker, const struct limits_set *set)
 {
+	struct client *client;
+
 	worker->limits.set = *set;
 	atomic_store_explicit(&worker->sessions.slow_subscriber,
 	    (uint8_t)set->slow_subscriber, memory_order_relaxed);
+	for (client = worker->clients.first; client != NULL;
+	     client = client->next)
+		if (client->state == CLIENT_CONNECTED &&
+		    throttle_set(client, &set->publish_rate) != 0)
+			log_error("reload_failed",
+			    "reason=\"out of memory: the publish rate of a "
+			    "client stays as it was\"");
 }
 
 void

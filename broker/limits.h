@@ -46,6 +46,7 @@ enum limit {
 	LIMIT_TOPIC_LEVELS,
 	LIMIT_SUBSCRIPTIONS,
 	LIMIT_USER_PROPERTIES,
+	LIMIT_PUBLISH_RATE,
 	LIMITS
 };
 
@@ -64,6 +65,7 @@ struct limits_set {
 	uint32_t max_subscriptions;
 	uint32_t max_user_properties;
 	enum conf_slow_subscriber slow_subscriber;
+	struct conf_rate publish_rate;
 };
 
 /* In the worker. */

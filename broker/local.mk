@@ -262,6 +262,8 @@ libbroker_a_SOURCES = \
 	%D%/sys_topics.h \
 	%D%/tally.c \
 	%D%/tally.h \
+	%D%/throttle.c \
+	%D%/throttle.h \
 	%D%/topic_aliases.c \
 	%D%/wall_clock.h \
 	%D%/will.c \

@@ -20,6 +20,7 @@
 #include "broker/publish.h"
 #include "broker/route.h"
 #include "broker/tally.h"
+#include "broker/throttle.h"
 #include "common/base/clock.h"
 #include "common/msg/topic.h"
 
@@ -501,6 +502,8 @@ attempt(struct client *client, struct mqtt_publish *publish)
 	enum limit limit;
 	uint64_t bridges;
 
+	if (client->throttle != NULL && !throttle_passes(client, publish))
+		return STALLED;
 	reason = topic_alias_resolve(client, publish);
 	if (reason != MQTT_SUCCESS) {
 		client_fail(client, reason,
@@ -539,6 +542,9 @@ try_to_publish(struct client *client, struct mqtt_publish *publish)
 	const bool is_new = client->offered == 0;
 	enum outcome outcome = attempt(client, publish);
 
+	/* When its client is over it has no throttle any more. */
+	if (outcome != STALLED && client->throttle != NULL)
+		throttle_done(client);
 	if (outcome != STALLED)
 		note_decided(client);
 	else if (is_new && client->offered != 0)

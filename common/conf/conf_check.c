@@ -304,6 +304,7 @@ conf_check(struct conf_reader *reader, enum conf_section section,
 		break;
 	case CONF_SECTION_RATE_BRIDGE:
 	case CONF_SECTION_CONNECT_RATE:
+	case CONF_SECTION_PUBLISH_RATE:
 		conf_check_rate(reader, setting, target);
 		break;
 	case CONF_SECTION_RULE:

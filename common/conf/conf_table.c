@@ -26,6 +26,7 @@
 #define STRUCT_RATE struct conf_rate
 #define STRUCT_RATE_FILTER struct conf_rate_filter
 #define STRUCT_CONNECT_RATE struct conf_rate
+#define STRUCT_PUBLISH_RATE struct conf_rate
 #define STRUCT_RING_HTTP struct conf_ring
 #define STRUCT_RING_BRIDGE struct conf_ring
 #define STRUCT_BRIDGE struct conf_bridge
@@ -118,6 +119,8 @@ static const struct section {
 	[CONF_SECTION_RATE] = { "a rate", sizeof(struct conf_rate) },
 	[CONF_SECTION_RATE_FILTER] = { "http.rate_per_filter",
 	    sizeof(struct conf_rate_filter) },
+	[CONF_SECTION_PUBLISH_RATE] = { "publish_rate",
+	    sizeof(struct conf_rate) },
 	[CONF_SECTION_CONNECT_RATE] = { "a rate of connections",
 	    sizeof(struct conf_rate) },
 	[CONF_SECTION_RING_HTTP] = { "a ring", sizeof(struct conf_ring) },

@@ -9,6 +9,7 @@ One worker, so that the counts are exact.
 import contextlib
 import socket
 import struct
+import time
 
 import weir
 
@@ -388,6 +389,85 @@ def properties(tap):
             )
 
 
+# --------------------------------------------------------- publish rate
+
+
+def payloads(client, count):
+    return [int(client.receive().payload.split(b" ")[0]) for _ in range(count)]
+
+
+def burst(client, topic, count, qos, payload=b""):
+    """All at once, nothing waited for."""
+    client.send(
+        b"".join(
+            weir.publish_packet(
+                topic, b"%d" % i + payload, qos, i + 1 if qos else 0, version=client.version
+            )
+            for i in range(count)
+        )
+    )
+
+
+def publish_rate(tap):
+    rate = {"per_second": 20, "burst": 10}
+    with suite(publish_rate=rate, read_ahead="4KiB") as run:
+        watcher = run.mqtt("watcher")
+        watcher.subscribe("t/#", 1)
+        for version in (4, 5):
+            kind = "MQTT %d: " % version
+            client = run.mqtt("fast", version=version)
+            started = time.monotonic()
+            burst(client, "t/a", 40, 1)
+            client.send(weir.packet(weir.PINGREQ))
+            with tap.case(kind + "a ping is answered before what is held"):
+                kinds = []
+                while len(kinds) < 41:
+                    kinds.append(client.read()[0])
+                weir.expect(weir.PINGRESP in kinds[:40], kinds)
+            with tap.case(kind + "what came too fast comes later, all of it, in order"):
+                weir.expect(payloads(watcher, 40) == list(range(40)), "another order")
+                took = time.monotonic() - started
+                weir.expect(took > (40 - 10) / 20 - 0.1, "after %.2f s" % took)
+            client.close()
+        with tap.case("it is told once, and counted a message"):
+            is_told(run, "publish_rate")
+            count = run.metric("publishes_throttled_total")
+            weir.expect(2 <= count <= 60, count)
+        with tap.case("one that fills the read-ahead with QoS 0 loses nothing"):
+            client = run.mqtt("flood")
+            burst(client, "t/b", 60, 0, b" " + b"x" * 200)
+            client.send(weir.packet(weir.PINGREQ))
+            other = run.mqtt("other")
+            other.publish("o", "x", 1)  # its neighbour is not held
+            weir.expect(payloads(watcher, 60) == list(range(60)), "another order")
+            client.expect(weir.PINGRESP)
+        with tap.case("a reload sets free what is held"):
+            burst(client, "t/c", 5000, 0)
+            run.reload(publish_rate={"per_second": 0})
+            weir.expect(payloads(watcher, 5000) == list(range(5000)), "another order")
+        with tap.case("and gives a rate in bytes, to who is there too"):
+            run.reload(
+                publish_rate={"bytes_per_second": 20000, "bytes_burst": 10000}
+            )
+
+            def held():
+                return run.metric("publishes_throttled_total")
+
+            before = held()
+            started = time.monotonic()
+            while held() == before:
+                burst(client, "t/d", 4, 0, b" " + b"x" * 5000)
+                weir.expect(payloads(watcher, 4) == list(range(4)), "another order")
+                weir.expect(time.monotonic() < started + 20, "it is not held")
+        with tap.case("a message larger than the burst passes"):
+            client.publish("t/e", b"7 " + b"x" * 50000, 0)
+            weir.expect(payloads(watcher, 1) == [7], "another")
+        with tap.case("who goes while it is held takes nobody along"):
+            burst(client, "t/f", 1000, 0, b" " + b"x" * 100)
+            client.cut()
+            run.mqtt("next").ping()
+
+
 def main():
     tap = weir.Tap()
     for group in (
@@ -400,6 +480,7 @@ def main():
         depth,
         subscriptions,
         properties,
+        publish_rate,
     ):
         tap.attempt(group)
     tap.done()
