@@ -2,7 +2,8 @@
 
 /*
  * proven - the account of a client that has proved who it is below MQTT: by a
- * certificate, or by a pre-shared key (listeners.tls.user_name_from).
+ * certificate or a pre-shared key (listeners.tls.user_name_from), or as the
+ * system or a proxy tells of it (listeners.peer_user).
  *
  * The worker's thread only.
  */

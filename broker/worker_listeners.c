@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/client.h"
+#include "broker/connection_faults.h"
 #include "broker/gate.h"
 #include "broker/handover.h"
 #include "broker/inherited.h"
@@ -248,10 +249,9 @@ wait_for_header(
 		return;
 	}
 	worker_count(worker, COUNT_proxies_refused);
-	log_info("proxy_refused",
-	    "address=%s listener=%s help=\"add it to that listener's "
-	    "proxy_from if it is a proxy of yours\"",
-	    peer, worker->broker->conf->listeners[door->index].bind);
+	connection_faults_add(worker->faults, origin->listener, peer,
+	    "it is not among proxy_from; if it is a proxy of yours, add it "
+	    "there");
 	stream_parts_close(&origin->parts);
 	peer_free(origin->peer);
 	client_count_closed(worker, origin->listener, &origin->pass);

@@ -208,6 +208,13 @@ struct conf_strings {
 	size_t count;
 };
 
+/* Who says which account a listener's client has, if not its CONNECT. */
+enum conf_peer_user {
+	CONF_PEER_USER_NONE,
+	CONF_PEER_USER_UNIX, /* the system: the user of its process */
+	CONF_PEER_USER_PROXY /* its proxy: the name in its certificate */
+};
+
 struct conf_listener {
 	char *bind;           /* "host:port" or "unix:/path" */
 	char *mode;           /* of a Unix socket, octal digits */
@@ -217,6 +224,7 @@ struct conf_listener {
 	char *websocket;                       /* its path; NULL: plain MQTT */
 	struct conf_strings websocket_origins; /* none: any */
 	bool proxy_protocol;
+	enum conf_peer_user peer_user;
 	struct conf_strings proxy_from; /* resolved: networks, at least one */
 	struct conf_tls tls;
 	unsigned line;

@@ -131,6 +131,26 @@ conf_check_websocket(struct conf_reader *reader, config_setting_t *at,
 
 /* ---- proxies ----------------------------------------------------------- */
 
+/* Is there somebody who could say so? */
+static void
+check_peer_user(struct conf_reader *reader, config_setting_t *at,
+    const struct conf_listener *listener)
+{
+	const bool is_unix =
+	    listener->bind != NULL && conf_unix_path(listener->bind) != NULL;
+
+	if (listener->peer_user == CONF_PEER_USER_UNIX &&
+	    (!is_unix || listener->proxy_protocol))
+		conf_mistake(reader, conf_at_key(at, "peer_user"),
+		    "peer_user = \"unix\" is for Unix sockets without "
+		    "proxy_protocol");
+	if (listener->peer_user == CONF_PEER_USER_PROXY &&
+	    !listener->proxy_protocol)
+		conf_mistake(reader, conf_at_key(at, "peer_user"),
+		    "peer_user = \"proxy\" is for listeners with "
+		    "proxy_protocol = true");
+}
+
 void
 conf_check_proxy(struct conf_reader *reader, config_setting_t *at,
     struct conf_listener *listener)
@@ -140,6 +160,7 @@ conf_check_proxy(struct conf_reader *reader, config_setting_t *at,
 	struct conf_strings *from = &listener->proxy_from;
 	struct network network;
 
+	check_peer_user(reader, at, listener);
 	if (from->count != 0 && !listener->proxy_protocol)
 		conf_mistake(reader, conf_at_key(at, "proxy_from"),
 		    "proxy_from is for listeners with proxy_protocol = true");

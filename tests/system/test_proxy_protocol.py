@@ -55,7 +55,7 @@ class Proxied:
 class Suite(weir.Weir):
     """Plain, proxied by loopback, by another network, by WebSocket, by file."""
 
-    def __init__(self, **more):
+    def __init__(self, proxied=None, **more):
         port, self.proxied, self.far, self.ws = (weir.free_port() for _ in range(4))
         self.folder = os.path.join("/tmp", "weir-p-%d" % port)
         os.makedirs(self.folder, exist_ok=True)
@@ -63,7 +63,7 @@ class Suite(weir.Weir):
         at = "127.0.0.1:%d"
         listeners = [
             {"bind": at % port},
-            {"bind": at % self.proxied, "proxy_protocol": True},
+            dict(proxied or {}, bind=at % self.proxied, proxy_protocol=True),
             {
                 "bind": at % self.far,
                 "proxy_protocol": True,
@@ -214,9 +214,13 @@ def bad_headers(tap, suite):
         suite.serves()
     with tap.case("who is not among proxy_from is refused before a byte is read"):
         weir.expect(is_refused(suite.far, GOOD + CONNECT), "not closed")
-        weir.wait_for("the line", lambda: suite.lines("proxy_refused"))
-        line = suite.lines("proxy_refused")[0]
-        weir.expect("address=127.0.0.1:" in line and "proxy_from" in line, line)
+        weir.wait_for(
+            "the line",
+            lambda: any(
+                "address=127.0.0.1:" in line and "proxy_from" in line
+                for line in suite.lines("connection_failed")
+            ),
+        )
         weir.expect(suite.counter("proxies_refused") == 1, "not counted")
     with tap.case("without proxy_protocol a header is no MQTT"):
         weir.expect(is_refused(suite.port, GOOD + CONNECT), "not closed")
@@ -239,6 +243,45 @@ def limits(tap):
             )
             for client in [two[1]] + other:
                 client.close()
+
+
+def certified(name, verified=True, shown=True):
+    """A header of a client whose certificate the proxy has seen."""
+    flags = 1 | (2 if shown else 0)
+    inner = entry(0x21, b"TLSv1.3") + entry(0x22, name)
+    value = struct.pack(">BI", flags, 0 if verified else 1) + inner
+    return header("10.0.0.7", entries=entry(0x20, value))
+
+
+def users(tap):
+    accounts = [{"name": "sensor-7"}, {"name": "admin", "password": "public"}]
+    with tap.case("with peer_user the account is that of the certificate"):
+        with Suite(proxied={"peer_user": "proxy"}, accounts=accounts) as suite:
+            client = suite.client("who", certified(b"sensor-7"), version=5)
+            seen = json.loads(suite.ctl("clients", "who", "--json"))["clients"][0]
+            weir.expect(seen["username"] == "sensor-7", seen)
+            client.close()
+            stranger = suite.client("x", certified(b"stranger"), version=5)
+            weir.expect(stranger.connack[1] == 0x87, stranger.connack)
+            # One that was not verified is none: the CONNECT must say who it is.
+            for head in (
+                certified(b"sensor-7", verified=False),
+                certified(b"sensor-7", shown=False),
+                header("10.0.0.7"),
+            ):
+                refused = suite.client("y", head, version=5, username="sensor-7")
+                weir.expect(refused.connack[1] in (0x86, 0x87), refused.connack)
+                admin = suite.client(
+                    "z", head, version=5, username="admin", password="public"
+                )
+                weir.expect(admin.connack[1] == 0, admin.connack)
+                admin.close()
+    with tap.case("without peer_user a certificate that a proxy tells of is nothing"):
+        with Suite(accounts=accounts) as suite:
+            client = suite.client("who", certified(b"sensor-7"), version=5)
+            seen = json.loads(suite.ctl("clients", "who", "--json"))["clients"][0]
+            weir.expect(seen["username"] != "sensor-7", seen)
+            client.close()
 
 
 def is_refused_softly(suite, head):
@@ -273,6 +316,7 @@ def main():
         tap.attempt(addresses, suite)
         tap.attempt(bad_headers, suite)
     tap.attempt(limits)
+    tap.attempt(users)
     tap.attempt(hostile)
     tap.done()
 

@@ -138,6 +138,29 @@ def files(tap, suite):
         suite.wait_ready()
 
 
+def users(tap):
+    with tap.case("with peer_user the account is that of the process's user"):
+        name = "uid=%d" % os.getuid()
+        accounts = [{"name": name}, {"name": "admin", "password": "public"}]
+        listener = {"peer_user": "unix", "allow_anonymous": False}
+        with Suite(listener=listener, accounts=accounts) as suite:
+            # What its CONNECT says is not looked at.
+            for more in ({}, {"username": "admin", "password": "wrong"}):
+                client = suite.local("who", **more)
+                weir.expect(client.return_code == 0, client.return_code)
+                mine = [c for c in clients(suite) if c["client_id"] == "who"]
+                weir.expect(mine[0]["username"] == name, mine)
+                client.close()
+    with tap.case("and who has none is refused, and told"):
+        listener = {"peer_user": "unix"}
+        with Suite(listener=listener) as suite:
+            client = suite.local("nobody", version=5)
+            weir.expect(client.connack[1] == 0x87, client.connack)
+            line = weir.wait_for("the line", lambda: suite.lines("proven_name_refused"))[0]
+            for word in ("uid=%d" % os.getuid(), "peer_user", "accounts_file"):
+                weir.expect(word in line, line)
+
+
 def ends(tap):
     with tap.case("the file goes with the broker"):
         with Suite() as suite:
@@ -215,6 +238,7 @@ def main():
         with Suite(listener={"group": group}, workers=4) as suite:
             tap.attempt(messages, suite)
             tap.attempt(files, suite)
+    tap.attempt(users)
     tap.attempt(ends)
     tap.attempt(refusals)
     tap.done()

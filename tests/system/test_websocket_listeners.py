@@ -5,10 +5,13 @@
 
 import os
 import socket
+import ssl
 import struct
+import tempfile
 import threading
 import time
 
+import certificates
 import weir
 from websocket_client import (
     BINARY,
@@ -31,7 +34,7 @@ except ImportError:
 class Suite(weir.Weir):
     """A plain listener, one of WebSocket, and one that knows its origins."""
 
-    def __init__(self, **more):
+    def __init__(self, tls=None, **more):
         self.ws_port = weir.free_port()
         self.origin_port = weir.free_port()
         port = weir.free_port()
@@ -44,6 +47,8 @@ class Suite(weir.Weir):
                 "websocket_origins": ["https://good.example", "http://localhost:3000"],
             },
         ]
+        if tls is not None:
+            listeners[1]["tls"] = tls
         super().__init__(mqtt_port=port, listeners=listeners, **more)
 
     def ws(self, name, seed=None, **more):
@@ -299,6 +304,42 @@ def bad_requests(tap, suite):
         weir.expect(status == 101, status)
 
 
+def over_tls(tap):
+    with tempfile.TemporaryDirectory(prefix="weir-wss-") as folder:
+        authority = certificates.Authority(folder)
+        authority.make("server", "DNS:localhost,IP:127.0.0.1")
+        tls = {"cert": authority.path("server.pem"), "key": authority.path("server.key")}
+        context = ssl.create_default_context(cafile=authority.path("ca.pem"))
+        with tap.case("over TLS, on all workers, and large both ways"):
+            with Suite(workers=4, tls=tls) as suite:
+
+                def dial():
+                    sock = socket.create_connection(("127.0.0.1", suite.ws_port), 10)
+                    sock = context.wrap_socket(sock, server_hostname="localhost")
+                    return WebSocket(sock=sock)
+
+                data = os.urandom(200000)
+                for i in range(8):
+                    client = weir.Mqtt(0, "wss-%d" % i, sock=dial())
+                    client.subscribe("big", 1)
+                    client.publish("big", data, 1, wait=False)
+                    kinds = {}
+                    for _ in range(2):
+                        kind, _, body = client.read()
+                        kinds[kind] = body
+                    weir.expect(kinds[weir.PUBLISH].endswith(data), "another message")
+                    client.sock.raw(masked(PING, b"?"))
+                    client.ping()
+                    weir.expect(client.sock.pongs == 1, "no pong")
+                    client.close()
+                # Plain WebSocket there is told so, by TLS.
+                with socket.create_connection(("127.0.0.1", suite.ws_port), 10) as sock:
+                    sock.sendall(request())
+                    while sock.recv(4096):
+                        pass
+                weir.wait_for("a line", lambda: suite.lines("connection_failed"))
+
+
 def hostile(tap):
     with tap.case("who sends half a request is closed at connect_timeout"):
         with Suite(connect_timeout="300ms", workers=2) as suite:
@@ -327,6 +368,7 @@ def main():
             tap.note("python3-paho-mqtt is not installed")
         else:
             tap.attempt(paho_clients, suite)
+    tap.attempt(over_tls)
     tap.attempt(hostile)
     tap.done()
 

@@ -264,6 +264,27 @@ START_TEST(tls_is_in_the_bound_on_memory)
 }
 END_TEST
 
+START_TEST(who_names_the_account_must_be_there)
+{
+	ck_assert_int_eq(loaded(BIND)->peer_user, CONF_PEER_USER_NONE);
+	ck_assert_int_eq(
+	    loaded("bind = \"unix:/a\"; peer_user = \"unix\";")->peer_user,
+	    CONF_PEER_USER_UNIX);
+	ck_assert_int_eq(
+	    loaded(BIND " proxy_protocol = true; peer_user = \"proxy\";")
+		->peer_user,
+	    CONF_PEER_USER_PROXY);
+	loaded("bind = \"unix:/a\"; proxy_protocol = true; "
+	       "peer_user = \"proxy\";");
+	refused(BIND " peer_user = \"unix\";", "for Unix sockets");
+	refused("bind = \"unix:/a\"; proxy_protocol = true; "
+		"peer_user = \"unix\";",
+	    "without proxy_protocol");
+	refused(BIND " peer_user = \"proxy\";", "with proxy_protocol");
+	refused(BIND " peer_user = \"root\";", "none, unix, proxy");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -280,6 +301,7 @@ main(void)
 	tcase_add_test(tc, takes_all_of_tls);
 	tcase_add_loop_test(tc, says_what_tls_lacks, 0, 12);
 	tcase_add_test(tc, tls_is_in_the_bound_on_memory);
+	tcase_add_test(tc, who_names_the_account_must_be_there);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
