@@ -200,12 +200,12 @@ ROWS = [
         *(0.70, ("FlashMQ", 0.90)),
     ),
     load(
-        *("fan-in", "fan-in QoS 1, 500 to 2", 1.2, "-m fan-in -q 1 -w 6", 100),
+        *("fan-in", "fan-in QoS 1, 500 to 2", 1.2, "-m fan-in -q 1 -w 7", 100),
         *(0.84, ("FlashMQ", 1.5)),
     ),
     load(
         *("shared", "shared subscription QoS 1, 500 to 5", 2.0),
-        *("-m shared -q 1 -w 6", 100, None, ("FlashMQ", 3.1)),
+        *("-m shared -q 1 -w 7", 100, None, ("FlashMQ", 3.1)),
         needs=["shared"],
     ),
     load(
@@ -257,11 +257,17 @@ MORE = [
         unit="µs/connection",
     ),
     load(
-        *("stalled", "p2p QoS 1, 50 pairs beside 100 that do not read", None),
-        *("-q 1 --stalled 100 -r 5000", 200),
-        even=True,
+        *("calm", "p99 of p2p QoS 1 at 1,000 msg/s", None, "-q 1 -r 1000", 40),
         metric="p99_us",
-        unit="µs p99",
+        unit="µs",
+        even=True,
+    ),
+    load(
+        *("stalled", "beside 1,000 that do not read and 2,000 half-open", None),
+        *("-q 1 -r 1000 --stalled 1000 --half-open 2000", 40),
+        metric="p99_us",
+        unit="µs",
+        even=True,
         needs=["stalled"],
     ),
 ]
