@@ -14,6 +14,7 @@
 
 #define DEFAULT_HOST "127.0.0.1"
 #define DEFAULT_PORT 1883
+#define DEFAULT_TLS_PORT 8883
 #define DEFAULT_KEEP_ALIVE_S 60
 
 /* [MQTT-3.1.2-23] a session that does not end. */
@@ -131,11 +132,11 @@ client_options_read_seconds(const char *text, uint64_t *out_ns)
 static const struct option_row rows[] = {
 	{ 'h', "host", "HOST", "the broker (default 127.0.0.1)", OPTION_STRING,
 	    AT(host), NULL },
-	{ 'p', "port", "PORT", "its port (default 1883)", OPTION_CALL, 0,
-	    read_port },
+	{ 'p', "port", "PORT", "its port (default 1883; 8883 with TLS)",
+	    OPTION_CALL, 0, read_port },
 	{ 'c', "config", "FILE",
-	    "take host and port from the first listener in FILE", OPTION_STRING,
-	    AT(conf_path), NULL },
+	    "take host and port from the first listener in FILE that fits",
+	    OPTION_STRING, AT(conf_path), NULL },
 	{ 'q', "qos", "QOS", "quality of service: 0 (default), 1 or 2",
 	    OPTION_CALL, 0, read_message_qos },
 	{ 'V', "protocol-version", "VERSION",
@@ -160,6 +161,31 @@ static const struct option_row rows[] = {
 	    0, read_will_qos },
 	{ 0, "will-retain", NULL, "the will is retained", OPTION_FLAG,
 	    AT(will_retain), NULL },
+	{ 0, "tls", NULL,
+	    "speak TLS, and trust the authorities of the system; so does each "
+	    "option below",
+	    OPTION_FLAG, AT(use_tls), NULL },
+	{ 0, "cafile", "FILE",
+	    "authorities of the broker's certificate, in PEM", OPTION_STRING,
+	    AT(tls.ca_file), NULL },
+	{ 0, "capath", "FOLDER", "folder of such, as openssl-rehash(1) makes",
+	    OPTION_STRING, AT(tls.ca_path), NULL },
+	{ 0, "cert", "FILE", "our own certificate, in PEM", OPTION_STRING,
+	    AT(tls.cert), NULL },
+	{ 0, "key", "FILE", "its private key; not readable by others",
+	    OPTION_STRING, AT(tls.key), NULL },
+	{ 0, "psk-identity", "NAME", "name of the key in --psk-file",
+	    OPTION_STRING, AT(tls.psk_identity), NULL },
+	{ 0, "psk-file", "FILE",
+	    "its first line is a pre-shared key in hexadecimal; not readable "
+	    "by others",
+	    OPTION_STRING, AT(tls.psk_file), NULL },
+	{ 0, "tls-alpn", "NAME", "protocol to offer, as in mqtt", OPTION_STRING,
+	    AT(tls.alpn), NULL },
+	{ 0, "ciphers", "LIST", "allowed ciphers, as openssl-ciphers(1)",
+	    OPTION_STRING, AT(tls.ciphers), NULL },
+	{ 0, "insecure", NULL, "take any certificate of any name: for trying",
+	    OPTION_FLAG, AT(tls.insecure), NULL },
 	{ 'd', "debug", NULL, "tell every packet on stderr", OPTION_FLAG,
 	    AT(debug), NULL },
 };
@@ -266,12 +292,25 @@ client_options_parse(struct client_options *client, struct options *options,
 	return OPTIONS_GO;
 }
 
-/* The first that speaks plain MQTT over TCP: to others we have no way. */
+static bool
+wants_tls(const struct client_options *client)
+{
+	const struct tls_settings *tls = &client->tls;
+
+	return client->use_tls || tls->ca_file != NULL ||
+	    tls->ca_path != NULL || tls->cert != NULL || tls->key != NULL ||
+	    tls->psk_identity != NULL || tls->psk_file != NULL ||
+	    tls->alpn != NULL || tls->ciphers != NULL || tls->insecure;
+}
+
+/* The first that speaks MQTT over TCP as we do: to others we have no way. */
 static bool
 take_address(struct client_options *client, const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->listener_count; i++)
 		if (conf->listeners[i].websocket == NULL &&
+		    conf->listeners[i].tls.enabled == wants_tls(client) &&
+		    !conf->listeners[i].proxy_protocol &&
 		    parse_host_port(
 			conf->listeners[i].bind, &client->listener) == 0)
 			return true;
@@ -286,7 +325,8 @@ find_listener(struct client_options *client, const struct ctl *ctl,
 	struct conf *conf;
 	int code;
 
-	client->listener.port = DEFAULT_PORT;
+	client->listener.port =
+	    wants_tls(client) ? DEFAULT_TLS_PORT : DEFAULT_PORT;
 	if (client->conf_path == NULL && ctl->conf_path == NULL)
 		return EXIT_OK;
 	code = ctl_load(ctl, client->conf_path, &conf);
@@ -294,8 +334,10 @@ find_listener(struct client_options *client, const struct ctl *ctl,
 		return code;
 	if (!take_address(client, conf)) {
 		fprintf(stderr,
-		    "%s: %s has no listener of plain MQTT: say -h and -p\n",
-		    options->program, conf->path);
+		    "%s: %s has no listener of %s: say -h and -p%s\n",
+		    options->program, conf->path,
+		    wants_tls(client) ? "MQTT over TLS" : "plain MQTT",
+		    wants_tls(client) ? "" : ", or --cafile for one of TLS");
 		code = EXIT_CONFIG;
 	}
 	conf_free(conf);
@@ -365,6 +407,21 @@ check_together(
 	return OPTIONS_GO;
 }
 
+/* What the options say of TLS, made from its files. */
+static int
+make_tls(struct client_options *client, const struct options *options)
+{
+	char error[TLS_ERROR_SIZE];
+
+	if (!wants_tls(client))
+		return OPTIONS_GO;
+	if (tls_new_client(&client->tls, &client->made, error, sizeof(error)) ==
+	    0)
+		return OPTIONS_GO;
+	fprintf(stderr, "%s: TLS: %s\n", options->program, error);
+	return EXIT_FAILED;
+}
+
 static void
 fill_connect(struct client_options *client, struct mqtt_connect *connect)
 {
@@ -404,6 +461,9 @@ client_options_to_spec(struct client_options *client, const struct ctl *ctl,
 		return code;
 	if (!keep_session(client))
 		return EXIT_FAILED;
+	code = make_tls(client, options);
+	if (code != OPTIONS_GO)
+		return code;
 	if (client->client_id == NULL) {
 		if (getrandom(&random, sizeof(random), 0) == -1)
 			random = (uint32_t)clock_now_ns();
@@ -417,6 +477,7 @@ client_options_to_spec(struct client_options *client, const struct ctl *ctl,
 		.port =
 		    client->port != 0 ? client->port : client->listener.port,
 		.debug = client->debug,
+		.tls = client->made,
 	};
 	fill_connect(client, &out_spec->connect);
 	return OPTIONS_GO;
@@ -425,6 +486,8 @@ client_options_to_spec(struct client_options *client, const struct ctl *ctl,
 void
 client_options_fini(struct client_options *client)
 {
+	tls_put(client->made);
+	client->made = NULL;
 	property_words_fini(&client->properties);
 	free(client->property);
 	client->property = NULL;

@@ -22,6 +22,7 @@
 
 #include "common/base/options.h"
 #include "common/base/parse.h"
+#include "common/net/tls.h"
 #include "ctl/ctl.h"
 #include "ctl/mqtt_client.h"
 #include "ctl/property_words.h"
@@ -44,11 +45,14 @@ struct client_options {
 	bool will_qos_given;
 	bool will_retain;
 	struct property_words properties;
+	struct tls_settings tls;
+	bool use_tls; /* also without a setting of its own */
 
 	/* -D, each the word behind it, in their order; for parsing only. */
 	const char **property;
 	size_t property_count;
 
+	struct tls *made;          /* NULL: MQTT in the clear */
 	struct host_port listener; /* of the configuration */
 	char random_id[24];
 };

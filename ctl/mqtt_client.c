@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
+#include "common/net/tls.h"
 #include "ctl/mqtt_client_private.h"
 
 /* TCP and CONNACK together. */
@@ -231,6 +232,10 @@ on_closed(struct stream *stream, int reason)
 
 	if (client->state == CLIENT_ENDING && reason == 0) {
 		mqtt_client_leave(client, client->code);
+	} else if (stream_fault(stream)[0] != '\0') {
+		mqtt_client_break_off(client, EXIT_UNAVAILABLE, "%s:%u: %s",
+		    client->spec->host, client->spec->port,
+		    stream_fault(stream));
 	} else if (client->state == CLIENT_ENDING) {
 		mqtt_client_break_off(client, EXIT_UNAVAILABLE,
 		    "the connection broke before all was sent: %s",
@@ -285,6 +290,21 @@ send_connect(struct mqtt_client *client)
 	free(packet);
 }
 
+/* The CONNECT is sent when its handshake is over. */
+static bool
+push_tls(struct mqtt_client *client)
+{
+	struct stream_layer *layer =
+	    tls_layer(client->spec->tls, client->spec->host);
+
+	if (layer == NULL) {
+		mqtt_client_break_off(client, EXIT_FAILED, "no memory for TLS");
+		return false;
+	}
+	stream_push_layer(&client->stream, layer);
+	return true;
+}
+
 static void
 on_socket(void *arg, int fd, const char *what)
 {
@@ -306,6 +326,8 @@ on_socket(void *arg, int fd, const char *what)
 		    "cannot use the socket: %s", strerror(-err));
 		return;
 	}
+	if (client->spec->tls != NULL && !push_tls(client))
+		return;
 	stream_set_limits(&client->stream, WRITE_LIMIT, MQTT_MAX_PACKET_BYTES);
 	mqtt_client_enter(client, CLIENT_HANDSHAKE);
 	send_connect(client);

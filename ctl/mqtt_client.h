@@ -26,13 +26,15 @@
 #define MQTT_CLIENT_WINDOW 20
 
 struct mqtt_client;
+struct tls;
 
 /* Must stay until mqtt_client_free(), with all that it points to. */
 struct mqtt_client_spec {
 	const char *program; /* "weirctl pub": begins each line on stderr */
 	const char *host;
 	uint16_t port;
-	bool debug; /* tell every packet on stderr */
+	bool debug;      /* tell every packet on stderr */
+	struct tls *tls; /* lent; NULL: in the clear */
 	struct mqtt_connect connect;
 };
 

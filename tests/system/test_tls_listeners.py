@@ -117,7 +117,10 @@ class Suite(weir.Weir):
         return Secure(self.ports["tls"], client_id, trusting(self.ca), **more)
 
     def reload(self):
+        """SIGHUP, and wait until all of it was read."""
+        done = len(self.lines("reloaded"))
         os.kill(self.pid("weir-broker"), signal.SIGHUP)
+        weir.wait_for("the reload", lambda: len(self.lines("reloaded")) > done)
 
     def count(self, name):
         name = "weir_broker_" + name
@@ -191,6 +194,52 @@ def clients(tap, suite):
             "mosquitto_pub", "-p", str(ports["psk"]), "-t", "m/t", "-m", "x", *wrong
         )
         weir.expect(done.returncode != 0, "it was let in")
+
+
+def weirctl(tap, suite):
+    ca = suite.ca
+    trust = ("--cafile", ca.path("ca.pem"))
+
+    with tap.case("weirctl finds the listener of TLS, and publishes by it"):
+        sub = suite.mqtt("ctl-sub")
+        sub.subscribe("ctl/#", 1)
+        suite.ctl("pub", "-t", "ctl/a", "-m", "by TLS", "-q", "1", *trust)
+        weir.expect(sub.receive().payload == b"by TLS", "another payload")
+        suite.ctl("pub", "-t", "ctl/a", "-m", "plain", "-q", "1")
+        weir.expect(sub.receive().payload == b"plain", "another payload")
+
+    with tap.case("weirctl proves itself by a certificate or a shared key"):
+        suite.ctl(
+            "pub", "-p", str(suite.ports["mutual"]), "-t", "ctl/b", "-m", "x",
+            "-q", "1", "--cert", ca.path("pump.pem"), "--key", ca.path("pump.key"),
+            *trust,
+        )  # fmt: skip
+        weir.expect(sub.receive().topic == "ctl/b", "another topic")
+        with open(ca.path("key"), "w") as f:
+            f.write("0102030405060708090a\n")
+        os.chmod(ca.path("key"), 0o600)
+        suite.ctl(
+            "pub", "-p", str(suite.ports["psk"]), "-t", "ctl/c", "-m", "x", "-q", "1",
+            "--psk-identity", "pump", "--psk-file", ca.path("key"),
+        )  # fmt: skip
+        weir.expect(sub.receive().topic == "ctl/c", "another topic")
+
+    with tap.case("weirctl says what is wrong with TLS"):
+
+        def complaint(text, *words):
+            done = subprocess.run(
+                [weir.program("weirctl"), "pub", "-t", "t", "-m", "x", *words],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, timeout=20, text=True,
+            )  # fmt: skip
+            weir.expect(done.returncode != 0, "it was content")
+            weir.expect(text in done.stdout, done.stdout)
+
+        port = ("-p", str(suite.ports["tls"]))
+        complaint("set ca_file to the certificate", "--tls", *port)
+        complaint("does this port speak TLS", "-p", str(suite.port), *trust)
+        complaint("No such file", "--cafile", "/nowhere.pem", *port)
+        complaint("key is missing", "--cert", ca.path("pump.pem"), *port)
 
 
 def names(tap, suite):
@@ -304,7 +353,7 @@ def resumption(tap, suite):
             old = suite.serial()
             ca.make("server", NAMES)
             suite.reload()
-            weir.wait_for("the new certificate", lambda: suite.serial() != old)
+            weir.expect(suite.serial() != old, "the old certificate")
             used, session = take(context, session)
             weir.expect(used, "it was not resumed")
 
@@ -345,9 +394,7 @@ def reloads(tap, suite):
         session = staying.sock.session
         ca.crl("crl.pem", "fan")
         suite.reload()
-        weir.wait_for(
-            "the revoked is refused", lambda: is_refused(mutual, context)
-        )
+        weir.expect(is_refused(mutual, context), "the revoked was let in")
         weir.expect(
             is_refused(mutual, context, session=session), "let in by its ticket"
         )
@@ -364,15 +411,11 @@ def reloads(tap, suite):
         def publish():
             for n in range(300):
                 if n % 60 == 30:
-                    loaded = len(suite.lines("certificate_loaded"))
                     ca.make("server", NAMES)
-                    suite.reload()
+                    os.kill(suite.pid("weir-broker"), signal.SIGHUP)
                 pub.publish("flow", b"%d" % n, 1)
                 if n % 60 == 50:
-                    weir.wait_for(
-                        "a reload",
-                        lambda: len(suite.lines("certificate_loaded")) > loaded,
-                    )
+                    suite.reload()
             ends.append(True)
 
         thread = threading.Thread(target=publish)
@@ -391,9 +434,7 @@ def reloads(tap, suite):
             with open(ca.path(file), "w") as f:
                 f.write("nonsense\n")
         suite.reload()
-        weir.wait_for(
-            "the log says so", lambda: len(suite.lines("certificate_kept")) >= 3
-        )
+        weir.expect(len(suite.lines("certificate_kept")) == 3, "lines in the log")
         text = "".join(suite.lines("certificate_kept"))
         weir.expect(ca.path("server.pem") in text, text)
         weir.expect("must be identity:key" in text, text)
@@ -409,11 +450,7 @@ def reloads(tap, suite):
         shutil.copy(ca.path("keys"), ca.path("keys.old"))
         with open(ca.path("keys"), "w") as f:
             f.write("other:ffffffffffffffff\n")
-        loaded = len(suite.lines("certificate_loaded"))
         suite.reload()
-        weir.wait_for(
-            "the reload", lambda: len(suite.lines("certificate_loaded")) > loaded
-        )
         key = ("--psk-identity", "pump", "--psk", "0102030405060708090a")
         done = mosquitto(
             "mosquitto_pub", "-p", str(suite.ports["psk"]), "-t", "m", "-m", "x", *key
@@ -724,7 +761,7 @@ def main():
             f.write("pump:0102030405060708090a\n")
         os.chmod(ca.path("keys"), 0o600)
         with Suite(ca) as suite:
-            for part in (clients, names, handover, resumption, reloads, hostile):
+            for part in (clients, weirctl, names, handover, resumption, reloads, hostile):
                 tap.attempt(part, suite)
         ca.crl("crl.pem")
         shutil.copy(ca.path("keys.old"), ca.path("keys"))
