@@ -17,8 +17,8 @@
  *   handshake is websocket_head.h.
  *
  * For MQTT frames have no meaning: packets are cut and joined by them at will
- * [MQTT-6.0.0-2].  The server sends a frame a packet all the same.  All frames we send are binary [MQTT-6.0.0-1], the
- * subprotocol is "mqtt" [MQTT-6.0.0-3].
+ * [MQTT-6.0.0-2]; the server sends a frame a packet all the same.  All frames
+ * we send are binary [MQTT-6.0.0-1], the subprotocol is "mqtt" [MQTT-6.0.0-3].
  *
  * An object belongs to one thread.
  */
