@@ -8,6 +8,28 @@
 #include "broker/commit_private.h"
 #include "broker/wall_clock.h"
 
+static struct store_delivery
+delivery_of(const struct commit_item *item, const struct commit_way *way)
+{
+	struct store_delivery delivery = {
+		.cursor = way->cursor,
+		.qos = way->qos,
+		.flags = way->retain ? STORE_RETAIN_FLAG : 0,
+		.identifier_count = way->identifier_count,
+	};
+
+	if (way->identifier_count != 0)
+		delivery.identifiers =
+		    item->identifiers + way->first_identifier;
+	if (way->share == 0)
+		return delivery;
+	delivery.flags |= STORE_SHARE_FLAG;
+	delivery.identifiers =
+	    way->identifier_count == 0 ? &way->share : delivery.identifiers - 1;
+	delivery.identifier_count++;
+	return delivery;
+}
+
 /* Those of the item that are durable, as the store wants them. */
 static int
 list_deliveries(struct commit_line *line, const struct commit_item *item)
@@ -28,15 +50,7 @@ list_deliveries(struct commit_line *line, const struct commit_item *item)
 		way = &item->ways[i];
 		if (!way->is_durable)
 			continue;
-		line->deliveries[count++] = (struct store_delivery){
-			.cursor = way->cursor,
-			.qos = way->qos,
-			.flags = way->retain ? STORE_RETAIN_FLAG : 0,
-			.identifier_count = way->identifier_count,
-			.identifiers = way->identifier_count == 0
-			    ? NULL
-			    : item->identifiers + way->first_identifier,
-		};
+		line->deliveries[count++] = delivery_of(item, way);
 	}
 	return 0;
 }

@@ -141,10 +141,14 @@ grow_ways(struct commit_item *item)
 	return true;
 }
 
+/* Behind the number of its share, if there is one: so the store wants it. */
 static bool
-add_identifiers(struct commit_item *item, const uint32_t *list, size_t count)
+add_identifiers(
+    struct commit_item *item, const struct commit_delivery *delivery)
 {
-	size_t needed = item->identifier_count + count;
+	const size_t count = delivery->identifier_count;
+	const size_t needed =
+	    item->identifier_count + count + (delivery->share != 0);
 	uint32_t *identifiers;
 
 	if (needed > item->identifier_room) {
@@ -155,8 +159,10 @@ add_identifiers(struct commit_item *item, const uint32_t *list, size_t count)
 		item->identifiers = identifiers;
 		item->identifier_room = (uint32_t)(2 * needed);
 	}
-	memcpy(item->identifiers + item->identifier_count, list,
-	    count * sizeof(*list));
+	if (delivery->share != 0)
+		item->identifiers[needed - count - 1] = delivery->share;
+	memcpy(item->identifiers + needed - count, delivery->identifiers,
+	    count * sizeof(*identifiers));
 	item->identifier_count = (uint32_t)needed;
 	return true;
 }
@@ -164,19 +170,16 @@ add_identifiers(struct commit_item *item, const uint32_t *list, size_t count)
 bool
 commit_add(struct commit_item *item, const struct commit_delivery *delivery)
 {
-	uint32_t first = item->identifier_count;
-
 	BUG_ON(delivery->member >= item->port->commit->member_count);
 	if (item->way_count == item->way_room && !grow_ways(item))
 		return false;
-	if (delivery->identifier_count != 0 &&
-	    !add_identifiers(
-		item, delivery->identifiers, delivery->identifier_count))
+	if (delivery->identifier_count != 0 && !add_identifiers(item, delivery))
 		return false;
 	item->ways[item->way_count] = (struct commit_way){
 		.item = item,
 		.cursor = delivery->cursor,
-		.first_identifier = first,
+		.first_identifier =
+		    item->identifier_count - delivery->identifier_count,
 		.identifier_count = delivery->identifier_count,
 		.member = delivery->member,
 		.qos = delivery->qos,

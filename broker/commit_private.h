@@ -52,7 +52,7 @@ struct commit_way {
 	uint8_t qos;
 	bool retain;
 	bool is_durable;
-	uint32_t share;
+	uint32_t share; /* with identifiers it lies before them, too */
 };
 
 /* Its member's until it is sent, then the commit thread's. */

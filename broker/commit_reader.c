@@ -129,6 +129,7 @@ static bool
 set_delivery(struct commit_entry *entry, unsigned member,
     const struct store_delivery *delivery)
 {
+	const bool is_shared = (delivery->flags & STORE_SHARE_FLAG) != 0;
 	uint32_t *identifiers = entry->few;
 
 	if (delivery->identifier_count > FEW_IDENTIFIERS) {
@@ -147,8 +148,10 @@ set_delivery(struct commit_entry *entry, unsigned member,
 		.qos = delivery->qos,
 		.retain = (delivery->flags & STORE_RETAIN_FLAG) != 0,
 		.is_durable = true,
-		.identifier_count = delivery->identifier_count,
-		.identifiers = identifiers,
+		.share = is_shared ? identifiers[0] : 0,
+		.identifier_count =
+		    (uint16_t)(delivery->identifier_count - is_shared),
+		.identifiers = identifiers + is_shared,
 	};
 	return true;
 }

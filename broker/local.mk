@@ -85,6 +85,8 @@ libbroker_a_SOURCES = \
 	%D%/dispatch.c \
 	%D%/drop_episode.c \
 	%D%/drop_episode.h \
+	%D%/estates.c \
+	%D%/estates.h \
 	%D%/feed.c \
 	%D%/feed.h \
 	%D%/gate.c \

@@ -172,6 +172,23 @@ set_owner(struct recovery_state *state, struct recovery_entry *entry,
 	return entry->account == NULL ? -ENOMEM : 0;
 }
 
+/* See estates.h. */
+static bool
+is_estate(const struct store_session *record)
+{
+	return record->client_id.len == 0 && !record->has_will;
+}
+
+/* It has no name and no subscriptions any more; its will may be due still. */
+static void
+end_to_estate(struct recovery_entry *entry)
+{
+	if (entry->session == NULL || entry->session->id_length == 0)
+		return;
+	session_end(entry->session);
+	entry->session = NULL;
+}
+
 static int
 on_session(struct recovery_state *state, struct slice body)
 {
@@ -183,6 +200,8 @@ on_session(struct recovery_state *state, struct slice body)
 	if (err != 0)
 		return err;
 	entry = obtain(state, record.cursor);
+	if (entry != NULL && is_estate(&record))
+		end_to_estate(entry);
 	err = entry == NULL ? -ENOMEM
 			    : make_session(state, entry, record.client_id);
 	if (err == 0)
@@ -191,6 +210,8 @@ on_session(struct recovery_state *state, struct slice body)
 		return err;
 	session_keep(entry->session, record.expiry_ns);
 	entry->left_ns = record.left_ns;
+	if (is_estate(&record))
+		return 0;
 	will_free(entry->will);
 	entry->will = NULL;
 	if (!record.has_will)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/commit.h"
+#include "broker/estates.h"
 #include "broker/route.h"
 #include "broker/worker.h"
 #include "common/base/bug.h"
@@ -18,7 +19,9 @@
 struct leftover {
 	struct leftover *next;
 	struct message *message;
-	uint64_t ticket; /* under way: when it is committed */
+	struct estate *estate; /* it comes from there; or NULL */
+	uint64_t sequence;     /* for that */
+	uint64_t ticket;       /* under way: when it is committed */
 	uint32_t share;
 	unsigned attempts;
 };
@@ -76,6 +79,15 @@ forget(struct leftover *leftover)
 	free(leftover);
 }
 
+/* It is another's now, or nobody's. */
+static void
+finish(struct worker *worker, struct leftover *leftover)
+{
+	if (leftover->estate != NULL)
+		estate_given(worker, leftover->estate, leftover->sequence);
+	forget(leftover);
+}
+
 static void
 forget_all(struct leftover_list *list)
 {
@@ -87,25 +99,32 @@ forget_all(struct leftover_list *list)
 
 /* ---- what is left -------------------------------------------------------- */
 
-void
-redispatch_message(
-    struct worker *worker, struct message *message, uint32_t share)
+bool
+redispatch_of_estate(struct worker *worker, struct message *message,
+    uint32_t share, struct estate *estate, uint64_t sequence)
 {
-	struct leftover *leftover;
+	struct leftover *leftover = malloc(sizeof(*leftover));
 
-	if (worker->is_over)
-		return;
-	leftover = malloc(sizeof(*leftover));
-	if (leftover == NULL) {
-		worker_count(worker, COUNT_dropped_memory);
-		return;
-	}
+	if (leftover == NULL)
+		return false;
 	*leftover = (struct leftover){
 		.message = message_take(message),
+		.estate = estate,
+		.sequence = sequence,
 		.share = share,
 	};
 	append(&worker->redispatch.ready, leftover);
 	worker->redispatch.is_due = true;
+	return true;
+}
+
+void
+redispatch_message(
+    struct worker *worker, struct message *message, uint32_t share)
+{
+	if (!worker->is_over &&
+	    !redispatch_of_estate(worker, message, share, NULL, 0))
+		worker_count(worker, COUNT_dropped_memory);
 }
 
 /* [MQTT-4.8.2-5] */
@@ -146,8 +165,11 @@ redispatch_session(struct worker *worker, struct session *session)
 /* ---- giving it on -------------------------------------------------------- */
 
 static enum given
-count_given(struct worker *worker, int receivers)
+give_directly(struct worker *worker, const struct leftover *leftover)
 {
+	const int receivers = route_share(
+	    worker->broker, worker, leftover->message, leftover->share, NULL);
+
 	if (receivers < 0)
 		return GIVEN_LATER;
 	worker_count(worker,
@@ -156,20 +178,13 @@ count_given(struct worker *worker, int receivers)
 	return GIVEN;
 }
 
-static enum given
-give_directly(struct worker *worker, const struct leftover *leftover)
-{
-	return count_given(worker,
-	    route_share(worker->broker, worker, leftover->message,
-		leftover->share, NULL));
-}
-
+/* Who is full has counted it. */
 static enum given
 give_by_journal(struct worker *worker, struct leftover *leftover)
 {
 	const struct commit_origin origin = { 0 };
 	struct commit_item *item;
-	enum given given;
+	int receivers;
 
 	if (commit_offer(worker->commit, message_weight(leftover->message)) !=
 	    COMMIT_TAKES)
@@ -177,15 +192,16 @@ give_by_journal(struct worker *worker, struct leftover *leftover)
 	item = commit_begin(worker->commit, leftover->message);
 	if (item == NULL)
 		return GIVEN_LATER;
-	given = count_given(worker,
-	    route_share(worker->broker, worker, leftover->message,
-		leftover->share, item));
-	if (given != GIVEN || commit_receivers(item) == 0) {
-		commit_cancel(worker->commit, item);
-		return given;
+	receivers = route_share(
+	    worker->broker, worker, leftover->message, leftover->share, item);
+	if (receivers > 0 && commit_receivers(item) != 0) {
+		leftover->ticket = commit_send(worker->commit, item, &origin);
+		return GIVEN_TO_JOURNAL;
 	}
-	leftover->ticket = commit_send(worker->commit, item, &origin);
-	return GIVEN_TO_JOURNAL;
+	commit_cancel(worker->commit, item);
+	if (receivers == 0)
+		worker_count(worker, COUNT_dropped_session_end);
+	return receivers < 0 ? GIVEN_LATER : GIVEN;
 }
 
 void
@@ -207,7 +223,7 @@ redispatch_run(struct worker *worker)
 		    ? give_directly(worker, leftover)
 		    : give_by_journal(worker, leftover);
 		if (given == GIVEN)
-			forget(leftover);
+			finish(worker, leftover);
 		else if (given == GIVEN_TO_JOURNAL)
 			append(&redispatch->under_way, leftover);
 		else
@@ -234,10 +250,11 @@ redispatch_settled(struct worker *worker, const struct commit_letter *letter)
 	    leftover->ticket <= letter->last_ticket) {
 		take_first(&redispatch->under_way);
 		if (letter->reason == MQTT_SUCCESS) {
-			forget(leftover);
+			worker_count(worker, COUNT_shared_redispatched);
+			finish(worker, leftover);
 		} else if (++leftover->attempts == MAX_ATTEMPTS) {
 			worker_count(worker, COUNT_dropped_memory);
-			forget(leftover);
+			finish(worker, leftover);
 		} else {
 			append(&failed, leftover);
 		}

@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 struct commit_letter;
+struct estate;
 struct leftover;
 struct message;
 struct session;
@@ -52,6 +53,13 @@ void redispatch_session(struct worker *worker, struct session *session);
 /* A message of the share found its receiver gone.  Takes a reference. */
 void redispatch_message(
     struct worker *worker, struct message *message, uint32_t share);
+
+/*
+ * One that an estate (estates.h) has read, `sequence` in the journal; it hears
+ * by estate_given().  False: no memory.
+ */
+bool redispatch_of_estate(struct worker *worker, struct message *message,
+    uint32_t share, struct estate *estate, uint64_t sequence);
 
 /* Before route_flush() and commit_flush(): as far as there is room. */
 void redispatch_run(struct worker *worker);

@@ -320,6 +320,8 @@ on_last_mail(struct mail *mail, void *owner)
 		mailbox_wake(sessions->mailbox);
 		return;
 	}
+	if (session->leaves_estate)
+		sessions->begin_estate(sessions->context, session->cursor);
 	sessions->count--;
 	free(session);
 }
@@ -371,6 +373,18 @@ drop_messages(struct session *session)
 	outbox_fini(outbox, &session->home->outgoing);
 }
 
+static void
+end_in_journal(struct session *session)
+{
+	struct sessions *sessions = session->home;
+
+	session->leaves_estate = sessions->leave_estate != NULL &&
+	    sessions->leave_estate(sessions->context, session);
+	if (!session->leaves_estate)
+		commit_send_cursor(
+		    sessions->commit, STORE_CLOSE, session->cursor);
+}
+
 void
 session_end(struct session *session)
 {
@@ -384,8 +398,7 @@ session_end(struct session *session)
 	subscription_tree_remove_all(sessions->tree, &session->subscriber);
 	publish_will(session);
 	if (session->is_durable && sessions->commit != NULL)
-		commit_send_cursor(
-		    sessions->commit, STORE_CLOSE, session->cursor);
+		end_in_journal(session);
 	session_keep(session, 0);
 	close_episode(session);
 	drop_messages(session);

@@ -111,6 +111,7 @@ struct session {
 	bool is_kept;       /* beyond its connection: counted in home->kept */
 	bool is_pumped;
 	bool is_acking;
+	bool leaves_estate; /* it has ended, and see estates.h */
 	uint16_t id_length;
 	struct outbox outbox;
 
@@ -163,7 +164,9 @@ struct sessions {
 	struct stats_block *counters;
 	uint64_t (*now_ns)(void *context);
 	void (*publish_will)(void *context, struct will *will);
-	/* See redispatch.h; NULL: what is left is dropped. */
+	/* See redispatch.h and estates.h; NULL: what is left is dropped. */
+	bool (*leave_estate)(void *context, struct session *session);
+	void (*begin_estate)(void *context, uint64_t cursor);
 	void (*leave_shared)(void *context, struct session *session);
 	void (*leave_message)(
 	    void *context, struct message *message, uint32_t share);

@@ -480,7 +480,7 @@ session_queue_fini(struct session *session)
 	const uint64_t count = load(&queue->count);
 
 	/* The others were counted when it was decided. */
-	if (count > queue->to_drop)
+	if (count > queue->to_drop && !session->leaves_estate)
 		stats_add(session->home->counters, COUNT_dropped_session_end,
 		    count - queue->to_drop);
 	stats_subtract(session->home->counters, COUNT_queued, count);

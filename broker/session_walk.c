@@ -247,6 +247,21 @@ put_waiting_wills(struct step *step)
 	return err;
 }
 
+/* What sessions that have ended left, and is not given on yet. */
+static int
+put_estates(struct step *step)
+{
+	const struct estate *estate = step->worker->estates.first;
+	struct store_session record;
+	int err = 0;
+
+	for (; estate != NULL && err == 0; estate = estate->next) {
+		estate_describe(step->worker, estate, &record);
+		err = put_session(step, &record);
+	}
+	return err;
+}
+
 static int
 run(struct step *step)
 {
@@ -268,7 +283,8 @@ run(struct step *step)
 	if (err != 0 || walk->bucket < sessions->bucket_count)
 		return err;
 	walk->is_over = true;
-	return put_waiting_wills(step);
+	err = put_waiting_wills(step);
+	return err == 0 ? put_estates(step) : err;
 }
 
 int

@@ -235,11 +235,12 @@ free_graveyard(struct worker *worker)
 static void
 settle(struct worker *worker)
 {
+	/* Before who was found is left: see estates.h. */
+	if (worker->commit != NULL)
+		commit_flush(worker->commit);
 	route_flush(worker->broker, worker);
 	subscription_tree_tend(worker->broker->subscriptions);
 	bridge_port_flush(worker->port);
-	if (worker->commit != NULL)
-		commit_flush(worker->commit);
 	arm_alarms(worker);
 	free_graveyard(worker);
 	give_back_look(worker);
@@ -254,6 +255,8 @@ on_turn_end(void *arg)
 	pump_sessions(worker);
 	will_retry(worker);
 	redispatch_run(worker);
+	if (worker->estates.first != NULL)
+		estates_run(worker);
 	settle(worker);
 }
 
@@ -409,6 +412,18 @@ leave_shared_for_sessions(void *context, struct session *session)
 	redispatch_session(context, session);
 }
 
+static bool
+leave_estate_for_sessions(void *context, struct session *session)
+{
+	return estates_leave(context, session);
+}
+
+static void
+begin_estate_for_sessions(void *context, uint64_t cursor)
+{
+	estates_begin(context, cursor);
+}
+
 static void
 leave_message_for_sessions(
     void *context, struct message *message, uint32_t share)
@@ -439,6 +454,8 @@ init_sessions(struct worker *worker)
 	sessions->counters = worker->counters;
 	sessions->now_ns = now_for_sessions;
 	sessions->publish_will = will_for_sessions;
+	sessions->leave_estate = leave_estate_for_sessions;
+	sessions->begin_estate = begin_estate_for_sessions;
 	sessions->leave_shared = leave_shared_for_sessions;
 	sessions->leave_message = leave_message_for_sessions;
 	sessions->context = worker;
@@ -591,6 +608,7 @@ worker_end_sessions(struct worker *worker)
 	will_queue_fini(worker);
 	claims_fini(&worker->claims);
 	redispatch_fini(worker);
+	estates_fini(worker);
 	sessions_end_all(&worker->sessions);
 }
 

@@ -27,6 +27,7 @@
 #include "broker/claims.h"
 #include "broker/counters.h"
 #include "broker/give_back.h"
+#include "broker/estates.h"
 #include "broker/held.h"
 #include "broker/limits.h"
 #include "broker/redispatch.h"
@@ -102,6 +103,7 @@ struct worker {
 	struct will_queue waiting_wills;
 	struct claims claims;
 	struct redispatch redispatch;
+	struct estates estates;
 	struct tally *tally;         /* what its clients offer to bridges */
 	struct sys_topics *sys;      /* of the first worker alone, or NULL */
 	struct message *delivered;   /* see worker_commit.c */

@@ -8,6 +8,7 @@
 #include "broker/client.h"
 #include "broker/commit.h"
 #include "broker/deliver.h"
+#include "broker/estates.h"
 #include "broker/publish.h"
 #include "broker/redispatch.h"
 #include "broker/session_queue.h"
@@ -55,7 +56,9 @@ on_deliver(void *context, struct message *message, uint64_t sequence,
 
 	session = session_find_cursor(&worker->sessions, delivery->cursor);
 	if (session == NULL) {
-		if (item.share != 0 && item.qos != 0 && item.sequence == 0)
+		if (item.sequence != 0)
+			estates_arrived(worker, delivery->cursor);
+		else if (item.share != 0 && item.qos != 0)
 			redispatch_message(worker, message, item.share);
 		return;
 	}
@@ -83,6 +86,7 @@ on_settled(void *context, const struct commit_letter *letter)
 		acks_fail(worker, letter);
 	settle_letter(worker, letter);
 	redispatch_settled(worker, letter);
+	estates_settled(worker, letter);
 	worker_bridges_moved(worker);
 }
 
@@ -95,8 +99,9 @@ on_loaded(void *context, uint64_t cursor, struct message *message,
 	struct session *session;
 
 	session = session_find_cursor(&worker->sessions, cursor);
-	if (session != NULL &&
-	    session_queue_loads(session, &item) == SESSION_DROPPED)
+	if (session == NULL)
+		estates_load(worker, cursor, message, sequence, delivery);
+	else if (session_queue_loads(session, &item) == SESSION_DROPPED)
 		deliver_forget(session, sequence);
 }
 
@@ -107,8 +112,10 @@ on_loaded_upto(void *context, uint64_t cursor, uint64_t upto, int err)
 	struct session *session;
 
 	session = session_find_cursor(&worker->sessions, cursor);
-	if (session == NULL)
+	if (session == NULL) {
+		estates_loaded(worker, cursor, upto, err);
 		return;
+	}
 	if (err == 0)
 		session_queue_loaded(session, upto);
 	else

@@ -215,7 +215,9 @@ static bool
 delivery_is_sound(const struct store_delivery *delivery)
 {
 	return (delivery->qos == 1 || delivery->qos == 2) &&
-	    (delivery->flags & ~STORE_RETAIN_FLAG) == 0;
+	    (delivery->flags & ~(STORE_RETAIN_FLAG | STORE_SHARE_FLAG)) == 0 &&
+	    ((delivery->flags & STORE_SHARE_FLAG) == 0 ||
+		delivery->identifier_count != 0);
 }
 
 /*

@@ -49,6 +49,8 @@ enum store_kind {
 
 enum store_delivery_flag {
 	STORE_RETAIN_FLAG = 0x01, /* RETAIN is set in what is delivered */
+	STORE_SHARE_FLAG =
+	    0x02, /* the first identifier is its share's number */
 };
 
 /* A message's way to one cursor. */

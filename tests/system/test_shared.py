@@ -10,6 +10,7 @@ has shares of its own, so none hears of another's.
 import collections
 import json
 import select
+import signal
 import time
 
 import mqtt_raw as raw
@@ -292,6 +293,88 @@ def leavers(tap, run):
     publisher.end()
 
 
+def persist(run, share, number, version, clean=False):
+    """A persistent member, which subscribes if it is new."""
+    client = Client(
+        run.port,
+        "%s-%d" % (share, number),
+        version,
+        clean=clean,
+        props=KEEP if version == 5 else None,
+    )
+    if not client.connack.session_present:
+        client.subscribe("$share/%s/%s/#" % (share, share), 2)
+    return client
+
+
+def pile_up(run, share, version, publisher, qos):
+    """Forty messages wait for two members that are away."""
+    for number in range(2):
+        persist(run, share, number, version, clean=version == 5).end()
+    wait_online(run, share + "-", 0)
+    send(publisher, share + "/a", range(40), qos)
+
+
+def heirs(tap, durability):
+    """Members whose sessions are kept: what they leave waits for nobody else."""
+    with suite(durability=durability) as run:
+        publisher = Client(run.port, "heirs-publisher")
+        for version in (4, 5):
+            for qos in (1, 2):
+                title = "%s, version %d, QoS %d: " % (durability, version, qos)
+                share = "heir%d%d" % (version, qos)
+                with tap.case(title + "what a session leaves goes to a member there"):
+                    pile_up(run, share, version, publisher, qos)
+                    heir = persist(run, share, 0, version)
+                    # Clean Start ends the other's, and it is no member again.
+                    Client(run.port, share + "-1", version).end()
+                    got = numbers(gather((heir,), 40))
+                    weir.expect(got == list(range(40)), got)
+                    heir.end()
+                with tap.case(title + "or to one that is away"):
+                    share += "away"
+                    pile_up(run, share, version, publisher, qos)
+                    Client(run.port, share + "-1", version).end()
+                    # In the queue of the one that is left, in order.
+                    weir.wait_for(
+                        "all wait for it",
+                        lambda: json.loads(run.ctl("clients", "--json", share + "-0"))[
+                            "clients"
+                        ][0]["queued"]
+                        == 40,
+                    )
+                    heir = persist(run, share, 0, version)
+                    got = numbers(gather((heir,), 40))
+                    weir.expect(got == list(range(40)), got)
+                    heir.end()
+        publisher.end()
+
+
+def killed(tap):
+    """Nothing is lost if the broker dies while it gives on."""
+    with suite(durability="process") as run:
+        for moment in (0, 0.002, 0.01, 0.05):
+            with tap.case("killed %g s after a session ended" % moment):
+                share = "killed%d" % (moment * 1000)
+                publisher = Client(run.port, "killed-publisher")
+                for number in range(2):
+                    persist(run, share, number, 5, clean=True).end()
+                wait_online(run, share + "-", 0)
+                send(publisher, share + "/a", range(300))
+                Client(run.port, share + "-1", 5).cut()
+                time.sleep(moment)
+                pid = run.pid("weir-broker")
+                weir.kill(pid, signal.SIGKILL)
+                run.wait_ready()
+                heir = persist(run, share, 0, 5)
+                weir.expect(heir.connack.session_present, "its session is lost")
+                got = set()
+                while len(got) < 300:
+                    got.update(numbers(gather((heir,), 1)))
+                weir.expect(got == set(range(300)), "others than were sent")
+                heir.end()
+
+
 def strategies(tap):
     shares = [
         {"name": "one", "strategy": "sticky"},
@@ -402,6 +485,11 @@ def main():
             with suite(durability=durability) as run:
                 for group in (turns, names, presence, stalls, leavers, both_ways):
                     group(tap, run)
+    for durability in ("none", "process"):
+        with tap.case(durability + ", heirs: the suite starts, and ends in order"):
+            heirs(tap, durability)
+    with tap.case("killed: the suite starts, and ends in order"):
+        killed(tap)
     with tap.case("strategies: the suite starts, and ends in order"):
         strategies(tap)
     tap.done()

@@ -291,6 +291,7 @@ set_up(void)
 		.receive_maximum = 64,
 		.max_qos = 2,
 		.retain_available = true,
+		.shared_subscriptions = true,
 		.max_inflight = 4,
 		.max_queued_messages = 1000,
 		.max_queued_bytes = 1000000,
@@ -891,6 +892,143 @@ START_TEST(ends_a_session_in_the_journal_too)
 }
 END_TEST
 
+/* ---- what a member of a share leaves ---- */
+
+static struct peer
+member(uint8_t name)
+{
+	struct peer peer = connected(name, 4, true);
+
+	SAY(&peer, 0x82, 15, 0, 1, 0, 10, '$', 's', 'h', 'a', 'r', 'e', '/',
+	    'g', '/', 't', 1);
+	settle(MQTT_SUCCESS);
+	HEARS(&peer, 0x90, 3, 0, 1, 1);
+	return peer;
+}
+
+static unsigned
+closes_of(uint64_t cursor)
+{
+	unsigned closes = 0;
+
+	for (unsigned i = 0; i < journal.count; i++)
+		closes += journal.items[i]->kind == STORE_CLOSE &&
+		    journal.items[i]->cursor == cursor;
+	return closes;
+}
+
+/* A grace period passes, and what was waited for is committed. */
+static void
+let_rest(void)
+{
+	settle(MQTT_SUCCESS);
+	urcu_memb_barrier();
+	turn();
+	settle(MQTT_SUCCESS);
+	turn();
+}
+
+/* Not before another has it is it over for the first one. */
+START_TEST(gives_on_what_a_durable_member_leaves)
+{
+	struct peer first = member('a'), heir;
+	struct peer sender = connected('b', 4, false);
+	const uint64_t cursor = session_of('a')->cursor;
+	struct commit_delivery way;
+	struct message *message;
+	uint64_t sequence;
+
+	leave(&first);
+	SAY(&sender, 0x32, 6, 0, 1, 't', 0, 9, 'x');
+	message = message_take(journal.items[0]->message);
+	way = journal.items[0]->ways[0];
+	ck_assert_uint_eq(way.cursor, cursor);
+	ck_assert_uint_ne(way.share, 0);
+	settle(MQTT_SUCCESS);
+	sequence = journal.sequence;
+	heir = member('c');
+
+	journal.sent[STORE_SESSION] = 0;
+	session_end(session_of('a'));
+	ck_assert_uint_eq(journal.sent[STORE_SESSION], 1);
+	ck_assert_uint_eq(closes_of(cursor), 0);
+	let_rest();
+	ck_assert_uint_eq(journal.read_cursor, cursor);
+	ck_assert_uint_eq(journal.read_from, 1);
+
+	journal.member.loaded(worker, cursor, message, sequence, &way);
+	journal.member.loaded_upto(worker, cursor, sequence, 0);
+	message_put(message);
+	turn();
+	ck_assert_uint_eq(journal.count, 1);
+	ck_assert_uint_eq(
+	    journal.items[0]->ways[0].cursor, session_of('c')->cursor);
+	/* It is tried again until the journal takes it. */
+	settle(MQTT_QUOTA_EXCEEDED);
+	ck_assert_uint_eq(journal.done_count, 0);
+	turn();
+	ck_assert_uint_eq(journal.count, 1);
+	hears_nothing(&heir);
+	settle(MQTT_SUCCESS);
+	HEARS(&heir, 0x32, 6, 0, 1, 't', 0,
+	    (uint8_t)outbox_packet_id(journal.sequence), 'x');
+	ck_assert_uint_eq(journal.done_count, 1);
+	ck_assert_uint_eq(journal.dones[0].cursor, cursor);
+	ck_assert_uint_eq(journal.dones[0].sequence, sequence);
+	ck_assert_uint_eq(counted(COUNT_shared_redispatched), 1);
+
+	ck_assert_uint_eq(journal.read_from, sequence + 1);
+	ck_assert_uint_eq(closes_of(cursor), 0);
+	journal.member.loaded_upto(worker, cursor, journal.sequence, 0);
+	turn();
+	ck_assert_uint_eq(closes_of(cursor), 1);
+	ck_assert_ptr_null(worker->estates.first);
+	close(heir.fd);
+	close(sender.fd);
+}
+END_TEST
+
+/* Nobody is left, and a message that was no share's: both are dropped. */
+START_TEST(closes_what_nobody_is_left_for)
+{
+	struct peer first = member('a');
+	const uint64_t cursor = session_of('a')->cursor;
+	struct commit_delivery way = {
+		.cursor = cursor, .qos = 1, .is_durable = true
+	};
+	struct peer sender = connected('b', 4, false);
+	struct message *message;
+
+	leave(&first);
+	SAY(&sender, 0x32, 6, 0, 1, 't', 0, 9, 'x');
+	message = message_take(journal.items[0]->message);
+	settle(MQTT_SUCCESS);
+	session_end(session_of('a'));
+	let_rest();
+	journal.member.loaded(worker, cursor, message, 1, &way);
+	way.share = 77;
+	journal.member.loaded(worker, cursor, message, 2, &way);
+	message_put(message);
+	/* The disk is ill in between: it is read again. */
+	journal.read_from = 0;
+	journal.member.loaded_upto(worker, cursor, 2, 0);
+	turn();
+	ck_assert_uint_eq(journal.read_from, 3);
+	ck_assert_uint_eq(journal.done_count, 1);
+	ck_assert_uint_eq(journal.dones[0].sequence, 2);
+	ck_assert_uint_eq(counted(COUNT_dropped_session_end), 2);
+	journal.read_from = 0;
+	journal.member.loaded_upto(worker, cursor, 0, -EIO);
+	turn();
+	ck_assert_uint_eq(journal.read_from, 3);
+	ck_assert_uint_eq(closes_of(cursor), 0);
+	journal.member.loaded_upto(worker, cursor, journal.sequence, 0);
+	turn();
+	ck_assert_uint_eq(closes_of(cursor), 1);
+	close(sender.fd);
+}
+END_TEST
+
 START_TEST(sends_retained_messages_to_a_durable_session_by_the_journal)
 {
 	struct peer sender = connected('b', 4, false);
@@ -965,6 +1103,8 @@ main(void)
 	tcase_add_test(tc, reads_for_a_client_that_was_away);
 	tcase_add_test(tc, reads_again_what_could_not_be_read);
 	tcase_add_test(tc, ends_a_session_in_the_journal_too);
+	tcase_add_test(tc, gives_on_what_a_durable_member_leaves);
+	tcase_add_test(tc, closes_what_nobody_is_left_for);
 	tcase_add_test(
 	    tc, sends_retained_messages_to_a_durable_session_by_the_journal);
 	tcase_add_test(tc, leaves_out_a_session_that_is_full);
