@@ -34,6 +34,7 @@ struct encoder {
 	uint32_t encoded; /* a bit for each variant that is of the message */
 	struct head variants[VARIANTS];
 	struct head other; /* with Subscription Identifiers or a new alias */
+	struct topic_alias alias; /* of what is sent now, to who takes them */
 };
 
 /* How sending one PUBLISH went. */
@@ -122,56 +123,79 @@ encode(struct head *head, const struct outbox_item *item, uint8_t version,
 	return head->length != 0;
 }
 
-/* The encoded head for this receiver, NULL without memory. */
 static struct head *
-head_for(struct worker *worker, const struct client *client,
+encode_other(struct worker *worker, const struct client *client,
     const struct outbox_item *item, struct topic_alias alias)
 {
-	struct encoder *encoder = worker->encoder;
-	unsigned variant;
+	struct head *other = &worker->encoder->other;
 
-	if (item->identifier_count != 0 || alias.is_new)
-		return encode(&encoder->other, item, client->version, alias,
-			   worker_now_ns(worker))
-		    ? &encoder->other
-		    : NULL;
-	variant = item->qos * 2u + item->retain +
-	    (alias.alias != 0 ? ALIAS_VARIANTS
-			      : (client->version == MQTT_5) * 6u);
+	return encode(
+		   other, item, client->version, alias, worker_now_ns(worker))
+	    ? other
+	    : NULL;
+}
+
+/* `alias` has any number that is of the variant. */
+static struct head *
+find_variant(struct worker *worker, const struct client *client,
+    const struct outbox_item *item, unsigned variant, struct topic_alias alias)
+{
+	struct encoder *encoder = worker->encoder;
+
 	if ((encoder->encoded & 1u << variant) == 0) {
 		if (!encode(&encoder->variants[variant], item, client->version,
 			alias, worker_now_ns(worker)))
 			return NULL;
 		encoder->encoded |= 1u << variant;
 	}
-	if (alias.alias != 0)
-		mqtt_patch_topic_alias(encoder->variants[variant].bytes,
-		    &encoder->variants[variant].layout, alias.alias);
 	return &encoder->variants[variant];
 }
 
+/* The encoded head for this receiver, NULL without memory. */
+static struct head *
+head_for(struct worker *worker, const struct client *client,
+    const struct outbox_item *item)
+{
+	const struct topic_alias none = { 0 };
+
+	if (item->identifier_count != 0)
+		return encode_other(worker, client, item, none);
+	return find_variant(worker, client, item,
+	    (client->version == MQTT_5) * 6u + item->qos * 2u + item->retain,
+	    none);
+}
+
 /*
- * As head_for(), with the alias that the topic has or gets: *out_alias, which
- * counts once the packet is written.
+ * As head_for(), with the alias that the topic has or gets: encoder->alias,
+ * which counts once the packet is written.
  */
 static struct head *
 head_with_alias(struct worker *worker, struct client *client,
-    const struct outbox_item *item, struct topic_alias *out_alias)
+    const struct outbox_item *item)
 {
-	const struct topic_alias none = { 0 };
-	struct topic_alias alias;
+	const struct topic_alias alias =
+	    topic_alias_for(client, message_topic(item->message));
+	struct encoder *encoder = worker->encoder;
 	struct head *head;
 
-	alias = topic_alias_for(client, message_topic(item->message));
-	head = head_for(worker, client, item, alias);
-	/* Its three bytes may be too many where the name alone is not. */
-	if (head != NULL && alias.is_new &&
-	    head->length + item->message->payload_length > client->max_packet) {
-		alias = none;
-		head = head_for(worker, client, item, none);
+	encoder->alias = alias;
+	if (alias.alias == 0)
+		return head_for(worker, client, item);
+	if (item->identifier_count == 0 && !alias.is_new) {
+		head = find_variant(worker, client, item,
+		    ALIAS_VARIANTS + item->qos * 2u + item->retain, alias);
+		if (head != NULL)
+			mqtt_patch_topic_alias(
+			    head->bytes, &head->layout, alias.alias);
+		return head;
 	}
-	*out_alias = alias;
-	return head;
+	head = encode_other(worker, client, item, alias);
+	/* Its three bytes may be too many where the name alone is not. */
+	if (head == NULL || !alias.is_new ||
+	    head->length + item->message->payload_length <= client->max_packet)
+		return head;
+	encoder->alias = (struct topic_alias){ 0 };
+	return head_for(worker, client, item);
 }
 
 static void
@@ -207,7 +231,6 @@ send_publish(struct worker *worker, struct client *client,
     const struct outbox_item *item, uint16_t packet_id, bool dup)
 {
 	const struct slice payload = message_payload(item->message);
-	struct topic_alias alias = { 0 };
 	struct head *head;
 	size_t total;
 
@@ -216,9 +239,9 @@ send_publish(struct worker *worker, struct client *client,
 		worker_count(worker, COUNT_dropped_expired);
 		return SENT_NEVER;
 	}
-	head = client->aliases_out == 0
-	    ? head_for(worker, client, item, alias)
-	    : head_with_alias(worker, client, item, &alias);
+	head = __builtin_expect(client->aliases_out == 0, true)
+	    ? head_for(worker, client, item)
+	    : head_with_alias(worker, client, item);
 	if (head == NULL)
 		return SENT_LATER;
 	total = head->length + payload.len;
@@ -232,8 +255,10 @@ send_publish(struct worker *worker, struct client *client,
 	write_publish(client, head, payload, packet_id, dup);
 	if (client_is_over(client))
 		return SENT_NEVER;
-	if (alias.alias != 0)
-		topic_alias_sent(client, alias, message_topic(item->message));
+	if (__builtin_expect(client->aliases_out != 0, false) &&
+	    worker->encoder->alias.alias != 0)
+		topic_alias_sent(client, worker->encoder->alias,
+		    message_topic(item->message));
 	worker_count(worker, COUNT_messages_out);
 	client->messages_out++;
 	stats_add(worker->counters, COUNT_publish_bytes_out, payload.len);
