@@ -412,7 +412,7 @@ send_first(
 		dup = session_queue_leaves(session, outgoing->sequence,
 		    message_weight(outgoing->message));
 	else
-		stats_subtract(worker->counters, COUNT_queued, 1);
+		session_unqueued(session, message_weight(outgoing->message));
 	stats_increment(worker->counters, COUNT_in_flight);
 	if (send_publish(worker, session->client, &item, outgoing->packet_id,
 		dup) == SENT) {
@@ -572,13 +572,18 @@ deliver_reliably(struct worker *worker, struct session *session,
 	const bool queue_was_empty = session->outbox.waiting.count == 0;
 	int err;
 
-	do
-		err = outbox_put(&session->outbox, &sessions->outgoing,
-		    &sessions->limits, item);
-	while (err == -ENOSPC && overflow_drop_first(session));
+	if (!queue_was_empty && session_are_full(session) &&
+	    !overflow_drop_first(session)) {
+		err = -ENOSPC;
+	} else {
+		do
+			err = outbox_put(&session->outbox, &sessions->outgoing,
+			    &sessions->limits, item);
+		while (err == -ENOSPC && overflow_drop_first(session));
+	}
 	switch (err) {
 	case 0:
-		stats_increment(worker->counters, COUNT_queued);
+		session_queued(session, message_weight(item->message));
 		break;
 	case -ENOSPC:
 		worker_count(worker, COUNT_dropped_queue_full);

@@ -63,6 +63,14 @@ static const struct row {
 	[LIMIT_PUBLISH_RATE] = { NAMED("publish_rate"),
 	    COUNT_publishes_throttled, MQTT_MESSAGE_RATE_TOO_HIGH,
 	    "raise publish_rate, or publish more slowly" },
+	[LIMIT_QUEUED_MESSAGES] = { NAMED("max_queued_messages_total"),
+	    COUNT_queues_full, MQTT_QUOTA_EXCEEDED,
+	    "raise max_queued_messages_total, or see weirctl clients for who "
+	    "does not read" },
+	[LIMIT_QUEUED_BYTES] = { NAMED("max_queued_bytes_total"),
+	    COUNT_queues_full, MQTT_QUOTA_EXCEEDED,
+	    "raise max_queued_bytes_total, or see weirctl clients for who "
+	    "does not read" },
 };
 
 /* ---- episodes ----------------------------------------------------------- */
@@ -179,6 +187,8 @@ limits_take(struct limits_set *set, const struct conf *conf)
 		.max_user_properties = conf->max_user_properties,
 		.slow_subscriber = conf->slow_subscriber,
 		.publish_rate = conf->publish_rate,
+		.max_queued_messages = conf->max_queued_messages_total,
+		.max_queued_bytes = conf->max_queued_bytes_total,
 	};
 	if (set->max_topic_length != 0)
 		quick = set->max_topic_length;
@@ -260,6 +270,51 @@ limits_reload(struct broker *broker, const struct conf *conf)
 		mailbox_put(broker->workers[i]->mailbox, &reload->mail);
 		mailbox_wake(broker->workers[i]->mailbox);
 	}
+}
+
+/* ---- all queues --------------------------------------------------------- */
+
+static uint64_t
+sum(const struct broker *broker, enum counter counter)
+{
+	uint64_t all = 0;
+
+	/* Relaxed: recent numbers will do. */
+	for (unsigned i = 0; i < broker->worker_count; i++)
+		all += atomic_load_explicit(
+		    &stats_block(broker->stats, i)->values[counter],
+		    memory_order_relaxed);
+	return all;
+}
+
+static enum limit
+limit_of_queues(const struct worker *worker)
+{
+	const struct limits_set *set = &worker->limits.set;
+
+	if (set->max_queued_messages != 0 &&
+	    sum(worker->broker, COUNT_queued) >= set->max_queued_messages)
+		return LIMIT_QUEUED_MESSAGES;
+	if (set->max_queued_bytes != 0 &&
+	    sum(worker->broker, COUNT_queued_bytes) >= set->max_queued_bytes)
+		return LIMIT_QUEUED_BYTES;
+	return LIMIT_NONE;
+}
+
+void
+limits_look(struct worker *worker)
+{
+	struct sessions *sessions = &worker->sessions;
+	const enum limit limit = limit_of_queues(worker);
+	const bool was_full =
+	    atomic_load_explicit(&sessions->are_full, memory_order_relaxed);
+
+	stats_set(worker->counters, COUNT_queued_bytes, sessions->queued_bytes);
+	if (limit != LIMIT_NONE && !was_full)
+		limit_reached(worker, limit, NULL);
+	if ((limit != LIMIT_NONE) != was_full)
+		atomic_store_explicit(&sessions->are_full, limit != LIMIT_NONE,
+		    memory_order_relaxed);
 }
 
 /* ---- topics ------------------------------------------------------------- */

@@ -47,6 +47,8 @@ enum limit {
 	LIMIT_SUBSCRIPTIONS,
 	LIMIT_USER_PROPERTIES,
 	LIMIT_PUBLISH_RATE,
+	LIMIT_QUEUED_MESSAGES,
+	LIMIT_QUEUED_BYTES,
 	LIMITS
 };
 
@@ -66,6 +68,8 @@ struct limits_set {
 	uint32_t max_user_properties;
 	enum conf_slow_subscriber slow_subscriber;
 	struct conf_rate publish_rate;
+	uint64_t max_queued_messages; /* of all sessions together */
+	uint64_t max_queued_bytes;
 };
 
 /* In the worker. */
@@ -98,6 +102,13 @@ void limit_reached(
  * address. */
 void limit_reached_by(
     struct worker *worker, enum limit limit, const char *peer);
+
+/*
+ * Once a turn: is what waits for all sessions of all workers within its
+ * limits?  Deliveries of the turn go by that, so it may be passed by what one
+ * turn of each worker brings.
+ */
+void limits_look(struct worker *worker);
 
 /* What the client is told: a reason, and a sentence for MQTT 5.0. */
 enum mqtt_reason limit_reason(enum limit limit);

@@ -39,7 +39,7 @@ drop(struct session *session, struct outgoing *outgoing)
 	if (session->is_durable)
 		session_queue_drops(session, weight);
 	else
-		stats_subtract(session->home->counters, COUNT_queued, 1);
+		session_unqueued(session, weight);
 	outbox_done(&session->outbox, &session->home->outgoing, outgoing);
 	deliver_forget(session, sequence);
 	stats_increment(session->home->counters, COUNT_dropped_queue_full);

@@ -146,6 +146,9 @@ take_from(struct worker *worker, struct session *session,
 		next = outgoing->next;
 		if (!may_go_on(outgoing))
 			continue;
+		if (outgoing->stage == OUTGOING_WAITING)
+			session->home->queued_bytes -=
+			    message_weight(outgoing->message);
 		redispatch_message(worker, outgoing->message, outgoing->share);
 		stats_subtract(worker->counters, counter, 1);
 		outbox_done(

@@ -367,6 +367,7 @@ drop_messages(struct session *session)
 		stats_add(
 		    counters, COUNT_dropped_session_end, outbox->waiting.count);
 		stats_subtract(counters, COUNT_queued, outbox->waiting.count);
+		session->home->queued_bytes -= outbox->waiting_bytes;
 	}
 	stats_subtract(counters, COUNT_in_flight, outbox->in_flight.count);
 	session->resend = NULL;

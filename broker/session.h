@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "broker/alarms.h"
+#include "broker/counters.h"
 #include "broker/drop_episode.h"
 #include "broker/feed.h"
 #include "broker/mailbox.h"
@@ -151,6 +152,8 @@ struct sessions {
 	unsigned worker;
 	struct pool outgoing;
 	struct outbox_limits limits;
+	uint64_t queued_bytes; /* message_weight() of what waits */
+	atomic_bool are_full;  /* of all sessions too much waits; relaxed */
 	uint64_t output_mark; /* [const] a PUBLISH begins below so many bytes */
 	/* enum conf_slow_subscriber; relaxed, publishers read it too. */
 	_Atomic uint8_t slow_subscriber;
@@ -230,6 +233,29 @@ static inline struct slice
 session_id(const struct session *session)
 {
 	return slice_of(session->id, session->id_length);
+}
+
+/* Waits too much for all sessions together?  Any thread. */
+static inline bool
+session_are_full(const struct session *session)
+{
+	return atomic_load_explicit(
+	    &session->home->are_full, memory_order_relaxed);
+}
+
+/* A message of that weight begins to wait, or does not any more. */
+static inline void
+session_queued(struct session *session, size_t weight)
+{
+	session->home->queued_bytes += weight;
+	stats_increment(session->home->counters, COUNT_queued);
+}
+
+static inline void
+session_unqueued(struct session *session, size_t weight)
+{
+	session->home->queued_bytes -= weight;
+	stats_subtract(session->home->counters, COUNT_queued, 1);
 }
 
 /* drop_oldest and the like; any thread. */

@@ -37,7 +37,7 @@ count_in(struct session *session, size_t weight)
 
 	store(&queue->count, load(&queue->count) + 1);
 	store(&queue->bytes, load(&queue->bytes) + weight);
-	stats_increment(session->home->counters, COUNT_queued);
+	session_queued(session, weight);
 }
 
 /* The store weighs bodies, so the bytes of a former life are about right. */
@@ -51,8 +51,10 @@ count_out(struct session *session, size_t weight)
 	if (count == 0)
 		return;
 	store(&queue->count, count - 1);
-	store(&queue->bytes, count == 1 || bytes < weight ? 0 : bytes - weight);
-	stats_subtract(session->home->counters, COUNT_queued, 1);
+	if (count == 1 || bytes < weight)
+		weight = bytes;
+	store(&queue->bytes, bytes - weight);
+	session_unqueued(session, weight);
 }
 
 uint64_t
@@ -75,7 +77,7 @@ session_queue_is_full(const struct session *session, size_t weight)
 
 	/* Into an empty queue one always goes, however large. */
 	return count != 0 &&
-	    (count >= limits->max_messages ||
+	    (session_are_full(session) || count >= limits->max_messages ||
 		load(&session->queue.bytes) + weight > limits->max_bytes);
 }
 
@@ -102,7 +104,9 @@ session_queue_excess(const struct session *session)
 		room = limits->max_bytes / ((bytes + all - 1) / all);
 	if (room == 0)
 		room = 1;
-	return all - queue->to_drop > room ? all - queue->to_drop - room : 0;
+	if (all - queue->to_drop > room)
+		return all - queue->to_drop - room;
+	return session_are_full(session) && all - queue->to_drop > 1;
 }
 
 static void
@@ -206,6 +210,7 @@ session_queue_restore(
 	store(&queue->count, cursor->queued);
 	store(&queue->bytes, cursor->queued_bytes);
 	stats_add(session->home->counters, COUNT_queued, cursor->queued);
+	session->home->queued_bytes += cursor->queued_bytes;
 	return 0;
 }
 
@@ -484,6 +489,7 @@ session_queue_fini(struct session *session)
 		stats_add(session->home->counters, COUNT_dropped_session_end,
 		    count - queue->to_drop);
 	stats_subtract(session->home->counters, COUNT_queued, count);
+	session->home->queued_bytes -= load(&queue->bytes);
 	store(&queue->count, 0);
 	store(&queue->bytes, 0);
 	queue->to_drop = 0;

@@ -244,6 +244,7 @@ settle(struct worker *worker)
 	arm_alarms(worker);
 	free_graveyard(worker);
 	give_back_look(worker);
+	limits_look(worker);
 }
 
 /* After the events of a turn, before the streams are flushed. */

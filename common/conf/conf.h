@@ -459,9 +459,11 @@ struct conf {
 	uint32_t topic_alias_maximum;     /* from a client */
 	uint32_t topic_alias_maximum_out; /* to a client */
 	uint32_t max_inflight;
-	uint32_t max_queued_messages;  /* a session */
-	uint64_t max_queued_bytes;     /* a session */
-	struct conf_rate publish_rate; /* a client; no requests */
+	uint32_t max_queued_messages;       /* a session */
+	uint64_t max_queued_bytes;          /* a session */
+	uint64_t max_queued_messages_total; /* of all; 0: no limit */
+	uint64_t max_queued_bytes_total;    /* as before */
+	struct conf_rate publish_rate;      /* a client; no requests */
 	enum conf_slow_subscriber slow_subscriber;
 	uint64_t output_buffer; /* bytes, a client */
 	uint32_t max_sessions;  /* kept beyond their connections */

@@ -118,6 +118,73 @@ def bytes_of_a_queue(tap):
             wants(got, range(200 - len(got), 200))
 
 
+def is_full(run, limit):
+    weir.wait_for(
+        limit,
+        lambda: any("limit=%s " % limit in s for s in run.lines("limit_reached")),
+    )
+
+
+def all_queues(tap):
+    """Two sessions of one worker, and of 100 messages each 50 in all."""
+    for policy, durability in (
+        ("drop_newest", "process"),
+        ("drop_oldest", "process"),
+        ("drop_newest", "none"),
+        ("drop_oldest", "none"),
+    ):
+        kind = "%s, durability %s: " % (policy, durability)
+        with suite(
+            policy,
+            durability=durability,
+            max_queued_messages=1000,
+            max_queued_messages_total=50,
+        ) as run:
+            for name in ("one", "two"):
+                client = run.mqtt(name, clean=False)
+                client.subscribe("q/#", 1)
+                client.close()
+            send(run, 100)
+            with tap.case(kind + "all queues together are within their limit"):
+                is_full(run, "max_queued_messages_total")
+                # What each turn of the worker brings comes on top.
+                weir.wait_for(
+                    "they are", lambda: 40 <= run.metric("queued") <= 60
+                )
+                weir.expect(run.metric("queued_bytes") > 0, "no bytes")
+            with tap.case(kind + "each session gets its part, in order"):
+                for name in ("one", "two"):
+                    client = run.mqtt(name, clean=False)
+                    got = until_silent(client)
+                    weir.expect(15 <= len(got) <= 35, got)
+                    last = 100 if policy == "drop_oldest" else len(got)
+                    wants(got, range(last - len(got), last))
+                    client.close()
+            with tap.case(kind + "when they are empty nothing is dropped any more"):
+                weir.wait_for("they are", lambda: run.metric("queued") == 0)
+                weir.expect(run.metric("queued_bytes") == 0, "bytes are left")
+                before = run.metric("dropped_queue_full_total")
+                send(run, 20)
+                weir.expect(
+                    run.metric("dropped_queue_full_total") == before, "some are"
+                )
+    with suite(
+        "drop_newest",
+        durability="none",
+        max_queued_messages=1000,
+        max_queued_bytes_total="20KiB",
+    ) as run:
+        client = run.mqtt("one", clean=False)
+        client.subscribe("q/#", 1)
+        client.close()
+        send(run, 100, payload=b" " + b"x" * 1000)
+        with tap.case("max_queued_bytes_total"):
+            is_full(run, "max_queued_bytes_total")
+            weir.wait_for(
+                "it holds", lambda: 0 < run.metric("queued_bytes") < 30 * 1024
+            )
+
+
 # ----------------------------------------- a client that does not acknowledge
 
 
@@ -386,6 +453,7 @@ def main():
     for durability in ("process", "none"):
         tap.attempt(away, durability)
     tap.attempt(bytes_of_a_queue)
+    tap.attempt(all_queues)
     tap.attempt(unacknowledged, "process", False)
     tap.attempt(unacknowledged, "process", True)
     tap.attempt(unacknowledged, "none", True)
