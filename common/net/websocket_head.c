@@ -258,9 +258,13 @@ websocket_head_read(
 		len = WEBSOCKET_HEAD_LIMIT - head->len;
 	used = http_parser_execute(
 	    &head->parser, &settings, (const char *)bytes, len);
+	/* The parser takes any byte for the last one. */
+	if (head->is_complete && used > 0 && bytes[used - 1] != '\n')
+		refuse(head, 400, "the request does not end in an empty line");
 	if (has_fold(head, bytes, used))
 		refuse(head, 400, "a line of the request is folded");
-	if (!head->is_complete && HTTP_PARSER_ERRNO(&head->parser) != HPE_OK)
+	if (!head->is_complete && head->status == 0 &&
+	    HTTP_PARSER_ERRNO(&head->parser) != HPE_OK)
 		refuse(head, 400, parser_fault(head, used));
 	head->len += used;
 	if (!head->is_complete && head->len == WEBSOCKET_HEAD_LIMIT)

@@ -24,7 +24,8 @@ fuzz_targets = \
 	fuzz_subscription_tree \
 	fuzz_topic \
 	fuzz_websocket \
-	fuzz_websocket_answer
+	fuzz_websocket_answer \
+	fuzz_websocket_head
 
 FUZZ_RUNS = 10000000
 
@@ -56,6 +57,7 @@ EXTRA_DIST += \
 	%D%/fuzz_topic.h \
 	%D%/fuzz_websocket.c \
 	%D%/fuzz_websocket_answer.c \
+	%D%/fuzz_websocket_head.c \
 	%D%/corpus
 
 # All of them for long, by hand: make fuzz [FUZZ_RUNS=N] [fuzz_targets=...]

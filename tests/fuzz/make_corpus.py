@@ -251,6 +251,30 @@ def proxies():
     yield "unix", b"\0" + header(0x21, 0x31, bytes(216) + tls)
 
 
+def websocket_requests():
+    """Of the server's half; the first byte cuts them."""
+    lines = [
+        b"GET /mqtt HTTP/1.1",
+        b"Host: h:1",
+        b"Upgrade: websocket",
+        b"Connection: keep-alive, Upgrade",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Protocol: mqttv3.1, mqtt",
+    ]
+
+    def request(*more):
+        return b"\r\n".join(lines + list(more)) + b"\r\n\r\n"
+
+    yield "good", b"\xff" + request() + b"\x82\x80abcd"
+    yield "origin", b"\x03" + request(b"Origin: https://good.example")
+    yield "stranger", b"\x07" + request(b"Origin: null")
+    yield "twice", b"\xff" + request(lines[4])
+    yield "path", b"\0" + request().replace(b"/mqtt", b"/other?x=1")
+    yield "plain", b"\xff" + b"GET / HTTP/1.0\r\n\r\n"
+    yield "mqtt", b"\xff" + m.connect("c", 4)
+
+
 def controls():
     for kind, size in ((1, 160), (2, 90), (3, 120), (11, 80), (17, 90)):
         yield "type-%d" % kind, bytes([0, kind]) + bytes(size)
@@ -302,6 +326,7 @@ def corpora():
         ("record", records()),
         ("websocket_answer", websocket_answers()),
         ("proxy", proxies()),
+        ("websocket_head", websocket_requests()),
         ("ring_control", controls()),
         ("manage_conf", bridges()),
         ("scram", proofs()),

@@ -42,6 +42,8 @@ sources_of() {
 	    broker/store/store_record.c common/base/*.c ;;
 	fuzz_websocket) echo common/net/websocket.c \
 	    common/net/websocket_head.c common/net/websocket_key.c ;;
+	fuzz_websocket_head) echo common/net/websocket_head.c \
+	    common/net/websocket_key.c common/base/*.c ;;
 	fuzz_websocket_answer) echo common/net/*.c common/base/*.c ;;
 	fuzz_http) echo httpd/connection*.c httpd/counters.c \
 	    httpd/publish_json.c httpd/request.c httpd/response.c \
@@ -59,6 +61,7 @@ packages_of() {
 	fuzz_scram) echo openssl ;;
 	fuzz_subscription_tree) echo liburcu-memb liburcu-cds ;;
 	fuzz_websocket) echo openssl ;;
+	fuzz_websocket_head) echo openssl ;;
 	fuzz_websocket_answer) echo libevent libevent_openssl openssl ;;
 	esac
 }

@@ -137,6 +137,8 @@ static const struct row {
 	{ 400, "folded", &open_to_all,
 	    GET(HOST UPGRADE KEY V13 "Sec-WebSocket-Protocol:\r\n mqtt\r\n") },
 	{ 400, "folded", &open_to_all, GET(ALL "X: a\r\n\tb\r\n") },
+	{ 400, "empty line", &open_to_all,
+	    "GET /mqtt HTTP/1.1\r\n" ALL "\r\1" },
 	{ 400, "blank", &open_to_all, GET(ALL "Bad Name: x\r\n") },
 	{ 400, "", &open_to_all, "GET /mqtt HTTP/9.9x\r\n" },
 	{ 400, "", &open_to_all, "GEX /mqtt HTTP/1.1\r\n" },
