@@ -518,6 +518,18 @@ make_parts(struct worker *worker)
 		mailbox_fd(worker->mailbox), LOOP_READ, on_mail, worker) == 0;
 }
 
+/* One that never ran: nobody else has anything of its pools. */
+static void
+discard(struct worker *worker)
+{
+	struct message_pools *messages = worker->messages;
+	struct router *router = worker->router;
+
+	worker_free(worker);
+	router_free(router);
+	message_pools_free(messages);
+}
+
 int
 worker_new(struct broker *broker, unsigned index,
     void (*ended)(void *context, struct worker *worker), void *context,
@@ -537,12 +549,12 @@ worker_new(struct broker *broker, unsigned index,
 	worker->alarm_armed_ns = UINT64_MAX;
 	if (!make_parts(worker)) {
 		log_error("worker_failed", "error=%s", log_quote("no memory"));
-		worker_free(worker);
+		discard(worker);
 		return EXIT_OSERR;
 	}
 	code = worker_listeners_open(worker);
 	if (code != EXIT_OK) {
-		worker_free(worker);
+		discard(worker);
 		return code;
 	}
 	*out_worker = worker;

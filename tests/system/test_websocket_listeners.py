@@ -194,6 +194,18 @@ def goodbyes(tap, suite):
         client.cut()
         weir.expect(watcher.receive().payload == b"lost", "no will")
         watcher.close()
+    with tap.case("what comes right behind a CONNECT goes with it to its worker"):
+        for i in range(8):
+            for data, status in (
+                (masked(CLOSE, b"\x03\xe8"), 1000),
+                (masked(TEXT, b"text"), 1003),
+            ):
+                ws = WebSocket(suite.ws_port)
+                client = weir.Mqtt(0, "", sock=ws, connect=False)
+                name = "behind-%d" % i
+                connect = client.connect_packet(name, True, 60, None, None, None, b"")
+                ws.raw(masked(BINARY, connect) + data)
+                weir.expect(ws.closed() == status, "%r, not %d" % (ws.status, status))
     with tap.case("a take-over is told before the close frame"):
         first = suite.ws("same", version=5)
         second = suite.ws("same", version=5)

@@ -253,6 +253,13 @@ START_TEST(wants_all_of_it_and_no_more)
 	ck_assert_ptr_nonnull(parse());
 	size = 28;
 	ck_assert_ptr_null(parse());
+	/* Also of what is not looked at. */
+	build(0x20, 0, "rest", 4);
+	ck_assert_ptr_null(parse());
+	size++;
+	ck_assert_ptr_nonnull(strstr(parse(), "another length"));
+	size -= 2;
+	ck_assert_ptr_nonnull(strstr(parse(), "another length"));
 }
 END_TEST
 
