@@ -10,6 +10,7 @@
 #include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/rcu.h"
+#include "broker/redispatch.h"
 #include "broker/retain.h"
 #include "broker/session_queue.h"
 #include "broker/worker.h"
@@ -345,6 +346,40 @@ may_overlap(const struct subscription_match *match)
 		&match->subscriber->may_overlap, memory_order_relaxed);
 }
 
+static bool
+goes_to_journal(
+    const struct subscription_match *match, const struct message *message)
+{
+	return message->qos != 0 && match->options.qos != 0 &&
+	    session_of(match->subscriber)->is_durable;
+}
+
+/*
+ * The journal knows one delivery of a message to a session.  If this is a
+ * share's, and not the only one, it goes as a message of its own.
+ */
+static bool
+must_go_alone(
+    const struct router *router, size_t i, const struct message *message)
+{
+	const struct subscription_match *match = &router->matches.list[i];
+	const struct subscription_match *other;
+
+	if (router->item == NULL || router->worker == NULL ||
+	    !atomic_load_explicit(
+		&match->subscriber->may_overlap, memory_order_relaxed) ||
+	    !goes_to_journal(match, message))
+		return false;
+	for (size_t k = 0; k < router->matches.count; k++) {
+		other = &router->matches.list[k];
+		if (other->subscriber == match->subscriber &&
+		    goes_to_journal(other, message) &&
+		    (other->share == 0 || k < i))
+			return true;
+	}
+	return false;
+}
+
 static unsigned
 hand_over_all(struct router *router, struct message *message,
     const struct session *publisher)
@@ -364,6 +399,12 @@ hand_over_all(struct router *router, struct message *message,
 		if (may_overlap(match) && make_room(router, overlaps + 1)) {
 			router->overlaps[overlaps++] =
 			    (struct overlap){ match->subscriber, i };
+			continue;
+		}
+		if (match->share != 0 && must_go_alone(router, i, message)) {
+			redispatch_message(
+			    router->worker, message, match->share);
+			receivers++;
 			continue;
 		}
 		item = item_for(message, &match->options);

@@ -315,9 +315,28 @@ def pile_up(run, share, version, publisher, qos):
     send(publisher, share + "/a", range(40), qos)
 
 
+def several(tap, run, durability):
+    """One persistent session that has a message by several subscriptions."""
+    title = "%s: a kept session in two shares, with a plain one too" % durability
+    with tap.case(title):
+        client = Client(run.port, "several", props=KEEP)
+        for name, qos in (("", 1), ("$share/g/", 2), ("$share/h/", 2)):
+            client.subscribe(name + "several/#", qos)
+        publisher = Client(run.port, "several-publisher")
+        send(publisher, "several/a", range(20), 2)
+        got = gather((client,), 60)
+        # Each three times: with QoS 1, and twice with QoS 2; each in order.
+        weir.expect(numbers(got) == sorted(list(range(20)) * 3), numbers(got))
+        plain = [int(message.payload) for _, message in got if message.qos == 1]
+        weir.expect(plain == list(range(20)), plain)
+        client.end()
+        publisher.end()
+
+
 def heirs(tap, durability):
     """Members whose sessions are kept: what they leave waits for nobody else."""
     with suite(durability=durability) as run:
+        several(tap, run, durability)
         publisher = Client(run.port, "heirs-publisher")
         for version in (4, 5):
             for qos in (1, 2):
