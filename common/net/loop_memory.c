@@ -10,6 +10,22 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifdef SANITIZED
+#include <sanitizer/lsan_interface.h>
+/* What the cells point to is no leak. */
+#define SHOW_TO_SANITIZER(map, size) __lsan_register_root_region(map, size)
+#else
+#define SHOW_TO_SANITIZER(map, size) ((void)0)
+#endif
+
 #define REGION_BYTES ((size_t)LOOP_MEMORY_CELL * LOOP_MEMORY_CELLS)
 
 /* A cell that nobody has. */
@@ -103,6 +119,7 @@ begin(void)
 	if (map == MAP_FAILED)
 		return;
 	region = map;
+	SHOW_TO_SANITIZER(map, REGION_BYTES);
 	event_set_mem_functions(
 	    loop_memory_take, loop_memory_resize, loop_memory_put);
 }
