@@ -31,6 +31,7 @@ static uint64_t sessions_offline(const struct sys_topics *topics);
 static uint64_t clients_maximum(const struct sys_topics *topics);
 static uint64_t packets_out(const struct sys_topics *topics);
 static uint64_t stored(const struct sys_topics *topics);
+static uint64_t stored_bytes(const struct sys_topics *topics);
 static uint64_t dropped(const struct sys_topics *topics);
 static uint64_t retained_messages(const struct sys_topics *topics);
 static uint64_t subscriptions(const struct sys_topics *topics);
@@ -116,6 +117,14 @@ stored(const struct sys_topics *topics)
 {
 	return retained_messages(topics) + count(topics, COUNT_queued) +
 	    count(topics, COUNT_in_flight);
+}
+
+/* Of what is retained or waits; what is in flight is not added up. */
+static uint64_t
+stored_bytes(const struct sys_topics *topics)
+{
+	return retained_bytes(topics->worker->broker->retained) +
+	    count(topics, COUNT_queued_bytes);
 }
 
 static uint64_t

@@ -16,7 +16,8 @@ bytes/received bytes/sent clients/active clients/connected clients/disconnected
 clients/expired clients/inactive clients/maximum clients/total
 messages/received messages/sent messages/stored publish/bytes/received
 publish/bytes/sent publish/messages/dropped publish/messages/received
-publish/messages/sent shared_subscriptions/count store/messages/count
+publish/messages/sent shared_subscriptions/count store/messages/bytes
+store/messages/count
 subscriptions/count
 """.split() + ["retained messages/count"]
 LOADS = """
@@ -128,6 +129,11 @@ def numbers(tap, suite):
         more("publish/bytes/received", 1000)
         more("retained messages/count", 1)
         more("store/messages/count", 1)
+        bytes_before = int(before["store/messages/bytes"])
+        watch.until(
+            "bytes",
+            lambda now: 1000 <= int(now["store/messages/bytes"]) - bytes_before < 2000,
+        )
         plain.subscribe("retained/#", 0)
         plain.receive("retained/a", b"x" * 1000)
         sent = int(watch.now["publish/bytes/sent"])
