@@ -147,6 +147,38 @@ has_method(const struct mqtt_connect *connect)
 		&connect->properties, MQTT_AUTHENTICATION_METHOD);
 }
 
+/*
+ * Who has proved itself below MQTT is that account, and cannot become another
+ * one by what it says here.
+ */
+static enum packet_verdict
+take_proven(struct client *client, const struct mqtt_connect *connect)
+{
+	uint64_t identity = 0;
+
+	if (client->is_verified)
+		return PACKET_DONE;
+	switch (proven_account(client, &identity)) {
+	case PROVEN_ACCOUNT:
+		break;
+	case PROVEN_NOBODY:
+		return admit_refuse(
+		    client, connect->version, MQTT_NOT_AUTHORIZED);
+	case PROVEN_NOTHING:
+	default:
+		return PACKET_DONE;
+	}
+	/* [MQTT-4.12.0-1] */
+	if (has_method(connect))
+		return admit_refuse_because(client, connect->version,
+		    MQTT_BAD_AUTHENTICATION_METHOD,
+		    "this connection has an account already: leave the "
+		    "Authentication Method out");
+	client->identity = identity;
+	client->is_verified = true;
+	return PACKET_DONE;
+}
+
 static enum packet_verdict
 verify(struct client *client, const struct mqtt_connect *connect)
 {
@@ -157,16 +189,6 @@ verify(struct client *client, const struct mqtt_connect *connect)
 
 	if (client->is_verified)
 		return PACKET_DONE;
-	switch (proven_account(client, &client->identity)) {
-	case PROVEN_ACCOUNT:
-		client->is_verified = true;
-		return PACKET_DONE;
-	case PROVEN_NOBODY:
-		return admit_refuse(
-		    client, connect->version, MQTT_NOT_AUTHORIZED);
-	case PROVEN_NOTHING:
-		break;
-	}
 	if (named && (auth_has_accounts(broker->auth) || !anonymous))
 		return client_may_log_in(client, connect->version)
 		    ? check_credentials(client, connect)
@@ -306,6 +328,9 @@ attempt_connect(struct client *client, const struct mqtt_frame *frame,
 			return PACKET_KEEP;
 		}
 	}
+	verdict = take_proven(client, &attempt->connect);
+	if (verdict != PACKET_DONE)
+		return verdict;
 	if (!client->is_verified && has_method(&attempt->connect))
 		return !client_may_log_in(client, attempt->connect.version)
 		    ? PACKET_OVER

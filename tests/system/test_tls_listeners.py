@@ -39,21 +39,21 @@ class Secure(weir.Mqtt):
 
     def __init__(
         self, port, client_id, context, session=None, name="localhost",
-        username=None, password=None, extra=b"", host=LOOPBACK, answered=True,
+        username=None, password=None, extra=b"", host=LOOPBACK, version=4,
+        properties=b"",
     ):  # fmt: skip
-        super().__init__(port, client_id, connect=False, host=host)
+        super().__init__(port, client_id, version, connect=False, host=host)
         try:
             self.sock = context.wrap_socket(
                 self.sock, server_hostname=name, session=session
             )
             self.send(
                 self.connect_packet(
-                    client_id, True, 60, username, password, None, b""
+                    client_id, True, 60, username, password, None, properties
                 )
                 + extra
             )
-            if answered:
-                self.connack = self.expect(weir.CONNACK)
+            self.connack = self.expect(weir.CONNACK)
         except BaseException:
             self.sock.close()
             raise
@@ -262,6 +262,17 @@ def names(tap, suite):
         weir.expect(client.return_code == 5, client.connack)
         line = suite.lines("proven_name_refused")[0]
         weir.expect('name="nobody"' in line and "accounts_file" in line, line)
+
+    with tap.case("who has an account by a certificate gets no other by SCRAM"):
+        method = b"\x15" + weir.mqtt_string("SCRAM-SHA-256")
+        first = b"\x16" + weir.mqtt_string("n,,n=admin,r=abcdefghijklmnop")
+        for cert, reason in (("pump", 0x8C), ("nobody", 0x87)):
+            client = Secure(
+                mutual, "c4", trusting(ca, cert), version=5,
+                properties=method + first,
+            )  # fmt: skip
+            weir.expect(client.connack[1] == reason, client.connack)
+            client.sock.close()
 
     with tap.case("an account without a password is opened by none"):
         for password in ("", "*", "pump"):
