@@ -633,7 +633,8 @@ deliver(struct worker *worker, struct session *session,
 void
 deliver_resume(struct worker *worker, struct session *session)
 {
-	session_queue_resume(session);
+	if (session->is_durable)
+		session_queue_resume(session);
 	session->resend = session->outbox.in_flight.first;
 	deliver_waiting(worker, session);
 }

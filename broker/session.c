@@ -160,12 +160,15 @@ static struct session *
 make_session(struct sessions *sessions, struct slice id, uint64_t cursor,
     bool is_durable)
 {
+	const size_t size = is_durable ? sizeof(struct session)
+				       : offsetof(struct session, queue);
 	struct session *session;
 
 	BUG_ON(id.len > UINT16_MAX || cursor == 0);
-	session = calloc(1, sizeof(*session) + id.len);
+	session = calloc(1, size + id.len);
 	if (session == NULL)
 		return NULL;
+	session->id = (uint8_t *)session + size;
 	session->home = sessions;
 	session->cursor = cursor;
 	session->is_durable = is_durable;

@@ -134,12 +134,13 @@ struct session {
 	uint64_t jobs_ticket;        /* the jobs rest until it is settled */
 	struct session *next_pumped; /* see worker.h */
 	struct session *next_acking;
-	struct session_queue queue;
 	union {
 		struct rcu_head rcu; /* once it has ended, and then */
 		struct mail mail;    /* its last one */
 	};
-	uint8_t id[]; /* [const] */
+	uint8_t *id; /* [const] behind all this */
+	/* The last: a session that is not durable has no memory for it. */
+	struct session_queue queue;
 };
 
 /* The sessions of one worker; embed it by value. */

@@ -15,6 +15,7 @@
  *	session_queue_done()		a delivery is over: what to journal
  *
  * The owner's thread only, but for session_queue_is_full() and _leave_out().
+ * Of durable sessions alone: others have no such queue.
  */
 
 #ifndef WEIR_BROKER_SESSION_QUEUE_H
