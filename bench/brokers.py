@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 
 def free_port(first=None):
@@ -58,6 +59,17 @@ def process(argv, port, directory, cpus=None, env=None):
         with contextlib.suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def wait_attached(http_port):
+    """weir-httpd listens before it has found the broker."""
+    url = "http://127.0.0.1:%d/healthz" % http_port
+    for _ in range(500):
+        with contextlib.suppress(OSError):
+            if urllib.request.urlopen(url, timeout=5).status == 200:
+                return
+        time.sleep(0.02)
+    sys.exit("weir-httpd does not find the broker")
 
 
 def pinning(cpus):

@@ -16,7 +16,7 @@
 #include "bench/load_client.h"
 #include "common/base/histogram.h"
 
-/* Bytes at the beginning of a payload that say whose it is; 0: no room. */
+/* At the beginning of a payload that has room for it: whose it is, and when. */
 #define LOAD_STAMP_BYTES 16
 
 #define LOAD_TOPIC "bench/load/"
@@ -29,7 +29,7 @@ enum load_filter {
 	LOAD_WILDCARD, /* in turns: + below, + above, # behind */
 };
 
-/* All numbers in one unit: UINT64_MAX is "not given" while they are read. */
+/* While they are read, UINT64_MAX is a number that was not given. */
 struct load_options {
 	const struct load_pattern *pattern;
 	struct cpu_time broker;

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-from brokers import find, free_port, process, write
+from brokers import find, free_port, process, wait_attached, write
 
 
 class Peer:
@@ -230,6 +230,7 @@ def weir_suite(build, workers, with_bridge=False):
                 argv = [os.path.join(build, "bridged/weir-bridged"), "-c", conf]
                 bridge = process(argv + ["cloud"], None, directory)
                 pids.append(stack.enter_context(bridge))
+            wait_attached(http)
             yield http, pids
     finally:
         shutil.rmtree(directory, ignore_errors=True)
