@@ -461,7 +461,7 @@ def random_bytes(scene):
 
 def main():
     tap = weir.Tap()
-    with weir.Weir(workers=2) as run:
+    with weir.Weir(workers=2, max_subscriptions=10000) as run:
         scene = Scene(run, tap)
         for group in (
             first_packets,
