@@ -180,7 +180,7 @@ START_TEST(refuses_a_final_message_that_is_none)
 		"c=,r=" NONCE ",p=" PROOF,
 		"c=biws,r=" CLIENT_NONCE ",p=" PROOF,
 		"c=biws,r=" NONCE "x,p=" PROOF,
-		"c=biws,p=" PROOF,
+		("c=biws,p=" PROOF),
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
