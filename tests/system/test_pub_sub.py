@@ -153,6 +153,37 @@ def choices(tap, suite):
         watch.ends(0, "will/killed gone\n")
 
 
+def from_a_configuration(tap, suite):
+    """-c without -p: the first listener that it can speak to."""
+    path = os.path.join(suite.box.dir, "client.conf")
+    elsewhere = [
+        {"bind": "127.0.0.1:1", "tls": {"psk_file": "/nowhere"}},
+        {"bind": "127.0.0.1:2", "proxy_protocol": True},
+        {"bind": "127.0.0.1:3", "websocket": "/mqtt"},
+        {"bind": "unix:/nowhere"},
+    ]
+
+    def publish(listeners, code):
+        with open(path, "w") as f:
+            f.write(weir.libconfig({"listeners": listeners}))
+        done = subprocess.run(
+            [weir.program("weirctl"), "pub", "-c", path, "-t", "c/d", "-m", "conf"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=30,
+        )
+        weir.expect(done.returncode == code, "%d: %s" % (done.returncode, done.stderr))
+        return done.stderr
+
+    with tap.case("-c: listeners of TLS, WebSocket, proxies and files are passed over"):
+        sub = Verb(suite, "sub", "-d", "-C", "1", "-t", "c/d")
+        publish(elsewhere + [{"bind": "127.0.0.1:%d" % suite.port}], 0)
+        sub.ends(0, "conf\n")
+    with tap.case("-c: without a listener of plain MQTT, -h and -p are asked for"):
+        weir.expect("say -h and -p" in publish(elsewhere, 78), "not said")
+
+
 def refusals(tap, suite):
     with tap.case("nobody there is 69, and says where"):
         port = weir.free_port()
@@ -191,7 +222,8 @@ def refusals(tap, suite):
 def main():
     tap = weir.Tap()
     with tap.case("the suite ends in order"), weir.Weir() as suite:
-        for group in (streams, sources, properties, choices, refusals):
+        groups = (streams, sources, properties, choices, from_a_configuration, refusals)
+        for group in groups:
             group(tap, suite)
     tap.done()
 
