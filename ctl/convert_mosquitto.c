@@ -102,7 +102,9 @@ static const struct convert_row listener_rows[] = {
 	    "topic_alias_maximum_out is for all listeners alike"),
 	CONVERT_LEFT("dhparamfile", "OpenSSL chooses the group"),
 	CONVERT_LEFT("tls_version", "TLS 1.2 and later"),
-	CONVERT_NEEDLESS("psk_hint", "psk_file of the listener is what counts"),
+	CONVERT_LEFT("psk_hint",
+	    "as it is the listener speaks in the clear: name the keys in "
+	    "tls.psk_file"),
 	CONVERT_LEFT("http_dir", "it serves no files"),
 	CONVERT_LEFT(
 	    "websockets_headers_size", "the head of a request may have 8 KiB"),
@@ -139,7 +141,6 @@ begin_listener(struct mosquitto_reader *reader, const struct convert_at *at,
 
 	mosquitto_end_bridge(reader);
 	reader->has_listener = true;
-	reader->has_left = false;
 	reader->listener = convert_add(reader->convert, "listeners");
 	if (count == 2 && is_path(words[1])) {
 		snprintf(bind, sizeof(bind), "unix:%s", words[1]);
@@ -162,25 +163,6 @@ the_listener(struct mosquitto_reader *reader)
 	return &reader->first;
 }
 
-/* What makes it another one: without that it would be open, or no use. */
-static void
-leave_listener(struct mosquitto_reader *reader, const struct convert_at *at,
-    const struct convert_group *listener)
-{
-	config_setting_t *list = config_setting_parent(listener->setting);
-
-	convert_leave(reader->convert, at,
-	    "the whole listener is left out: it would be there without");
-	config_setting_remove_elem(
-	    list, (unsigned)config_setting_index(listener->setting));
-	reader->has_left = true;
-	if (listener == &reader->first)
-		reader->port[0] = '\0';
-	reader->has_listener = true;
-	reader->first.setting = NULL;
-	reader->listener.setting = NULL;
-}
-
 static void
 set_protocol(struct mosquitto_reader *reader, const struct convert_at *at)
 {
@@ -190,8 +172,6 @@ set_protocol(struct mosquitto_reader *reader, const struct convert_at *at)
 		return;
 	if (strcmp(at->value, "websockets") != 0)
 		convert_leave(reader->convert, at, "mqtt or websockets");
-	else if (!conf_has_key("listeners.websocket"))
-		leave_listener(reader, at, listener);
 	else
 		convert_put(reader->convert, listener, at, "websocket",
 		    CONVERT_TEXT, "/mqtt");
@@ -222,19 +202,12 @@ listener_line(struct mosquitto_reader *reader, const struct convert_at *at)
 		row++;
 	if (row->from == NULL)
 		return false;
-	if (reader->has_left) {
-		convert_leave(reader->convert, at, "its listener was left out");
-		return true;
-	}
-	if (row->to != NULL && strncmp(row->to, "tls.", 4) == 0 &&
-	    !conf_has_key("listeners.tls.cert"))
-		leave_listener(reader, at, the_listener(reader));
-	else if (strcmp(at->key, "require_certificate") == 0)
+	if (strcmp(at->key, "require_certificate") == 0)
 		set_client_cert(reader, at, convert_truth(at->value));
 	else
 		convert_by_row(
 		    reader->convert, the_listener(reader), at, listener_rows);
-	if (strcmp(at->key, "cafile") == 0 && !reader->has_left)
+	if (strcmp(at->key, "cafile") == 0)
 		set_client_cert(reader, at, -1);
 	return true;
 }
@@ -254,6 +227,20 @@ set_anonymous(struct mosquitto_reader *reader, const struct convert_at *at)
 		reader->anonymous = truth;
 }
 
+/* Beside others there is no listener without a port. */
+static void
+leave_first(struct mosquitto_reader *reader, const struct convert_at *at)
+{
+	config_setting_t *first = reader->first.setting;
+
+	if (first == NULL)
+		return;
+	convert_leave(reader->convert, at,
+	    "what comes before the first listener is left out: it has no port");
+	config_setting_remove_elem(config_setting_parent(first),
+	    (unsigned)config_setting_index(first));
+}
+
 /* port and bind_address, or nothing at all. */
 static void
 finish_first(struct mosquitto_reader *reader, const struct convert_at *at)
@@ -261,8 +248,7 @@ finish_first(struct mosquitto_reader *reader, const struct convert_at *at)
 	const char *host = reader->bind, *port = reader->port;
 
 	if (port[0] == '\0' && reader->has_listener) {
-		if (reader->first.setting != NULL)
-			leave_listener(reader, at, &reader->first);
+		leave_first(reader, at);
 		return;
 	}
 	if (port[0] == '\0' && host[0] == '\0')

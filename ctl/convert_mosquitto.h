@@ -17,7 +17,6 @@ struct mosquitto_reader {
 	char port[8];
 	int anonymous; /* -1: not said */
 	bool has_listener;
-	bool has_left; /* the listener whose lines come was left out */
 	/* Of the bridge whose lines come: */
 	bool bridge_is_tls;
 	bool is_retain_cleared;

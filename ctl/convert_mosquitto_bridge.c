@@ -56,7 +56,6 @@ mosquitto_begin_bridge(
     struct mosquitto_reader *reader, const struct convert_at *at)
 {
 	reader->listener.setting = NULL;
-	reader->has_left = false;
 	reader->bridge_is_tls = false;
 	reader->is_retain_cleared = false;
 	reader->addresses[0] = '\0';

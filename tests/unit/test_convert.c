@@ -172,6 +172,32 @@ START_TEST(takes_over_the_tls_of_listeners)
 }
 END_TEST
 
+START_TEST(leaves_out_the_listener_that_has_no_port_beside_others)
+{
+	struct conf *conf;
+
+	ck_assert_int_eq(convert("certfile /etc/c.pem\n"
+				 "keyfile /etc/k.pem\n"
+				 "listener 1883 127.0.0.1\n"),
+	    0);
+	ck_assert_uint_eq(left, 1);
+	ck_assert_ptr_nonnull(strstr(told, "before the first listener"));
+	conf = load();
+	ck_assert_uint_eq(conf->listener_count, 1);
+	ck_assert_str_eq(conf->listeners[0].bind, "127.0.0.1:1883");
+	ck_assert(!conf->listeners[0].tls.enabled);
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(says_that_a_listener_of_pre_shared_keys_is_none_any_more)
+{
+	ck_assert_int_eq(convert("listener 8883\npsk_hint there\n"), 0);
+	ck_assert_uint_eq(left, 1);
+	ck_assert_ptr_nonnull(strstr(told, "tls.psk_file"));
+}
+END_TEST
+
 static const char a_bridge[] = "listener 1883 127.0.0.1\n"
 			       "connection Cloud One\n"
 			       "address cloud.example\n"
@@ -514,6 +540,10 @@ main(void)
 	tcase_add_test(tc, takes_over_listeners);
 	tcase_add_test(tc, knows_the_listener_that_is_not_named);
 	tcase_add_test(tc, takes_over_the_tls_of_listeners);
+	tcase_add_test(
+	    tc, leaves_out_the_listener_that_has_no_port_beside_others);
+	tcase_add_test(
+	    tc, says_that_a_listener_of_pre_shared_keys_is_none_any_more);
 	tcase_add_test(tc, takes_over_a_bridge);
 	tcase_add_test(tc, takes_over_a_bridge_by_tls);
 	tcase_add_test(tc, drops_nothing_in_silence);
