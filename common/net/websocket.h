@@ -113,6 +113,9 @@ void websocket_mask(uint8_t *to, const uint8_t *from, size_t len,
 /* The answer to a key [RFC 6455, 4.2.2]. */
 void websocket_accept_key(const char *key, char out[WEBSOCKET_ACCEPT_SIZE]);
 
+/* A field's list of words, with commas between them, has this one. */
+bool websocket_has_word(const char *list, const char *word, bool any_case);
+
 /*
  * The request of a client into `out`.  Returns its length; 0 when it does not
  * fit.  `host` is as a Host field has it: brackets and port where needed.

@@ -72,23 +72,6 @@ find_field(char *head, const char *name)
 	return NULL;
 }
 
-/* A list of words with commas between them has this one. */
-static bool
-has_word(const char *list, const char *word)
-{
-	size_t len;
-
-	for (;;) {
-		list += strspn(list, " \t,");
-		len = strcspn(list, " \t,");
-		if (len == 0)
-			return false;
-		if (len == strlen(word) && strncasecmp(list, word, len) == 0)
-			return true;
-		list += len;
-	}
-}
-
 /* Field by field, each in a copy: looking cuts it. */
 static bool
 field_is(const char *head, const char *name, const char *want, bool is_list)
@@ -101,7 +84,8 @@ field_is(const char *head, const char *name, const char *want, bool is_list)
 		return want == NULL;
 	if (want == NULL)
 		return false;
-	return is_list ? has_word(value, want) : strcmp(value, want) == 0;
+	return is_list ? websocket_has_word(value, want, true)
+		       : strcmp(value, want) == 0;
 }
 
 const char *
@@ -288,15 +272,6 @@ client_send(struct stream_layer *layer, const struct iovec *iov, unsigned count)
 }
 
 static void
-client_finish(struct stream_layer *layer)
-{
-	struct client *c = (struct client *)layer;
-
-	if (layer->held == 0)
-		websocket_send_close(&c->end, WEBSOCKET_NORMAL);
-}
-
-static void
 client_free(struct stream_layer *layer)
 {
 	struct client *c = (struct client *)layer;
@@ -311,7 +286,7 @@ static const struct stream_layer_kind kind = {
 	.name = "WebSocket",
 	.receive = client_receive,
 	.send = client_send,
-	.finish = client_finish,
+	.finish = websocket_finish,
 	.free = client_free,
 };
 

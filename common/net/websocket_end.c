@@ -131,6 +131,14 @@ websocket_send_close(struct websocket_end *end, unsigned status)
 	return send_control(end, WEBSOCKET_CLOSE, bytes, sizeof(bytes));
 }
 
+void
+websocket_finish(struct stream_layer *layer)
+{
+	if (layer->held == 0)
+		websocket_send_close(
+		    (struct websocket_end *)layer, WEBSOCKET_NORMAL);
+}
+
 ssize_t
 websocket_read_frames(struct websocket_end *end, uint8_t *bytes, size_t len)
 {

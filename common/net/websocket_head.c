@@ -32,32 +32,6 @@ refuse(struct websocket_head *head, unsigned status, const char *why)
 
 /* ---- values, when they are whole -------------------------------------- */
 
-static bool
-is_word(const char *at, size_t len, const char *word, bool any_case)
-{
-	if (len != strlen(word))
-		return false;
-	return any_case ? strncasecmp(at, word, len) == 0
-			: memcmp(at, word, len) == 0;
-}
-
-/* A list of words with commas between them has this one. */
-static bool
-has_word(const char *list, const char *word, bool any_case)
-{
-	size_t len;
-
-	for (;;) {
-		list += strspn(list, " \t,");
-		len = strcspn(list, " \t,");
-		if (len == 0)
-			return false;
-		if (is_word(list, len, word, any_case))
-			return true;
-		list += len;
-	}
-}
-
 /* 16 bytes in base64: 22 digits, the last of which has 4 bits to spare. */
 static bool
 is_key(const char *value)
@@ -77,10 +51,12 @@ take_value(struct websocket_head *head)
 	head->seen[head->field]++;
 	switch (head->field) {
 	case WEBSOCKET_FIELD_UPGRADE:
-		head->has_upgrade |= has_word(value, "websocket", true);
+		head->has_upgrade |=
+		    websocket_has_word(value, "websocket", true);
 		break;
 	case WEBSOCKET_FIELD_CONNECTION:
-		head->has_connection |= has_word(value, "Upgrade", true);
+		head->has_connection |=
+		    websocket_has_word(value, "Upgrade", true);
 		break;
 	case WEBSOCKET_FIELD_KEY:
 		if (!is_key(value))
@@ -92,8 +68,9 @@ take_value(struct websocket_head *head)
 		head->is_version_13 = strcmp(value, "13") == 0;
 		break;
 	case WEBSOCKET_FIELD_PROTOCOL:
-		head->has_mqtt |= has_word(value, "mqtt", false);
-		head->has_mqttv3_1 |= has_word(value, "mqttv3.1", false);
+		head->has_mqtt |= websocket_has_word(value, "mqtt", false);
+		head->has_mqttv3_1 |=
+		    websocket_has_word(value, "mqttv3.1", false);
 		break;
 	case WEBSOCKET_FIELD_ORIGIN:
 		strcpy(head->origin, value);
@@ -151,7 +128,9 @@ find_field(const struct websocket_head *head)
 	unsigned i;
 
 	for (i = 0; i < WEBSOCKET_FIELDS; i++)
-		if (is_word(head->name, head->name_len, field_names[i], true))
+		if (strlen(field_names[i]) == head->name_len &&
+		    strncasecmp(head->name, field_names[i], head->name_len) ==
+			0)
 			break;
 	return (enum websocket_field)i;
 }

@@ -57,6 +57,9 @@ ssize_t websocket_answer_ping(struct websocket_end *end);
 /* Once, and not into a frame that is half sent. */
 ssize_t websocket_send_close(struct websocket_end *end, unsigned status);
 
+/* A layer's finish(). */
+void websocket_finish(struct stream_layer *layer);
+
 /*
  * Payload of what came, in place; then what is to be said about it.  Returns
  * as a layer's receive().

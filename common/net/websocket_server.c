@@ -32,8 +32,8 @@ struct server {
 	struct websocket_end end;
 	const struct websocket_rules *rules;
 	struct websocket_head *head; /* until it is answered */
-	bool is_loose; /* a packet came without its fixed header: no more of it
-			*/
+	/* A packet came without its fixed header: no more is looked for. */
+	bool is_loose;
 };
 
 static ssize_t
@@ -316,15 +316,6 @@ server_send(struct stream_layer *layer, const struct iovec *iov, unsigned count)
 }
 
 static void
-server_finish(struct stream_layer *layer)
-{
-	struct server *s = (struct server *)layer;
-
-	if (layer->held == 0)
-		websocket_send_close(&s->end, WEBSOCKET_NORMAL);
-}
-
-static void
 server_free(struct stream_layer *layer)
 {
 	struct server *s = (struct server *)layer;
@@ -338,7 +329,7 @@ static const struct stream_layer_kind kind = {
 	.name = "WebSocket",
 	.receive = server_receive,
 	.send = server_send,
-	.finish = server_finish,
+	.finish = websocket_finish,
 	.free = server_free,
 };
 
