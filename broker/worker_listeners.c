@@ -18,6 +18,7 @@
 #include "common/base/bug.h"
 #include "common/base/exit.h"
 #include "common/base/network.h"
+#include "common/base/parse.h"
 #include "common/net/websocket.h"
 
 /* Connections that wait to be told that they come too fast. */
@@ -309,7 +310,7 @@ open_door(struct door *door, struct worker *worker, unsigned index)
 	*door = (struct door){
 		.worker = worker,
 		.index = index,
-		.is_alone = conf_unix_path(conf->bind) != NULL,
+		.is_alone = parse_unix_path(conf->bind) != NULL,
 		.wants_header = conf->proxy_protocol,
 		.websocket = {
 			.path = conf->websocket,

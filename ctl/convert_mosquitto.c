@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/parse.h"
 #include "common/conf/conf.h"
 #include "ctl/convert_mosquitto.h"
 
@@ -143,7 +144,7 @@ begin_listener(struct mosquitto_reader *reader, const struct convert_at *at,
 	reader->has_listener = true;
 	reader->listener = convert_add(reader->convert, "listeners");
 	if (count == 2 && is_path(words[1])) {
-		snprintf(bind, sizeof(bind), "unix:%s", words[1]);
+		snprintf(bind, sizeof(bind), PARSE_UNIX_PREFIX "%s", words[1]);
 		convert_put(reader->convert, &reader->listener, at, "bind",
 		    CONVERT_TEXT, bind);
 		return;

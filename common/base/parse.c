@@ -180,6 +180,15 @@ parse_host_port(const char *text, struct host_port *out_address)
 	return 0;
 }
 
+const char *
+parse_unix_path(const char *address)
+{
+	const size_t len = strlen(PARSE_UNIX_PREFIX);
+
+	return strncmp(address, PARSE_UNIX_PREFIX, len) == 0 ? address + len
+							     : NULL;
+}
+
 bool
 parse_is_loopback(const char *host)
 {

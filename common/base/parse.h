@@ -20,6 +20,10 @@
 /* A host name of 253 bytes is the longest that DNS has. */
 #define PARSE_HOST_SIZE 256
 
+/* In front of a Unix socket's path, and room for it, as sockaddr_un has. */
+#define PARSE_UNIX_PREFIX "unix:"
+#define PARSE_UNIX_PATH_SIZE 108
+
 struct host_port {
 	char host[PARSE_HOST_SIZE]; /* IPv6 without its brackets */
 	uint16_t port;
@@ -40,6 +44,9 @@ int parse_duration(const char *text, uint64_t *out_ns);
  * Returns 0, -EINVAL, or -ERANGE for a port above 65535.
  */
 int parse_host_port(const char *text, struct host_port *out_address);
+
+/* The path of "unix:/path", whatever it is; NULL for another address. */
+const char *parse_unix_path(const char *address);
 
 /* 127.0.0.0/8, ::1 or the name localhost. */
 bool parse_is_loopback(const char *host);

@@ -533,9 +533,6 @@ void conf_free(struct conf *conf);
  */
 bool conf_has_key(const char *path);
 
-/* The path of "unix:/path"; NULL for another address. */
-const char *conf_unix_path(const char *bind);
-
 /* Is there a journal in state_dir/journal? */
 bool conf_has_journal(const struct conf *conf);
 

@@ -114,7 +114,7 @@ is_local(const char *bind)
 {
 	struct host_port address;
 
-	return conf_unix_path(bind) != NULL ||
+	return parse_unix_path(bind) != NULL ||
 	    (parse_host_port(bind, &address) == 0 &&
 		parse_is_loopback(address.host));
 }

@@ -5,18 +5,10 @@
 #include <string.h>
 
 #include "common/base/network.h"
+#include "common/base/parse.h"
 #include "common/conf/conf_table.h"
 
-/* As sockaddr_un has it, with its NUL. */
-#define UNIX_PATH_SIZE 108
-
 /* ---- Unix sockets ------------------------------------------------------ */
-
-const char *
-conf_unix_path(const char *bind)
-{
-	return strncmp(bind, "unix:", 5) == 0 ? bind + 5 : NULL;
-}
 
 /* "0660" or "660", and nobody is shut out by mistake: the owner may. */
 static bool
@@ -39,11 +31,11 @@ check_path(struct conf_reader *reader, config_setting_t *at, const char *path)
 		    "that of a file and begin with /, as in "
 		    "\"unix:/run/weir/mqtt.sock\"",
 		    path);
-	if (len >= UNIX_PATH_SIZE)
+	if (len >= PARSE_UNIX_PATH_SIZE)
 		conf_mistake(reader, conf_at_key(at, "bind"),
 		    "the path of a Unix socket is %zu bytes long; allowed: "
 		    "up to %d",
-		    len, UNIX_PATH_SIZE - 1);
+		    len, PARSE_UNIX_PATH_SIZE - 1);
 }
 
 /* `key` is in the group (NULL: the default holds), and for Unix sockets. */
@@ -62,7 +54,7 @@ conf_check_unix(struct conf_reader *reader, config_setting_t *at,
     const struct conf_listener *listener)
 {
 	const char *path =
-	    listener->bind == NULL ? NULL : conf_unix_path(listener->bind);
+	    listener->bind == NULL ? NULL : parse_unix_path(listener->bind);
 
 	if (path == NULL) {
 		check_is_unix(reader, at, "mode");
@@ -137,7 +129,7 @@ check_peer_user(struct conf_reader *reader, config_setting_t *at,
     const struct conf_listener *listener)
 {
 	const bool is_unix =
-	    listener->bind != NULL && conf_unix_path(listener->bind) != NULL;
+	    listener->bind != NULL && parse_unix_path(listener->bind) != NULL;
 
 	if (listener->peer_user == CONF_PEER_USER_UNIX &&
 	    (!is_unix || listener->proxy_protocol))

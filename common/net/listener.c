@@ -183,7 +183,7 @@ name_listener(struct listener *listener)
 	listener_format(address, listener->address);
 	if (address->sa_family == AF_UNIX)
 		snprintf(listener->address, sizeof(listener->address),
-		    UNIX_SOCKET_PREFIX "%.*s", UNIX_SOCKET_PATH_SIZE - 1,
+		    PARSE_UNIX_PREFIX "%.*s", PARSE_UNIX_PATH_SIZE - 1,
 		    ((struct sockaddr_un *)&storage)->sun_path);
 	if (address->sa_family == AF_INET)
 		listener->port =
@@ -220,7 +220,7 @@ open_unix(const struct listener_spec *spec, struct listener **out_listener,
     char *error, size_t error_size)
 {
 	const struct unix_socket_spec socket = {
-		.path = unix_socket_path(spec->bind),
+		.path = parse_unix_path(spec->bind),
 		.mode = spec->mode == 0 ? UNIX_SOCKET_MODE : spec->mode,
 		.group = spec->group,
 		.backlog = spec->backlog > 0 ? spec->backlog : DEFAULT_BACKLOG,
@@ -263,7 +263,7 @@ listener_open(const struct listener_spec *spec, struct listener **out_listener,
 	struct addrinfo *list;
 	int err, fd;
 
-	if (unix_socket_path(spec->bind) != NULL)
+	if (parse_unix_path(spec->bind) != NULL)
 		return open_unix(spec, out_listener, error, error_size);
 	if (parse_host_port(spec->bind, &address) != 0) {
 		snprintf(error, error_size,
@@ -315,10 +315,10 @@ listener_is_at(int fd, const char *bind)
 
 	if (getsockname(fd, here, &len) == -1)
 		return false;
-	if (unix_socket_path(bind) != NULL)
+	if (parse_unix_path(bind) != NULL)
 		return here->sa_family == AF_UNIX &&
 		    strcmp(((struct sockaddr_un *)&storage)->sun_path,
-			unix_socket_path(bind)) == 0;
+			parse_unix_path(bind)) == 0;
 	if (parse_host_port(bind, &address) != 0 ||
 	    resolve(&address, &list) != 0)
 		return false;

@@ -22,15 +22,6 @@ struct opening {
 	size_t error_size;
 };
 
-const char *
-unix_socket_path(const char *address)
-{
-	const size_t len = strlen(UNIX_SOCKET_PREFIX);
-
-	return strncmp(address, UNIX_SOCKET_PREFIX, len) == 0 ? address + len
-							      : NULL;
-}
-
 static int __attribute__((format(printf, 3, 4)))
 complain(struct opening *o, int err, const char *format, ...)
 {
@@ -41,7 +32,7 @@ complain(struct opening *o, int err, const char *format, ...)
 	vsnprintf(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
 	snprintf(o->error, o->error_size,
-	    "address=" UNIX_SOCKET_PREFIX "%s reason=\"%s\"", o->spec->path,
+	    "address=" PARSE_UNIX_PREFIX "%s reason=\"%s\"", o->spec->path,
 	    reason);
 	return err;
 }
@@ -106,7 +97,7 @@ clear_the_place(struct opening *o)
 		    o, (int)pid, "%s: who serves it?", strerror((int)-pid));
 	if (pid > 0) {
 		snprintf(o->error, o->error_size,
-		    "socket_in_use address=" UNIX_SOCKET_PREFIX
+		    "socket_in_use address=" PARSE_UNIX_PREFIX
 		    "%s held_by=\"pid %d\"",
 		    o->spec->path, (int)pid);
 		return -EADDRINUSE;
@@ -195,10 +186,10 @@ unix_socket_open(const struct unix_socket_spec *spec,
 	};
 	int err;
 
-	if (spec->path[0] != '/' || strlen(spec->path) >= UNIX_SOCKET_PATH_SIZE)
+	if (spec->path[0] != '/' || strlen(spec->path) >= PARSE_UNIX_PATH_SIZE)
 		return complain(&o, -EINVAL,
 		    "the path must begin with / and be shorter than %d bytes",
-		    UNIX_SOCKET_PATH_SIZE);
+		    PARSE_UNIX_PATH_SIZE);
 	strcpy(o.address.sun_path, spec->path);
 	err = open_there(&o, out_place);
 	if (err == 0) {

@@ -21,11 +21,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* "unix:/run/weir/mqtt.sock": what is in front of the path. */
-#define UNIX_SOCKET_PREFIX "unix:"
-
-/* The longest path with its NUL, as sockaddr_un has it. */
-#define UNIX_SOCKET_PATH_SIZE 108
+#include "common/base/parse.h"
 
 /* Of a file where nothing else is said: for its user and group. */
 #define UNIX_SOCKET_MODE 0660
@@ -39,13 +35,10 @@ struct unix_socket_spec {
 
 /* Which file it was, so that no other is removed. */
 struct unix_socket_place {
-	char path[UNIX_SOCKET_PATH_SIZE]; /* "": none */
+	char path[PARSE_UNIX_PATH_SIZE]; /* "": none */
 	dev_t dev;
 	ino_t ino;
 };
-
-/* Behind "unix:" in an address; NULL if it is another kind of one. */
-const char *unix_socket_path(const char *address);
 
 /*
  * Bind and listen; the socket is non-blocking and close-on-exec.

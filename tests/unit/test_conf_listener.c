@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/parse.h"
 #include "common/conf/conf.h"
 #include "tests/unit/unit.h"
 
@@ -78,7 +79,8 @@ START_TEST(a_unix_socket_has_a_path_a_mode_and_a_group)
 	const struct conf_listener *listener;
 
 	listener = loaded("bind = \"unix:/run/weir/mqtt.sock\";");
-	ck_assert_str_eq(conf_unix_path(listener->bind), "/run/weir/mqtt.sock");
+	ck_assert_str_eq(
+	    parse_unix_path(listener->bind), "/run/weir/mqtt.sock");
 	ck_assert_str_eq(listener->mode, "0660");
 	ck_assert_ptr_null(listener->group);
 	listener = loaded("bind = \"unix:/a\"; mode = \"600\"; group = \"g\";");
@@ -97,7 +99,7 @@ START_TEST(a_unix_socket_has_a_path_a_mode_and_a_group)
 	refused("bind = \"unix:/a\"; mode = \"06600\";", "allowed: 3 to 4");
 	refused(BIND " mode = \"0660\";", "mode is for Unix sockets");
 	refused(BIND " group = \"g\";", "group is for Unix sockets");
-	ck_assert_ptr_null(conf_unix_path("127.0.0.1:1883"));
+	ck_assert_ptr_null(parse_unix_path("127.0.0.1:1883"));
 }
 END_TEST
 
