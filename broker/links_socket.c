@@ -16,44 +16,10 @@
 #define BACKLOG 64
 
 static int
-make_socket(void)
-{
-	int fd;
-
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	return fd == -1 ? -errno : fd;
-}
-
-/* The process that serves the socket file; 0 if nobody does; or -errno. */
-static pid_t
-who_serves(const struct sockaddr_un *address)
-{
-	struct ucred peer = { 0 };
-	socklen_t length = sizeof(peer);
-	pid_t pid = 0;
-	int fd;
-
-	fd = make_socket();
-	if (fd < 0)
-		return fd;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) ==
-	    0) {
-		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-		pid = peer.pid > 0 ? peer.pid : 1;
-	} else if (errno == EAGAIN) {
-		pid = 1; /* so busy that its backlog is full */
-	} else if (errno != ECONNREFUSED && errno != ENOENT) {
-		pid = -errno;
-	}
-	close(fd);
-	return pid;
-}
-
-static int
 clear_the_place(
     const struct sockaddr_un *address, struct links_socket *out_sock)
 {
-	pid_t pid = who_serves(address);
+	pid_t pid = unix_socket_served_by(address, SOCK_SEQPACKET);
 
 	if (pid < 0)
 		return (int)pid;
@@ -71,7 +37,6 @@ clear_the_place(
 static int
 bind_there(struct links_socket *sock, const struct sockaddr_un *address)
 {
-	struct stat st;
 	mode_t before;
 	int err = 0;
 
@@ -83,13 +48,9 @@ bind_there(struct links_socket *sock, const struct sockaddr_un *address)
 	umask(before);
 	if (err != 0)
 		return err;
-	if (stat(address->sun_path, &st) == -1 ||
-	    listen(sock->fd, BACKLOG) == -1)
+	if (listen(sock->fd, BACKLOG) == -1)
 		return -errno;
-	sock->is_bound = true;
-	sock->dev = st.st_dev;
-	sock->ino = st.st_ino;
-	return 0;
+	return unix_socket_find(address->sun_path, &sock->place);
 }
 
 static int
@@ -102,15 +63,15 @@ bind_in(struct links_socket *sock, const char *run_dir)
 	    "%s/" RING_CONTROL_SOCKET, run_dir);
 	if (n >= (int)sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	memcpy(sock->path, address.sun_path, (size_t)n + 1);
 	if (mkdir(run_dir, 0755) == -1 && errno != EEXIST)
 		return -errno;
 	err = clear_the_place(&address, sock);
 	if (err != 0)
 		return err;
-	sock->fd = make_socket();
-	if (sock->fd < 0)
-		return sock->fd;
+	sock->fd =
+	    socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (sock->fd == -1)
+		return -errno;
 	return bind_there(sock, &address);
 }
 
@@ -143,11 +104,7 @@ links_socket_open(
 void
 links_socket_close(struct links_socket *sock)
 {
-	struct stat st;
-
-	if (sock->is_bound && stat(sock->path, &st) == 0 &&
-	    st.st_dev == sock->dev && st.st_ino == sock->ino)
-		unlink(sock->path);
+	unix_socket_remove(&sock->place);
 	close(sock->fd);
 	sock->fd = -1;
 }

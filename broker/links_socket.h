@@ -12,17 +12,14 @@
 #define WEIR_BROKER_LINKS_SOCKET_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
+#include "common/net/unix_socket.h"
 #include "common/service/fdstore.h"
 
 struct links_socket {
 	int fd;
-	bool is_bound;  /* by us, so we remove it */
-	bool was_stale; /* a broker was killed here */
-	char path[108];
-	dev_t dev;
-	ino_t ino;
+	bool was_stale;                 /* a broker was killed here */
+	struct unix_socket_place place; /* a file of ours */
 };
 
 /*

@@ -47,24 +47,23 @@ system_fails(struct opening *o, const char *what)
 }
 
 static int
-make_socket(void)
+make_socket(int type)
 {
 	int fd;
 
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	return fd == -1 ? -errno : fd;
 }
 
-/* The process that serves the file; 0 if nobody does; or -errno. */
-static pid_t
-who_serves(const struct sockaddr_un *address)
+pid_t
+unix_socket_served_by(const struct sockaddr_un *address, int type)
 {
 	struct ucred peer = { 0 };
 	socklen_t length = sizeof(peer);
 	pid_t pid = 0;
 	int fd;
 
-	fd = make_socket();
+	fd = make_socket(type);
 	if (fd < 0)
 		return fd;
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) ==
@@ -91,7 +90,7 @@ clear_the_place(struct opening *o)
 	if (!S_ISSOCK(st.st_mode))
 		return complain(o, -EEXIST,
 		    "there is a file of this name that is no socket");
-	pid = who_serves(&o->address);
+	pid = unix_socket_served_by(&o->address, SOCK_STREAM);
 	if (pid < 0)
 		return complain(
 		    o, (int)pid, "%s: who serves it?", strerror((int)-pid));
@@ -152,24 +151,19 @@ bind_there(struct opening *o)
 static int
 open_there(struct opening *o, struct unix_socket_place *out_place)
 {
-	struct stat st;
 	int err;
 
 	err = clear_the_place(o);
 	if (err != 0)
 		return err;
-	o->fd = make_socket();
+	o->fd = make_socket(SOCK_STREAM);
 	if (o->fd < 0)
 		return complain(o, o->fd, "%s", strerror(-o->fd));
 	err = bind_there(o);
 	if (err != 0)
 		return err;
-	if (lstat(o->spec->path, &st) == -1)
-		return system_fails(o, "its file");
-	out_place->dev = st.st_dev;
-	out_place->ino = st.st_ino;
-	strcpy(out_place->path, o->spec->path);
-	return 0;
+	err = unix_socket_find(o->spec->path, out_place);
+	return err == 0 ? 0 : complain(o, err, "its file: %s", strerror(-err));
 }
 
 int
@@ -201,6 +195,19 @@ unix_socket_open(const struct unix_socket_spec *spec,
 	if (o.fd >= 0)
 		close(o.fd);
 	return err;
+}
+
+int
+unix_socket_find(const char *path, struct unix_socket_place *out_place)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == -1)
+		return -errno;
+	out_place->dev = st.st_dev;
+	out_place->ino = st.st_ino;
+	strcpy(out_place->path, path);
+	return 0;
 }
 
 void

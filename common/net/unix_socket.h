@@ -17,9 +17,9 @@
 #ifndef WEIR_COMMON_NET_UNIX_SOCKET_H
 #define WEIR_COMMON_NET_UNIX_SOCKET_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "common/base/parse.h"
 
@@ -48,6 +48,14 @@ struct unix_socket_place {
 int unix_socket_open(const struct unix_socket_spec *spec,
     struct unix_socket_place *out_place, int *out_fd, char *error,
     size_t error_size);
+
+/*
+ * For who binds by himself a socket of any `type`, as socket(2) has it: the
+ * process that serves the file (1: unknown which), 0 if nobody does, or
+ * -errno; and which file it is now, 0 or -errno.
+ */
+pid_t unix_socket_served_by(const struct sockaddr_un *address, int type);
+int unix_socket_find(const char *path, struct unix_socket_place *out_place);
 
 /* If the file is still the one that was made.  A place of zeros is nothing. */
 void unix_socket_remove(const struct unix_socket_place *place);

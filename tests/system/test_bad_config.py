@@ -133,6 +133,22 @@ def taken_port(tap, box, which):
             weir.expect(str(os.getpid()) in said, said)
 
 
+def taken_run_dir(tap, box):
+    with tap.case("a run_dir in use is refused, its broker named and left alone"):
+        with weir.Weir() as suite:
+            run_dir = suite.settings["run_dir"]
+            text = good_text(box).replace(os.path.join(box.dir, "run"), run_dir)
+            path = write(box, "second.conf", text)
+            status, said = run(box, weir.program("weir-broker"), "-c", path)
+            weir.expect(status == 71, "exit %d: %s" % (status, said))
+            weir.expect("event=run_dir_in_use" in said, said)
+            weir.expect("pid=%d " % suite.pid("weir-broker") in said, said)
+            weir.expect(
+                os.path.exists(os.path.join(run_dir, "broker.sock")), "it is gone"
+            )
+            suite.ctl("clients")
+
+
 def main():
     tap = weir.Tap()
     box = weir.Box()
@@ -171,6 +187,7 @@ def main():
             weir.expect("no-such-option" in said, said)
     for which in ("mqtt", "http"):
         taken_port(tap, box, which)
+    taken_run_dir(tap, box)
     box.end()
     tap.done()
 
