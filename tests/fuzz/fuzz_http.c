@@ -19,8 +19,7 @@
 #include "httpd/connection.h"
 #include "httpd/counters.h"
 #include "httpd/publish_json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static struct publish_scratch scratch;
 static struct publish_entry entry;

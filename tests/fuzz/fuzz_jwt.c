@@ -17,11 +17,10 @@
 #include "common/base/bug.h"
 #include "common/base/clock.h"
 #include "common/conf/conf.h"
+#include "tests/fuzz/fuzz.h"
 
 #define SECRET "0123456789abcdef0123456789abcdef"
 #define NOW_NS (UINT64_C(1800000000) * CLOCK_SECOND_NS)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct auth_jwt *
 make_rules(void)

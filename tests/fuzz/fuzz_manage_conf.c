@@ -16,10 +16,7 @@
 #include <strings.h>
 
 #include "broker/manage_conf.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : abort())
+#include "tests/fuzz/fuzz.h"
 
 static bool has_word(const json_t *value);
 

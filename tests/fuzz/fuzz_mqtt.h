@@ -25,12 +25,8 @@
 
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/mqtt_any.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Say where, and give libFuzzer what it takes for a finding. */
-#define require(condition) ((condition) ? (void)0 : abort())
 
 struct fuzz_packet {
 	enum mqtt_version version;

@@ -12,15 +12,7 @@
 
 #include "broker/proxy_header.h"
 #include "broker/store/crc32c.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(int condition)
-{
-	if (!condition)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 /* The first entry of IPv4, if it is a checksum. */
 static void

@@ -10,10 +10,7 @@
 #include <stdlib.h>
 
 #include "common/msg/record.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : abort())
+#include "tests/fuzz/fuzz.h"
 
 static unsigned
 touch(struct slice bytes)

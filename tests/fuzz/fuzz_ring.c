@@ -22,13 +22,12 @@
 #include "common/base/bug.h"
 #include "common/ring/ring_consumer.h"
 #include "common/ring/ring_producer.h"
+#include "tests/fuzz/fuzz.h"
 
 #define SHIFT 12u
 #define CLASSES 3u
 #define SIZE (UINT64_C(1) << SHIFT)
 #define DATA_LENGTH (RING_PAGE + 7 * SIZE)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct lane {
 	struct ring_head *head;

@@ -19,10 +19,7 @@
 
 #include "common/ring/ring_control.h"
 #include "common/shm/fdpass.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : abort())
+#include "tests/fuzz/fuzz.h"
 
 static int pair[2], null_fd = -1;
 static struct ring_control_message message;

@@ -15,10 +15,7 @@
 #include <string.h>
 
 #include "broker/scram.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : abort())
+#include "tests/fuzz/fuzz.h"
 
 static const char password[] = "open sesame";
 static const uint8_t salt[SCRAM_SALT_BYTES] = "0123456789abcde";

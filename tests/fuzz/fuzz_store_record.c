@@ -12,9 +12,8 @@
 
 #include "broker/store/store_record.h"
 #include "common/base/bug.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/store_any.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ROOM 4096
 

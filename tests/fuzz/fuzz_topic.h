@@ -14,10 +14,7 @@
 #include <stdlib.h>
 
 #include "common/base/slice.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : abort())
+#include "tests/fuzz/fuzz.h"
 
 /* The code point that `s` begins with, its bytes in *used; -1: none. */
 static inline long

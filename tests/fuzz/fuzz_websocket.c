@@ -13,20 +13,12 @@
 #include <string.h>
 
 #include "common/net/websocket_head.h"
+#include "tests/fuzz/fuzz.h"
 
 #define LIMIT_BYTES 2000
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static const char *const origins[] = { "https://a.example" };
 static const struct websocket_rules rules = { "/mqtt", origins, 1 };
-
-static void
-require(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* Memory of its own: one byte beyond is found. */
 static uint8_t *

@@ -14,10 +14,7 @@
 #include <string.h>
 
 #include "common/net/websocket.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : abort())
+#include "tests/fuzz/fuzz.h"
 
 struct wire {
 	struct stream_layer layer;

@@ -12,10 +12,7 @@
 #include <string.h>
 
 #include "common/net/websocket_head.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define require(condition) ((condition) ? (void)0 : abort())
+#include "tests/fuzz/fuzz.h"
 
 /* Read it in pieces, each in memory of its own; returns what was taken. */
 static size_t

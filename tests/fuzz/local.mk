@@ -32,6 +32,7 @@ FUZZ_RUNS = 10000000
 EXTRA_DIST += \
 	%D%/run_fuzz.sh \
 	%D%/make_corpus.py \
+	%D%/fuzz.h \
 	%D%/fuzz_http.c \
 	%D%/fuzz_jwt.c \
 	%D%/fuzz_manage_conf.c \
