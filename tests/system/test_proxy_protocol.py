@@ -86,12 +86,6 @@ class Suite(weir.Weir):
     def address(self, name):
         return json.loads(self.ctl("clients", name, "--json"))["clients"][0]["address"]
 
-    def counter(self, name):
-        for line in self.http("GET", "/metrics")[2].splitlines():
-            if line.startswith("weir_broker_%s_total " % name):
-                return int(float(line.rpartition(" ")[2]))
-        raise AssertionError("there is no counter " + name)
-
     def serves(self):
         started = time.monotonic()
         self.client("next", header("10.9.9.9")).close()
@@ -198,7 +192,7 @@ BAD = (
 def bad_headers(tap, suite):
     for name, data, words in BAD:
         with tap.case("refused, and told: " + name):
-            before = suite.counter("connections_failed")
+            before = suite.metric("connections_failed_total")
             weir.expect(is_refused(suite.proxied, data), "not closed")
             weir.wait_for(
                 "the log says: " + words,
@@ -206,7 +200,7 @@ def bad_headers(tap, suite):
                     words in line for line in suite.lines("connection_failed")
                 ),
             )
-            weir.expect(suite.counter("connections_failed") == before + 1, "not counted")
+            weir.expect(suite.metric("connections_failed_total") == before + 1, "not counted")
             suite.serves()
     with tap.case("every cut of a header is no connection, and no harm"):
         for size in range(len(GOOD)):
@@ -221,7 +215,7 @@ def bad_headers(tap, suite):
                 for line in suite.lines("connection_failed")
             ),
         )
-        weir.expect(suite.counter("proxies_refused") == 1, "not counted")
+        weir.expect(suite.metric("proxies_refused_total") == 1, "not counted")
     with tap.case("without proxy_protocol a header is no MQTT"):
         weir.expect(is_refused(suite.port, GOOD + CONNECT), "not closed")
 
@@ -303,7 +297,7 @@ def hostile(tap):
             for sock in half:
                 weir.expect(sock.recv(1) == b"", "not closed")
                 sock.close()
-            weir.expect(suite.counter("connect_timeouts") >= 100, "not counted")
+            weir.expect(suite.metric("connect_timeouts_total") >= 100, "not counted")
             suite.serves()
             # Some that wait when the broker ends.
             for _ in range(5):

@@ -160,7 +160,7 @@ def drops(tap):
                 'client="absent"' in ended and "dropped=50 " in ended, ended
             )
         with tap.case("the counter says the same"):
-            weir.expect(counter(run, "dropped_queue_full") == 50, "not 50")
+            weir.expect(run.metric("dropped_queue_full_total") == 50, "not 50")
         with tap.case("episodes that follow each other are one warning"):
             for _ in range(5):
                 client.close()
@@ -256,15 +256,6 @@ def threads(tap):
                         "%s takes signal %d" % (name, number),
                     )
             weir.expect("worker 0" in names, names)
-
-
-def counter(run, name):
-    """A counter of the broker, as httpd shows it."""
-    for line in run.http("GET", "/metrics")[2].splitlines():
-        words = line.split()
-        if words and words[0] == "weir_broker_%s_total" % name:
-            return int(words[1])
-    raise AssertionError("there is no counter " + name)
 
 
 def main():

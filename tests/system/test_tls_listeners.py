@@ -122,13 +122,6 @@ class Suite(weir.Weir):
         os.kill(self.pid("weir-broker"), signal.SIGHUP)
         weir.wait_for("the reload", lambda: len(self.lines("reloaded")) > done)
 
-    def count(self, name):
-        name = "weir_broker_" + name
-        for line in self.http("GET", "/metrics")[2].splitlines():
-            if line.split(" ")[0] == name:
-                return int(line.split()[-1])
-        raise AssertionError("no " + name)
-
     def user_of(self, client_id):
         found = self.http("GET", "/api/v4/clients/" + client_id)[2]
         return json.loads(found)["data"][0]["username"]
@@ -322,7 +315,7 @@ def handover(tap, suite):
             faults.append("%d: %r" % (i, error))
 
     with tap.case("a connection goes to its worker with all that it has sent"):
-        before = suite.count("handovers_total")
+        before = suite.metric("handovers_total")
         faults = []
         threads = [
             threading.Thread(target=try_one, args=(i, faults)) for i in range(24)
@@ -332,7 +325,7 @@ def handover(tap, suite):
         for thread in threads:
             thread.join()
         weir.expect(not faults, faults)
-        moved = suite.count("handovers_total") - before
+        moved = suite.metric("handovers_total") - before
         # Of 24 about 18 belong to another worker than the one that accepted.
         weir.expect(moved > 0, "none of them moved")
 
@@ -388,7 +381,7 @@ def resumption(tap, suite):
                 weir.expect(expected in text, text)
         finally:
             shutil.rmtree(folder)
-        weir.expect(suite.count("tls_resumed_total") > 0, "not counted")
+        weir.expect(suite.metric("tls_resumed_total") > 0, "not counted")
 
 
 # ------------------------------------------------------------------ reload
@@ -469,7 +462,7 @@ def reloads(tap, suite):
         weir.expect(done.returncode != 0, "it was let in")
 
     with tap.case("status and metrics tell how long certificates are good"):
-        weir.expect(28 <= suite.count("tls_certificate_days") <= 30, "days")
+        weir.expect(28 <= suite.metric("tls_certificate_days") <= 30, "days")
         status = json.loads(suite.ctl("status", "--json"))
         mine = [s for s in status["listeners"] if s["tls"]]
         weir.expect(len(mine) == 3, status["listeners"])
@@ -516,7 +509,7 @@ def hostile(tap, suite):
         return time.monotonic() - began
 
     with tap.case("changed and cut handshakes are closed; the next is served"):
-        before = suite.count("connections_failed_total")
+        before = suite.metric("connections_failed_total")
         for _ in range(150):
             bad = bytearray(hello)
             for _ in range(dice.randrange(1, 6)):
@@ -526,7 +519,7 @@ def hostile(tap, suite):
             send_and_close(port, dice.randbytes(dice.randrange(1, 300)))
         weir.expect(is_served() < 5, "the next client waited")
         weir.expect(
-            suite.count("connections_failed_total") - before > 100, "not counted"
+            suite.metric("connections_failed_total") - before > 100, "not counted"
         )
         lines = suite.lines("connection_failed") + suite.lines("connections_failed")
         # 4 workers, 16 reasons each, and sums.
@@ -544,11 +537,11 @@ def hostile(tap, suite):
 
     with tap.case("who connects and leaves without a byte is no failure"):
         weir.wait_for("all are gone", lambda: connections(suite, 1) == 0)
-        before = suite.count("connections_failed_total")
+        before = suite.metric("connections_failed_total")
         for _ in range(5):
             send_and_close(port, b"")
         weir.expect(is_served() < 5, "the next client waited")
-        weir.expect(suite.count("connections_failed_total") == before, "counted")
+        weir.expect(suite.metric("connections_failed_total") == before, "counted")
 
 
 def mixed_up(tap, ca):

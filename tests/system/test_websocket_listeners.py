@@ -56,13 +56,6 @@ class Suite(weir.Weir):
             self.ws_port, name, sock=WebSocket(self.ws_port, seed=seed), **more
         )
 
-    def counter(self, name):
-        """A counter of the broker, as httpd shows it."""
-        for line in self.http("GET", "/metrics")[2].splitlines():
-            if line.startswith("weir_broker_%s_total " % name):
-                return int(float(line.rpartition(" ")[2]))
-        raise AssertionError("there is no counter " + name)
-
     def serves(self):
         """The next client is served, and soon."""
         started = time.monotonic()
@@ -230,11 +223,11 @@ def bad_frames(tap, suite):
     )
     for name, data, status in rows:
         with tap.case("%s is answered by close %d" % (name, status)):
-            before = suite.counter("connections_failed")
+            before = suite.metric("connections_failed_total")
             client = suite.ws("bad")
             client.sock.raw(data)
             weir.expect(client.sock.closed() == status, client.sock.status)
-            weir.expect(suite.counter("connections_failed") == before + 1, "not counted")
+            weir.expect(suite.metric("connections_failed_total") == before + 1, "not counted")
             suite.serves()
     with tap.case("the log says what was wrong"):
         text = "".join(suite.lines("connection_failed"))
@@ -367,7 +360,7 @@ def hostile(tap):
                 while sock.recv(4096):
                     pass
                 sock.close()
-            weir.expect(suite.counter("connect_timeouts") >= 101, "not counted")
+            weir.expect(suite.metric("connect_timeouts_total") >= 101, "not counted")
             suite.serves()
 
 
