@@ -295,9 +295,9 @@ say_disconnect(const struct load_client *client, const struct mqtt_frame *frame)
 	    "the broker disconnects: %s", mqtt_reason_name(disconnect.reason));
 }
 
-void
-load_client_hand_out(struct load_client *client, load_packet_fn *on_packet,
-    void *context, uint64_t now_ns)
+static void
+hand_out(struct load_client *client, load_packet_fn *on_packet, void *context,
+    uint64_t now_ns)
 {
 	enum mqtt_frame_status status;
 	struct mqtt_frame frame;
@@ -330,7 +330,7 @@ receive(struct load_client *client, load_packet_fn *on_packet, void *context)
 	if (got <= 0)
 		load_die("connection lost");
 	client->input_length += (size_t)got;
-	load_client_hand_out(client, on_packet, context, clock_now_ns());
+	hand_out(client, on_packet, context, clock_now_ns());
 }
 
 void

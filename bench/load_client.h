@@ -108,8 +108,4 @@ void load_loop_flush(struct load_loop *loop);
 void load_loop_wait(struct load_loop *loop, uint64_t timeout_ns,
     load_packet_fn *on_packet, void *context);
 
-/* Hand out packets that were read before the client was watched. */
-void load_client_hand_out(struct load_client *client, load_packet_fn *on_packet,
-    void *context, uint64_t now_ns);
-
 #endif

@@ -84,13 +84,8 @@ struct order {
 
 /* ---- order_book.c -------------------------------------------------------- */
 
-/* QoS of message `sequence`, as it is published and as it is to arrive. */
+/* QoS that message `sequence` is published with. */
 uint8_t order_qos(const struct order *order, uint64_t sequence);
-uint8_t order_granted(const struct order *order, uint64_t sequence);
-
-/* Does this receiver get what that publisher sends? */
-bool order_wants(
-    const struct order *order, unsigned receiver, unsigned publisher);
 
 int order_books_init(struct order *order);
 void order_books_fini(struct order *order);

@@ -19,8 +19,9 @@ order_qos(const struct order *order, uint64_t sequence)
 	return (uint8_t)(pattern[sequence % strlen(pattern)] - '0');
 }
 
-uint8_t
-order_granted(const struct order *order, uint64_t sequence)
+/* ... and that it is to arrive with. */
+static uint8_t
+granted(const struct order *order, uint64_t sequence)
 {
 	const uint8_t qos = order_qos(order, sequence);
 
@@ -28,8 +29,9 @@ order_granted(const struct order *order, uint64_t sequence)
 					    : (uint8_t)order->options.granted;
 }
 
-bool
-order_wants(const struct order *order, unsigned receiver, unsigned publisher)
+/* Does this receiver get what that publisher sends? */
+static bool
+wants(const struct order *order, unsigned receiver, unsigned publisher)
 {
 	return order->options.how != ORDER_OWN ||
 	    receiver % order->options.publishers == publisher;
@@ -49,7 +51,7 @@ reliable_of(const struct order *order)
 	uint64_t count = 0;
 
 	for (uint64_t i = 0; i < order->options.messages; i++)
-		count += order_granted(order, i) != 0;
+		count += granted(order, i) != 0;
 	return count;
 }
 
@@ -71,7 +73,7 @@ order_books_init(struct order *order)
 		if (order->books[i].seen == NULL)
 			return -ENOMEM;
 		for (unsigned p = 0; p < options->publishers; p++)
-			if (order_wants(order, i, p))
+			if (wants(order, i, p))
 				order->expected += reliable;
 	}
 	for (unsigned i = 0; i < options->subscribers; i++) {
@@ -204,8 +206,8 @@ order_received(struct order *order, struct order_receiver *receiver,
 
 	result->received++;
 	if (!read_payload(order, publish, &publisher, &sequence) ||
-	    !order_wants(order, receiver->number, publisher) ||
-	    publish->qos != order_granted(order, sequence)) {
+	    !wants(order, receiver->number, publisher) ||
+	    publish->qos != granted(order, sequence)) {
 		result->wrong++;
 		tell(order, receiver, publish, publisher, sequence, 0, "wrong");
 		return;
@@ -254,9 +256,9 @@ order_count_lost(struct order *order)
 	for (unsigned b = 0; b < book_count(order); b++) {
 		for (at = 0; at < options->publishers * options->messages;
 		     at++) {
-			if (!order_wants(
+			if (!wants(
 				order, b, (unsigned)(at / options->messages)) ||
-			    order_granted(order, at % options->messages) == 0 ||
+			    granted(order, at % options->messages) == 0 ||
 			    set_bit(order->books[b].seen, at))
 				continue;
 			order->result.lost++;
