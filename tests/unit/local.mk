@@ -165,6 +165,7 @@ unit_tests = \
 	test_waker \
 	test_why \
 	test_websocket \
+	test_websocket_client \
 	test_websocket_head \
 	test_websocket_server \
 	test_wire \
@@ -846,15 +847,21 @@ test_worker_commit_LDADD    = $(BROKER_LIBS) $(CHECK_LIBS)
 
 test_websocket_SOURCES  = %D%/test_websocket.c
 test_websocket_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_websocket_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS) \
-	$(OPENSSL_LIBS)
+test_websocket_LDADD    = libnet.a libbase.a $(CHECK_LIBS)
+
+test_websocket_client_SOURCES  = %D%/test_websocket_client.c \
+	%D%/layer_scene.c %D%/layer_scene.h
+test_websocket_client_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_websocket_client_LDADD    = libnet.a libbase.a $(CHECK_LIBS) \
+	$(EVENT_LIBS) $(OPENSSL_LIBS)
 
 test_websocket_head_SOURCES  = %D%/test_websocket_head.c
 test_websocket_head_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_websocket_head_LDADD    = libnet.a libbase.a $(CHECK_LIBS) \
 	$(HTTP_PARSER_LIBS) $(OPENSSL_LIBS)
 
-test_websocket_server_SOURCES  = %D%/test_websocket_server.c
+test_websocket_server_SOURCES  = %D%/test_websocket_server.c \
+	%D%/layer_scene.c %D%/layer_scene.h
 test_websocket_server_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_websocket_server_LDADD    = libnet.a libbase.a $(CHECK_LIBS) \
 	$(EVENT_LIBS) $(HTTP_PARSER_LIBS) $(OPENSSL_LIBS)

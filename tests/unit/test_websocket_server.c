@@ -3,14 +3,13 @@
 /* The server's layer against a client that this test plays. */
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/net/stream.h"
 #include "common/net/websocket.h"
+#include "tests/unit/layer_scene.h"
 #include "tests/unit/unit.h"
 
 #define REQUEST                                                                \
@@ -23,99 +22,22 @@
 /* A mask that leaves the payload readable. */
 #define PLAIN "\0\0\0\0"
 
-#define SAY(text) say(text, sizeof(text) - 1)
+#define SAY(text) layer_scene_say(text, sizeof(text) - 1)
 
 static const struct websocket_rules rules = { "/mqtt", NULL, 0 };
-
-static struct loop *loop;
-static struct stream_hub *hub;
-static struct stream stream;
-static int peer = -1;
-static uint8_t got[1 << 20];
-static size_t got_len;
-static unsigned layers;
-static int closed;
-static char fault_text[STREAM_FAULT_SIZE];
-
-static size_t
-on_data(struct stream *s, const uint8_t *data, size_t len)
-{
-	(void)s;
-	memcpy(got + got_len, data, len);
-	got_len += len;
-	return len;
-}
-
-static void
-on_closed(struct stream *s, int reason)
-{
-	closed = reason;
-	snprintf(fault_text, sizeof(fault_text), "%s", stream_fault(s));
-}
-
-static void
-on_layer(struct stream *s, const char *name)
-{
-	(void)s;
-	ck_assert_str_eq(name, "WebSocket");
-	layers++;
-}
-
-static const struct stream_callbacks callbacks = { on_data, on_closed, NULL,
-	on_layer };
-
-static void
-turn(void)
-{
-	ck_assert_int_eq(loop_turn(loop, false), 0);
-}
 
 static void
 set_up(void)
 {
-	int fds[2];
-
-	signal(SIGPIPE, SIG_IGN);
-	ck_assert_int_eq(
-	    socketpair(
-		AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
-	    0);
-	loop = loop_new();
-	hub = stream_hub_new(loop, 512);
-	peer = fds[1];
-	got_len = 0;
-	layers = 0;
-	closed = 1;
-	fault_text[0] = '\0';
-	ck_assert_int_eq(
-	    stream_init(&stream, hub, fds[0], &callbacks, NULL), 0);
-	stream_push_layer(&stream, websocket_server(&rules));
-	turn();
-}
-
-static void
-tear_down(void)
-{
-	stream_close(&stream);
-	ck_assert_uint_eq(stream_hub_chunks(hub), 0);
-	stream_hub_free(hub);
-	loop_free(loop);
-	close(peer);
-}
-
-static void
-say(const void *data, size_t len)
-{
-	ck_assert_int_eq(write(peer, data, len), (ssize_t)len);
-	turn();
-	turn();
+	layer_scene_open(websocket_server(&rules));
+	layer_scene_turn();
 }
 
 /* What the server has sent, as text. */
 static size_t
 heard(char *out, size_t size)
 {
-	ssize_t len = read(peer, out, size - 1);
+	ssize_t len = read(scene.peer, out, size - 1);
 
 	len = len < 0 ? 0 : len;
 	out[len] = '\0';
@@ -129,7 +51,7 @@ shake_hands(void)
 
 	SAY(REQUEST);
 	heard(out, sizeof(out));
-	ck_assert_uint_eq(layers, 1);
+	ck_assert_uint_eq(scene.layers, 1);
 	ck_assert_ptr_nonnull(strstr(out, "HTTP/1.1 101 "));
 	ck_assert_ptr_nonnull(strstr(out, ACCEPT));
 }
@@ -139,15 +61,15 @@ START_TEST(shakes_hands_byte_by_byte)
 	char out[1024];
 
 	for (const char *at = REQUEST; *at != '\0'; at++) {
-		ck_assert_uint_eq(layers, 0);
+		ck_assert_uint_eq(scene.layers, 0);
 		ck_assert_uint_eq(heard(out, sizeof(out)), 0);
-		say(at, 1);
+		layer_scene_say(at, 1);
 	}
-	ck_assert_uint_eq(layers, 1);
+	ck_assert_uint_eq(scene.layers, 1);
 	ck_assert_uint_gt(heard(out, sizeof(out)), 0);
 	ck_assert_ptr_nonnull(strstr(out, ACCEPT));
 	SAY("\x82\x82" PLAIN "hi");
-	ck_assert_uint_eq(got_len, 2);
+	ck_assert_uint_eq(scene.got_len, 2);
 }
 END_TEST
 
@@ -158,8 +80,8 @@ START_TEST(takes_frames_behind_the_request)
 
 	SAY(REQUEST "\x02\x82" PLAIN "ab"
 		    "\x80\x81" PLAIN "c");
-	ck_assert_uint_eq(got_len, 3);
-	ck_assert_mem_eq(got, "abc", 3);
+	ck_assert_uint_eq(scene.got_len, 3);
+	ck_assert_mem_eq(scene.got, "abc", 3);
 	heard(out, sizeof(out));
 	ck_assert_ptr_nonnull(strstr(out, ACCEPT));
 }
@@ -170,11 +92,11 @@ START_TEST(holds_what_is_written_until_hands_are_shaken)
 	char out[1024];
 	size_t len;
 
-	stream_write(&stream, "\xd0\0", 2);
-	turn();
+	stream_write(&scene.stream, "\xd0\0", 2);
+	layer_scene_turn();
 	ck_assert_uint_eq(heard(out, sizeof(out)), 0);
 	SAY(REQUEST);
-	turn();
+	layer_scene_turn();
 	len = heard(out, sizeof(out));
 	ck_assert_ptr_nonnull(memmem(out, len, "\r\n\r\n\x82\x02\xd0\0", 8));
 }
@@ -194,7 +116,7 @@ write_packet(size_t size)
 		packet[at++] = (uint8_t)((left & 0x7f) | (i > 1 ? 0x80 : 0));
 		left >>= 7;
 	}
-	ck_assert_int_eq(stream_write(&stream, packet, size), 0);
+	ck_assert_int_eq(stream_write(&scene.stream, packet, size), 0);
 }
 
 /* [MQTT-6.0.0-1]; and one packet, for clients that rely on it. */
@@ -204,18 +126,18 @@ START_TEST(a_packet_is_a_binary_frame)
 	const size_t large = 2 * STREAM_CHUNK_SIZE + 5;
 
 	shake_hands();
-	stream_write(&stream, "\x40\2\0\1", 4);
-	stream_write(&stream, "\xd0\0", 2);
+	stream_write(&scene.stream, "\x40\2\0\1", 4);
+	stream_write(&scene.stream, "\xd0\0", 2);
 	write_packet(300);
-	turn();
+	layer_scene_turn();
 	ck_assert_uint_eq(heard(out, sizeof(out)), 6 + 4 + 304);
 	ck_assert_mem_eq(
 	    out, "\x82\4\x40\2\0\1\x82\2\xd0\0\x82\x7e\1\x2c\x30", 15);
 	/* Also one that lies in several chunks, with others around it. */
-	stream_write(&stream, "\xd0\0", 2);
+	stream_write(&scene.stream, "\xd0\0", 2);
 	write_packet(large);
-	stream_write(&stream, "\xd0\0", 2);
-	turn();
+	stream_write(&scene.stream, "\xd0\0", 2);
+	layer_scene_turn();
 	ck_assert_uint_eq(heard(out, sizeof(out)), 4 + 4 + large + 4);
 	ck_assert_mem_eq(out, "\x82\2\xd0\0\x82\x7e\x1f\xe5\x30", 9);
 	ck_assert_mem_eq(out + 8 + large, "\x82\2\xd0\0", 4);
@@ -228,10 +150,10 @@ START_TEST(what_is_no_packet_is_a_frame_as_it_comes)
 	char out[64];
 
 	shake_hands();
-	stream_write(&stream, "x", 1);
-	turn();
-	stream_write(&stream, "\x7f\xff", 2);
-	turn();
+	stream_write(&scene.stream, "x", 1);
+	layer_scene_turn();
+	stream_write(&scene.stream, "\x7f\xff", 2);
+	layer_scene_turn();
 	ck_assert_uint_eq(heard(out, sizeof(out)), 7);
 	ck_assert_mem_eq(out, "\x82\1x\x82\2\x7f\xff", 7);
 }
@@ -248,8 +170,8 @@ START_TEST(answers_a_ping)
 	    "\x8a\x03"
 	    "abc",
 	    5);
-	ck_assert_uint_eq(got_len, 0);
-	ck_assert_int_eq(closed, 1);
+	ck_assert_uint_eq(scene.got_len, 0);
+	ck_assert_int_eq(scene.closed, 1);
 }
 END_TEST
 
@@ -260,9 +182,9 @@ START_TEST(closes_in_order)
 	shake_hands();
 	SAY("\x82\x81" PLAIN "z"
 	    "\x88\x82" PLAIN "\x03\xe9");
-	turn();
-	ck_assert_uint_eq(got_len, 1);
-	ck_assert_int_eq(closed, 0);
+	layer_scene_turn();
+	ck_assert_uint_eq(scene.got_len, 1);
+	ck_assert_int_eq(scene.closed, 0);
 	ck_assert_uint_eq(heard(out, sizeof(out)), 4);
 	ck_assert_mem_eq(out, "\x88\x02\x03\xe8", 4);
 }
@@ -273,10 +195,10 @@ START_TEST(says_good_bye_when_closed_by_us)
 	char out[256];
 
 	shake_hands();
-	stream_write(&stream, "\xe0\1\x8b", 3);
-	stream_finish(&stream);
-	turn();
-	ck_assert_int_eq(closed, 0);
+	stream_write(&scene.stream, "\xe0\1\x8b", 3);
+	stream_finish(&scene.stream);
+	layer_scene_turn();
+	ck_assert_int_eq(scene.closed, 0);
 	ck_assert_uint_eq(heard(out, sizeof(out)), 9);
 	ck_assert_mem_eq(out,
 	    "\x82\x03\xe0\1\x8b"
@@ -309,13 +231,13 @@ START_TEST(a_fault_is_told_to_both_sides)
 
 	shake_hands();
 	SAY("\x82\x81" PLAIN "y");
-	say(faults[_i].bytes, faults[_i].len);
-	turn();
-	ck_assert_mem_eq(got, "y", 1);
-	ck_assert_uint_eq(got_len, 1);
-	ck_assert_int_eq(closed, -EPROTO);
-	ck_assert_msg(strstr(fault_text, faults[_i].words) != NULL,
-	    "\"%s\" is not in \"%s\"", faults[_i].words, fault_text);
+	layer_scene_say(faults[_i].bytes, faults[_i].len);
+	layer_scene_turn();
+	ck_assert_mem_eq(scene.got, "y", 1);
+	ck_assert_uint_eq(scene.got_len, 1);
+	ck_assert_int_eq(scene.closed, -EPROTO);
+	ck_assert_msg(strstr(scene.fault_text, faults[_i].words) != NULL,
+	    "\"%s\" is not in \"%s\"", faults[_i].words, scene.fault_text);
 	ck_assert_uint_eq(heard(out, sizeof(out)), 4);
 	ck_assert_mem_eq(out, "\x88\x02", 2);
 	ck_assert_uint_eq(
@@ -328,11 +250,11 @@ START_TEST(a_frame_may_be_longer_than_memory)
 {
 	shake_hands();
 	SAY("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" PLAIN "abc");
-	ck_assert_uint_eq(got_len, 3);
+	ck_assert_uint_eq(scene.got_len, 3);
 	SAY("def");
-	ck_assert_uint_eq(got_len, 6);
-	ck_assert_mem_eq(got, "abcdef", 6);
-	ck_assert_int_eq(closed, 1);
+	ck_assert_uint_eq(scene.got_len, 6);
+	ck_assert_mem_eq(scene.got, "abcdef", 6);
+	ck_assert_int_eq(scene.closed, 1);
 }
 END_TEST
 
@@ -341,10 +263,10 @@ START_TEST(a_refusal_is_an_http_answer)
 	char out[1024];
 
 	SAY("POST /mqtt HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
-	turn();
-	ck_assert_int_eq(closed, -EPROTO);
-	ck_assert_uint_eq(layers, 0);
-	ck_assert_ptr_nonnull(strstr(fault_text, "answered 400"));
+	layer_scene_turn();
+	ck_assert_int_eq(scene.closed, -EPROTO);
+	ck_assert_uint_eq(scene.layers, 0);
+	ck_assert_ptr_nonnull(strstr(scene.fault_text, "answered 400"));
 	heard(out, sizeof(out));
 	ck_assert_ptr_nonnull(strstr(out, "HTTP/1.1 400 Bad Request\r\n"));
 }
@@ -355,9 +277,9 @@ START_TEST(an_mqtt_client_is_told_that_it_is_wrong_here)
 	char out[1024];
 
 	SAY("\x10\x0e\0\4MQTT\4\2\0\x3c\0\2id");
-	turn();
-	ck_assert_int_eq(closed, -EPROTO);
-	ck_assert_ptr_nonnull(strstr(fault_text, "plain MQTT"));
+	layer_scene_turn();
+	ck_assert_int_eq(scene.closed, -EPROTO);
+	ck_assert_ptr_nonnull(strstr(scene.fault_text, "plain MQTT"));
 	heard(out, sizeof(out));
 	ck_assert_ptr_nonnull(strstr(out, "HTTP/1.1 400 Bad Request\r\n"));
 }
@@ -367,15 +289,15 @@ START_TEST(hanging_up_in_the_request_is_told_and_before_it_is_not)
 {
 	if (_i == 1)
 		SAY("GET /mq");
-	shutdown(peer, SHUT_WR);
-	turn();
-	turn();
-	ck_assert_int_eq(closed, _i == 1 ? -ECONNRESET : 0);
+	shutdown(scene.peer, SHUT_WR);
+	layer_scene_turn();
+	layer_scene_turn();
+	ck_assert_int_eq(scene.closed, _i == 1 ? -ECONNRESET : 0);
 	if (_i == 1)
-		ck_assert_ptr_nonnull(
-		    strstr(fault_text, "before the request was complete"));
+		ck_assert_ptr_nonnull(strstr(
+		    scene.fault_text, "before the request was complete"));
 	else
-		ck_assert_str_eq(fault_text, "");
+		ck_assert_str_eq(scene.fault_text, "");
 }
 END_TEST
 
@@ -393,8 +315,8 @@ START_TEST(carries_much_through_a_full_socket)
 	ssize_t len;
 
 	shake_hands();
-	ck_assert_int_eq(setsockopt(stream_fd(&stream), SOL_SOCKET, SO_SNDBUF,
-			     &small, sizeof(small)),
+	ck_assert_int_eq(setsockopt(stream_fd(&scene.stream), SOL_SOCKET,
+			     SO_SNDBUF, &small, sizeof(small)),
 	    0);
 	/* Most small, some larger than what is copied. */
 	for (uint32_t dice = 1; text_len < 300000; text_len += size) {
@@ -403,14 +325,14 @@ START_TEST(carries_much_through_a_full_socket)
 				     : 3 + (dice >> 8) % 700;
 		write_packet(size);
 	}
-	turn();
-	ck_assert_uint_gt(stream_pending(&stream), 0);
+	layer_scene_turn();
+	ck_assert_uint_gt(stream_pending(&scene.stream), 0);
 	websocket_init(&at_peer, false, 30003);
 	for (int quiet = 0; quiet < 3;) {
 		if (quiet == 0 && all_len < text_len - 5000)
 			ck_assert_int_eq(
-			    write(peer, "\x89\x81" PLAIN "p", 7), 7);
-		len = read(peer, wire, sizeof(wire));
+			    write(scene.peer, "\x89\x81" PLAIN "p", 7), 7);
+		len = read(scene.peer, wire, sizeof(wire));
 		quiet = len > 0 ? 0 : quiet + 1;
 		if (len > 0) {
 			payload = websocket_decode(&at_peer, wire, (size_t)len);
@@ -422,7 +344,7 @@ START_TEST(carries_much_through_a_full_socket)
 			/* [5.5.3] in one read, the last of several */
 			pongs += at_peer.opcode == WEBSOCKET_PONG;
 		}
-		turn();
+		layer_scene_turn();
 	}
 	ck_assert_uint_eq(all_len, text_len);
 	all_len = 0;
@@ -435,9 +357,9 @@ START_TEST(carries_much_through_a_full_socket)
 		    all[all_len + size - 1], size == 3 ? 0 : 'a' + size % 26);
 	}
 	ck_assert_uint_gt(pongs, 0);
-	ck_assert_uint_eq(stream_pending(&stream), 0);
+	ck_assert_uint_eq(stream_pending(&scene.stream), 0);
 	SAY("\x82\x81" PLAIN "z");
-	ck_assert_mem_eq(got, "z", 1);
+	ck_assert_mem_eq(scene.got, "z", 1);
 }
 END_TEST
 
@@ -447,7 +369,7 @@ main(void)
 	Suite *suite = suite_create("websocket_server");
 	TCase *tc = tcase_create("layer");
 
-	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_checked_fixture(tc, set_up, layer_scene_close);
 	tcase_add_test(tc, shakes_hands_byte_by_byte);
 	tcase_add_test(tc, takes_frames_behind_the_request);
 	tcase_add_test(tc, holds_what_is_written_until_hands_are_shaken);
