@@ -2,6 +2,7 @@
 
 #include "broker/gate.h"
 
+#include <endian.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -62,7 +63,10 @@ gate_address(const struct sockaddr *address)
 		memcpy(&mapped, six->sin6_addr.s6_addr + 12, sizeof(mapped));
 		return ntohl(mapped);
 	}
+	/* Most significant first: those below 2^32 are of nobody, so of IPv4.
+	 */
 	memcpy(&network, &six->sin6_addr, sizeof(network));
+	network = be64toh(network);
 	return network == 0 ? LOOPBACK_NETWORK : network;
 }
 

@@ -74,6 +74,15 @@ START_TEST(takes_a_network_of_ipv6_for_one_address)
 }
 END_TEST
 
+START_TEST(takes_no_network_of_ipv6_for_an_address_of_ipv4)
+{
+	ck_assert_uint_ne(six("2001:db8::1"), four("184.13.1.32"));
+	ck_assert_uint_ne(six("2001:db8::1"), four("32.1.13.184"));
+	ck_assert_uint_gt(six("2001:db8::1"), UINT32_MAX);
+	ck_assert_uint_gt(six("fe80::1"), UINT32_MAX);
+}
+END_TEST
+
 START_TEST(does_not_limit_what_has_no_address)
 {
 	const struct sockaddr_un local = { .sun_family = AF_UNIX };
@@ -277,6 +286,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, takes_a_network_of_ipv6_for_one_address);
+	tcase_add_test(tc, takes_no_network_of_ipv6_for_an_address_of_ipv4);
 	tcase_add_test(tc, does_not_limit_what_has_no_address);
 	tcase_add_test(tc, limits_what_an_address_has_open);
 	tcase_add_test(tc, counts_also_while_there_is_no_limit);
