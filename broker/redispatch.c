@@ -213,9 +213,10 @@ redispatch_run(struct worker *worker)
 	struct redispatch *redispatch = &worker->redispatch;
 	struct leftover *leftover;
 	enum given given = GIVEN;
+	unsigned i;
 
 	redispatch->is_due = false;
-	for (unsigned i = 0; i < MAX_A_TURN && given != GIVEN_LATER; i++) {
+	for (i = 0; i < MAX_A_TURN && given != GIVEN_LATER; i++) {
 		if (redispatch->ready.first == NULL)
 			return;
 		if (!route_has_room(worker->broker, worker))
@@ -233,7 +234,10 @@ redispatch_run(struct worker *worker)
 			put_before(&redispatch->ready,
 			    &(struct leftover_list){ leftover, leftover });
 	}
-	worker_retry_soon(worker);
+	if (i == MAX_A_TURN && given != GIVEN_LATER)
+		redispatch->is_due = true;
+	else
+		worker_retry_soon(worker);
 }
 
 bool

@@ -989,6 +989,29 @@ START_TEST(gives_on_what_a_durable_member_leaves)
 END_TEST
 
 /* Nobody is left, and a message that was no share's: both are dropped. */
+/* More than one turn deals with do not wait for a timer. */
+START_TEST(goes_on_at_once_with_what_is_left_of_shares)
+{
+	const struct message_parts parts = {
+		.topic = slice_of_string("t"),
+		.qos = 1,
+		.link = MESSAGE_FROM_MQTT,
+		.expires_ns = UINT64_MAX,
+	};
+	struct message *message = message_new(worker->messages, &parts);
+	unsigned turns = 0;
+
+	for (unsigned i = 0; i < 2000; i++)
+		redispatch_message(worker, message, 77);
+	for (; redispatch_is_due(worker); turns++)
+		redispatch_run(worker);
+	ck_assert_ptr_null(worker->redispatch.ready.first);
+	ck_assert_uint_gt(turns, 1);
+	ck_assert_uint_eq(counted(COUNT_dropped_session_end), 2000);
+	message_put(message);
+}
+END_TEST
+
 START_TEST(closes_what_nobody_is_left_for)
 {
 	struct peer first = member('a');
@@ -1104,6 +1127,7 @@ main(void)
 	tcase_add_test(tc, reads_again_what_could_not_be_read);
 	tcase_add_test(tc, ends_a_session_in_the_journal_too);
 	tcase_add_test(tc, gives_on_what_a_durable_member_leaves);
+	tcase_add_test(tc, goes_on_at_once_with_what_is_left_of_shares);
 	tcase_add_test(tc, closes_what_nobody_is_left_for);
 	tcase_add_test(
 	    tc, sends_retained_messages_to_a_durable_session_by_the_journal);
