@@ -458,7 +458,6 @@ static void
 read_more(struct worker *worker, struct session *session)
 {
 	struct session_queue *queue = &session->queue;
-	const struct outbox *outbox = &session->outbox;
 
 	if (session->home->commit == NULL || !session_queue_wants_read(session))
 		return;
@@ -470,7 +469,7 @@ read_more(struct worker *worker, struct session *session)
 	}
 	if (commit_read(session->home->commit, session->cursor,
 		queue->feed.next, session_queue_read_count(session),
-		SESSION_WINDOW_BYTES - outbox->waiting_bytes) != 0)
+		session_queue_read_bytes(session)) != 0)
 		deliver_read_failed(worker, session);
 }
 

@@ -334,6 +334,16 @@ session_queue_read_count(const struct session *session)
 	return room;
 }
 
+size_t
+session_queue_read_bytes(const struct session *session)
+{
+	const uint64_t waiting = session->outbox.waiting_bytes;
+
+	/* One large message fills the window, and older ones are dropped. */
+	return waiting < SESSION_WINDOW_BYTES ? SESSION_WINDOW_BYTES - waiting
+					      : 0;
+}
+
 void
 session_queue_read_failed(struct session *session)
 {

@@ -79,8 +79,9 @@ void session_queue_drops(struct session *session, size_t weight);
  */
 bool session_queue_drop_unread(struct session *session, uint64_t count);
 
-/* How much a read may give now. */
+/* How much a read may give now; its first message always. */
 size_t session_queue_read_count(const struct session *session);
+size_t session_queue_read_bytes(const struct session *session);
 
 /*
  * A publisher, any thread, within rcu_enter(): one is not queued, for it is

@@ -311,6 +311,22 @@ START_TEST(has_the_bytes_of_a_queue_within_their_limit)
 }
 END_TEST
 
+START_TEST(reads_no_more_bytes_than_the_window_has_room_for)
+{
+	struct session *session = online();
+
+	ck_assert_uint_eq(
+	    session_queue_read_bytes(session), SESSION_WINDOW_BYTES);
+	ck_assert_int_eq(arrives(session, 11), SESSION_KEPT);
+	ck_assert_uint_eq(session_queue_read_bytes(session),
+	    SESSION_WINDOW_BYTES - message_weight(message));
+	session->outbox.waiting_bytes += SESSION_WINDOW_BYTES;
+	ck_assert_uint_eq(session_queue_read_bytes(session), 0);
+	session->outbox.waiting_bytes -= SESSION_WINDOW_BYTES;
+	session->client = NULL;
+}
+END_TEST
+
 START_TEST(does_not_send_later_what_it_left_out)
 {
 	struct session *session = online();
@@ -736,6 +752,7 @@ main(void)
 	tcase_add_test(tc, drops_the_oldest_in_the_journal_when_they_are_read);
 	tcase_add_test(tc, keeps_what_was_read_beyond_what_is_to_be_dropped);
 	tcase_add_test(tc, has_the_bytes_of_a_queue_within_their_limit);
+	tcase_add_test(tc, reads_no_more_bytes_than_the_window_has_room_for);
 	tcase_add_test(tc, does_not_send_later_what_it_left_out);
 	tcase_add_test(tc, counts_those_that_publishers_left_out);
 	tcase_add_test(tc, says_how_far_all_is_over);
