@@ -274,29 +274,17 @@ limits_reload(struct broker *broker, const struct conf *conf)
 
 /* ---- all queues --------------------------------------------------------- */
 
-static uint64_t
-sum(const struct broker *broker, enum counter counter)
-{
-	uint64_t all = 0;
-
-	/* Relaxed: recent numbers will do. */
-	for (unsigned i = 0; i < broker->worker_count; i++)
-		all += atomic_load_explicit(
-		    &stats_block(broker->stats, i)->values[counter],
-		    memory_order_relaxed);
-	return all;
-}
-
 static enum limit
 limit_of_queues(const struct worker *worker)
 {
 	const struct limits_set *set = &worker->limits.set;
+	const struct stats *stats = worker->broker->stats;
 
 	if (set->max_queued_messages != 0 &&
-	    sum(worker->broker, COUNT_queued) >= set->max_queued_messages)
+	    stats_read(stats, COUNT_queued) >= set->max_queued_messages)
 		return LIMIT_QUEUED_MESSAGES;
 	if (set->max_queued_bytes != 0 &&
-	    sum(worker->broker, COUNT_queued_bytes) >= set->max_queued_bytes)
+	    stats_read(stats, COUNT_queued_bytes) >= set->max_queued_bytes)
 		return LIMIT_QUEUED_BYTES;
 	return LIMIT_NONE;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/store/crc32c.h"
+#include "common/mqtt/wire.h"
 
 enum command {
 	COMMAND_LOCAL = 0x20,
@@ -42,18 +43,6 @@ enum ssl {
 static const uint8_t signature[12] = { 0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a,
 	0x51, 0x55, 0x49, 0x54, 0x0a };
 
-static uint16_t
-load_u16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static uint32_t
-load_u32(const uint8_t *p)
-{
-	return (uint32_t)load_u16(p) << 16 | load_u16(p + 2);
-}
-
 size_t
 proxy_header_size(const uint8_t start[PROXY_HEADER_START], const char **out_why)
 {
@@ -72,7 +61,7 @@ proxy_header_size(const uint8_t start[PROXY_HEADER_START], const char **out_why)
 			   "unknown command";
 		return 0;
 	}
-	return PROXY_HEADER_START + (size_t)load_u16(start + 14);
+	return PROXY_HEADER_START + (size_t)wire_load_u16(start + 14);
 }
 
 /* One type-length-value, cut from the rest. */
@@ -89,7 +78,7 @@ next_tlv(struct slice *rest, struct tlv *out)
 
 	if (rest->len < TLV_HEAD_BYTES)
 		return false;
-	len = load_u16(rest->data + 1);
+	len = wire_load_u16(rest->data + 1);
 	if (len > rest->len - TLV_HEAD_BYTES)
 		return false;
 	out->type = rest->data[0];
@@ -111,7 +100,7 @@ read_ssl(struct slice value, struct proxy_header *out)
 	flags = value.data[0];
 	is_proved = (flags & SSL_IS_ON) != 0 &&
 	    (flags & (SSL_HAS_CERT | SSL_HAD_CERT)) != 0 &&
-	    load_u32(value.data + 1) == 0;
+	    wire_load_u32(value.data + 1) == 0;
 	value =
 	    slice_of(value.data + SSL_HEAD_BYTES, value.len - SSL_HEAD_BYTES);
 	while (value.len != 0) {
@@ -143,7 +132,7 @@ read_tlvs(
 				return "the PROXY header's checksum has not "
 				       "4 bytes, or is there twice";
 			has_crc = true;
-			if (load_u32(tlv.value.data) !=
+			if (wire_load_u32(tlv.value.data) !=
 			    crc32c_around(
 				bytes, size, (size_t)(tlv.value.data - bytes)))
 				return "the PROXY header's checksum is wrong";

@@ -8,7 +8,6 @@
 #include "broker/estates.h"
 #include "broker/route.h"
 #include "broker/worker.h"
-#include "common/base/bug.h"
 
 /* Given on in one turn. */
 #define MAX_A_TURN 512u
@@ -138,7 +137,7 @@ may_go_on(const struct outgoing *outgoing)
 /* Those of a list of the outbox that may go on leave it. */
 static void
 take_from(struct worker *worker, struct session *session,
-    const struct outgoing_list *list, enum counter counter)
+    const struct outgoing_list *list)
 {
 	struct outgoing *outgoing, *next;
 
@@ -147,10 +146,11 @@ take_from(struct worker *worker, struct session *session,
 		if (!may_go_on(outgoing))
 			continue;
 		if (outgoing->stage == OUTGOING_WAITING)
-			session->home->queued_bytes -=
-			    message_weight(outgoing->message);
+			session_unqueued(
+			    session, message_weight(outgoing->message));
+		else
+			stats_subtract(worker->counters, COUNT_in_flight, 1);
 		redispatch_message(worker, outgoing->message, outgoing->share);
-		stats_subtract(worker->counters, counter, 1);
 		outbox_done(
 		    &session->outbox, &session->home->outgoing, outgoing);
 	}
@@ -161,8 +161,8 @@ redispatch_session(struct worker *worker, struct session *session)
 {
 	if (worker->is_over)
 		return;
-	take_from(worker, session, &session->outbox.in_flight, COUNT_in_flight);
-	take_from(worker, session, &session->outbox.waiting, COUNT_queued);
+	take_from(worker, session, &session->outbox.in_flight);
+	take_from(worker, session, &session->outbox.waiting);
 }
 
 /* ---- giving it on -------------------------------------------------------- */
