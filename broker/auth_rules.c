@@ -10,9 +10,6 @@
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 
-/* ---- verifiers ------------------------------------------------------------
- */
-
 /* ---- SCRAM ----------------------------------------------------------------
  */
 
@@ -76,9 +73,6 @@ auth_verifier_add(const struct auth_source *source,
 		accounts->scram_iterations = account->scram->iterations;
 	return err;
 }
-
-/* ---- what `access` says ---------------------------------------------------
- */
 
 /* ---- what `access` says ---------------------------------------------------
  */

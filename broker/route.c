@@ -62,8 +62,7 @@ struct router {
 	struct subscription_matches matches;
 	struct overlap *overlaps;
 	size_t overlaps_size;
-	uint32_t *identifiers;
-	size_t identifiers_size;
+	uint32_t *identifiers; /* as many */
 };
 
 /* ---- letters ------------------------------------------------------------ */

@@ -6,8 +6,7 @@
  * Each worker binds all addresses of the configuration for itself, and the
  * kernel spreads connections over them.  What there is only one of, a Unix
  * socket or one of the supervisor's (inherited.h), is worker 0's, which gives
- * each worker a connection in turn.  Limits
- * of connections bite here.
+ * each worker a connection in turn.  Limits of connections bite here.
  */
 
 #ifndef WEIR_BROKER_WORKER_LISTENERS_H
