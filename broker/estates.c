@@ -13,6 +13,9 @@
 #define PAGE_MESSAGES 256u
 #define PAGE_BYTES (UINT64_C(256) << 10)
 
+/* Pages in memory, however many sessions have ended at a time. */
+#define MAX_PAGES 16u
+
 static struct estate *
 find(struct worker *worker, uint64_t cursor)
 {
@@ -153,8 +156,8 @@ estates_load(struct worker *worker, uint64_t cursor, struct message *message,
 static void
 turn_page(struct worker *worker, struct estate *estate)
 {
-	const bool was_last = estate->loaded == 0 && !estate->is_short &&
-	    !estate->has_more;
+	const bool was_last =
+	    estate->loaded == 0 && !estate->is_short && !estate->has_more;
 
 	estate->loaded = 0;
 	estate->is_short = estate->has_more = false;
@@ -216,6 +219,24 @@ mark(struct worker *worker, struct estate *estate)
 		worker_retry_soon(worker);
 }
 
+static bool
+has_page(const struct estate *estate)
+{
+	return estate->state == ESTATE_READING ||
+	    estate->state == ESTATE_GIVING;
+}
+
+static unsigned
+count_pages(const struct worker *worker)
+{
+	const struct estate *estate = worker->estates.first;
+	unsigned pages = 0;
+
+	for (; estate != NULL; estate = estate->next)
+		pages += has_page(estate);
+	return pages;
+}
+
 static void
 read_page(struct worker *worker, struct estate *estate)
 {
@@ -241,6 +262,7 @@ void
 estates_run(struct worker *worker)
 {
 	struct estate **link = &worker->estates.first, *estate;
+	unsigned pages = count_pages(worker);
 
 	while ((estate = *link) != NULL && worker->commit != NULL) {
 		if (estate->state == ESTATE_CLOSING &&
@@ -249,10 +271,13 @@ estates_run(struct worker *worker)
 			free(estate);
 			continue;
 		}
-		if (estate->state == ESTATE_GRACED)
+		if (estate->state == ESTATE_GRACED) {
 			mark(worker, estate);
-		else if (estate->state == ESTATE_WANTS_READ)
+		} else if (estate->state == ESTATE_WANTS_READ &&
+		    pages < MAX_PAGES) {
 			read_page(worker, estate);
+			pages += has_page(estate);
+		}
 		link = &estate->next;
 	}
 }

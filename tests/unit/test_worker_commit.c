@@ -46,6 +46,7 @@ static struct {
 	struct store_done dones[ITEMS];
 	unsigned done_count;
 	uint64_t read_cursor, read_from;
+	unsigned reads;
 	unsigned sent[64];           /* by kind */
 	struct commit_delivery last; /* of the last message with one */
 	uint64_t last_serial;
@@ -183,6 +184,7 @@ commit_read(struct commit_port *port, uint64_t cursor, uint64_t from,
 	(void)max_bytes;
 	journal.read_cursor = cursor;
 	journal.read_from = from;
+	journal.reads++;
 	return journal.has_no_memory ? -ENOMEM : 0;
 }
 
@@ -1012,6 +1014,35 @@ START_TEST(goes_on_at_once_with_what_is_left_of_shares)
 }
 END_TEST
 
+/* Each has a page in memory: so many at a time, and all in the end. */
+START_TEST(reads_what_few_members_left_at_a_time)
+{
+	const unsigned members = 20;
+	unsigned turns = 0;
+	struct peer peer;
+
+	for (unsigned i = 0; i < members; i++) {
+		peer = member((uint8_t)('A' + i));
+		leave(&peer);
+	}
+	for (unsigned i = 0; i < members; i++)
+		session_end(session_of((uint8_t)('A' + i)));
+	journal.reads = 0;
+	let_rest();
+	ck_assert_uint_eq(journal.reads, 16);
+	while (worker->estates.first != NULL && turns++ < 2 * members) {
+		for (struct estate *estate = worker->estates.first;
+		     estate != NULL; estate = estate->next)
+			if (estate->state == ESTATE_READING)
+				journal.member.loaded_upto(
+				    worker, estate->cursor, 0, 0);
+		turn();
+	}
+	ck_assert_ptr_null(worker->estates.first);
+	ck_assert_uint_eq(journal.reads, members);
+}
+END_TEST
+
 START_TEST(closes_what_nobody_is_left_for)
 {
 	struct peer first = member('a');
@@ -1128,6 +1159,7 @@ main(void)
 	tcase_add_test(tc, ends_a_session_in_the_journal_too);
 	tcase_add_test(tc, gives_on_what_a_durable_member_leaves);
 	tcase_add_test(tc, goes_on_at_once_with_what_is_left_of_shares);
+	tcase_add_test(tc, reads_what_few_members_left_at_a_time);
 	tcase_add_test(tc, closes_what_nobody_is_left_for);
 	tcase_add_test(
 	    tc, sends_retained_messages_to_a_durable_session_by_the_journal);
