@@ -19,9 +19,6 @@
 #define ALIAS_VARIANTS 12
 _Static_assert(VARIANTS <= 32, "a bit for each in encoder.encoded");
 
-/* After a read of the journal that failed. */
-#define READ_AGAIN_NS (100 * CLOCK_MS_NS)
-
 /* An encoded PUBLISH up to its payload. */
 struct head {
 	uint8_t *bytes;
@@ -477,7 +474,8 @@ void
 deliver_read_failed(struct worker *worker, struct session *session)
 {
 	session_queue_read_failed(session);
-	session->queue.read_again_ns = worker_now_ns(worker) + READ_AGAIN_NS;
+	session->queue.read_again_ns =
+	    worker_now_ns(worker) + DELIVER_READ_AGAIN_NS;
 	worker_pump_session(worker, session);
 	worker_retry_soon(worker);
 }

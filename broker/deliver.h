@@ -19,6 +19,10 @@
 #include <stdbool.h>
 
 #include "broker/outbox.h"
+#include "common/base/clock.h"
+
+/* After a read of the journal that failed. */
+#define DELIVER_READ_AGAIN_NS (100 * CLOCK_MS_NS)
 
 struct encoder;
 struct session;

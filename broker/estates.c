@@ -6,6 +6,7 @@
 
 #include "broker/auth.h"
 #include "broker/commit.h"
+#include "broker/deliver.h"
 #include "broker/worker.h"
 #include "common/base/clock.h"
 
@@ -171,10 +172,13 @@ estates_loaded(struct worker *worker, uint64_t cursor, uint64_t upto, int err)
 
 	if (estate == NULL)
 		return;
-	if (err != 0)
+	if (err != 0) {
 		estate->is_short = true;
-	else if (!estate->is_short)
+		estate->read_again_ns =
+		    worker_now_ns(worker) + DELIVER_READ_AGAIN_NS;
+	} else if (!estate->is_short) {
 		estate->from = upto + 1;
+	}
 	if (estate->is_short)
 		worker_retry_soon(worker);
 	if (estate->to_give == 0)
@@ -240,7 +244,8 @@ count_pages(const struct worker *worker)
 static void
 read_page(struct worker *worker, struct estate *estate)
 {
-	if (commit_read(worker->commit, estate->cursor, estate->from,
+	if (estate->read_again_ns <= worker_now_ns(worker) &&
+	    commit_read(worker->commit, estate->cursor, estate->from,
 		PAGE_MESSAGES, PAGE_BYTES) == 0)
 		enter(worker, estate, ESTATE_READING);
 	else

@@ -48,15 +48,16 @@ enum estate_state {
 struct estate {
 	struct estate *next;
 	uint64_t cursor;
-	uint64_t identity; /* whose it was; see auth.h */
-	uint64_t left_ns;  /* when the session ended, by the wall clock */
-	uint64_t from;     /* the next page begins here */
-	uint64_t ticket;   /* of the marker */
-	unsigned loaded;   /* messages of the page, of shares or not */
-	unsigned to_give;  /* of them, not given on yet */
-	bool is_short;     /* one found no memory: it is read again */
-	bool has_more;     /* one has come behind the marker */
-	uint8_t state;     /* enum estate_state */
+	uint64_t identity;      /* whose it was; see auth.h */
+	uint64_t left_ns;       /* when the session ended, by the wall clock */
+	uint64_t from;          /* the next page begins here */
+	uint64_t read_again_ns; /* a read failed: not before */
+	uint64_t ticket;        /* of the marker */
+	unsigned loaded;        /* messages of the page, of shares or not */
+	unsigned to_give;       /* of them, not given on yet */
+	bool is_short;          /* one found no memory: it is read again */
+	bool has_more;          /* one has come behind the marker */
+	uint8_t state;          /* enum estate_state */
 };
 
 /* Embed it in a worker, zeroed. */

@@ -1043,6 +1043,26 @@ START_TEST(reads_what_few_members_left_at_a_time)
 }
 END_TEST
 
+START_TEST(does_not_read_at_once_what_could_not_be_read)
+{
+	struct peer first = member('a');
+	const uint64_t cursor = session_of('a')->cursor;
+
+	leave(&first);
+	session_end(session_of('a'));
+	journal.reads = 0;
+	let_rest();
+	ck_assert_uint_eq(journal.reads, 1);
+	journal.member.loaded_upto(worker, cursor, 0, -EIO);
+	turn();
+	turn();
+	ck_assert_uint_eq(journal.reads, 1);
+	worker->estates.first->read_again_ns = 0;
+	turn();
+	ck_assert_uint_eq(journal.reads, 2);
+}
+END_TEST
+
 START_TEST(closes_what_nobody_is_left_for)
 {
 	struct peer first = member('a');
@@ -1073,6 +1093,7 @@ START_TEST(closes_what_nobody_is_left_for)
 	ck_assert_uint_eq(counted(COUNT_dropped_session_end), 2);
 	journal.read_from = 0;
 	journal.member.loaded_upto(worker, cursor, 0, -EIO);
+	worker->estates.first->read_again_ns = 0; /* and time passes */
 	turn();
 	ck_assert_uint_eq(journal.read_from, 3);
 	ck_assert_uint_eq(closes_of(cursor), 0);
@@ -1160,6 +1181,7 @@ main(void)
 	tcase_add_test(tc, gives_on_what_a_durable_member_leaves);
 	tcase_add_test(tc, goes_on_at_once_with_what_is_left_of_shares);
 	tcase_add_test(tc, reads_what_few_members_left_at_a_time);
+	tcase_add_test(tc, does_not_read_at_once_what_could_not_be_read);
 	tcase_add_test(tc, closes_what_nobody_is_left_for);
 	tcase_add_test(
 	    tc, sends_retained_messages_to_a_durable_session_by_the_journal);
