@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * fuzz_topic - names and filters: valid or not, matching or not, against a
- * naive reading of the same rules.
+ * fuzz_topic - names and filters: valid or not, matching or not, covering one
+ * another or not, against a naive reading of the same rules.
  *
  * The first byte chooses: the rest as it is, or written with few letters so
  * that filters and names meet.  A 0xff in it is the end of the filter, a name
@@ -69,6 +69,61 @@ check_levels(struct slice text)
 	require(count == slashes + 1 && at == text.data + text.len + 1);
 }
 
+/* A byte of a level that no literal of the filter can match; 0: none. */
+static uint8_t
+foreign_byte(struct slice filter)
+{
+	for (uint8_t byte = 1; byte < 0x80; byte++)
+		if (!naive_has(filter, byte) && byte != '/' && byte != '+' &&
+		    byte != '#' && byte != '$')
+			return byte;
+	return 0;
+}
+
+/* A name that `narrow` matches, with so many foreign levels for its '#'. */
+static bool
+matches_instance(struct slice wide, struct slice narrow, unsigned levels)
+{
+	const uint8_t foreign = foreign_byte(wide);
+	uint8_t *name = malloc(narrow.len + 4);
+	size_t len = 0;
+	bool matches;
+
+	for (size_t i = 0; i < narrow.len; i++) {
+		if (narrow.data[i] != '#') {
+			name[len++] =
+			    narrow.data[i] == '+' ? foreign : narrow.data[i];
+			continue;
+		}
+		/* Without a level there is no slash in front either. */
+		if (levels == 0)
+			len -= len != 0;
+		for (unsigned k = 0; k < levels; k++) {
+			if (k != 0)
+				name[len++] = '/';
+			name[len++] = foreign;
+		}
+	}
+	matches = len == 0 || naive_match(wide, slice_of(name, len));
+	free(name);
+	return matches;
+}
+
+/* A filter covers another one if it matches whatever that can stand for. */
+static void
+check_covers(struct slice wide, struct slice narrow)
+{
+	bool all = true;
+
+	if (!naive_plain_filter(wide) || naive_is_shared(wide) ||
+	    !naive_plain_filter(narrow) || naive_is_shared(narrow) ||
+	    foreign_byte(wide) == 0)
+		return;
+	for (unsigned levels = 0; levels < 3; levels++)
+		all = all && matches_instance(wide, narrow, levels);
+	require(topic_filter_covers(wide, narrow) == all);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -91,6 +146,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (naive_plain_filter(filter) && naive_name(name))
 		require(
 		    topic_matches(filter, name) == naive_match(filter, name));
+	check_covers(filter, name);
+	check_covers(name, filter);
 	/* Every name is a filter that matches itself. */
 	if (naive_name(name) && !naive_is_shared(name))
 		require(
