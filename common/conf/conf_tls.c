@@ -74,6 +74,16 @@ conf_check_tls(struct conf_reader *reader, enum conf_section section,
 		check_listener(reader, at, tls);
 }
 
+static void
+needs_accounts(
+    struct conf_reader *reader, config_setting_t *at, const char *key)
+{
+	conf_mistake(reader, conf_at_key(at, key),
+	    "%s needs accounts: each name must be one of accounts or "
+	    "accounts_file",
+	    key);
+}
+
 void
 conf_check_user_names(
     struct conf_reader *reader, config_setting_t *root, const struct conf *conf)
@@ -84,13 +94,12 @@ conf_check_user_names(
 	if (conf->account_count != 0 || conf->accounts_file != NULL)
 		return;
 	for (size_t i = 0; i < conf->listener_count; i++) {
-		if (conf->listeners[i].tls.user_name_from ==
-		    CONF_USER_NAME_NONE)
-			continue;
 		at = config_setting_get_elem(list, (unsigned)i);
-		conf_mistake(reader,
-		    conf_at_key(conf_at_key(at, "tls"), "user_name_from"),
-		    "user_name_from needs accounts: each name must be one of "
-		    "accounts or accounts_file");
+		if (conf->listeners[i].tls.user_name_from !=
+		    CONF_USER_NAME_NONE)
+			needs_accounts(
+			    reader, conf_at_key(at, "tls"), "user_name_from");
+		if (conf->listeners[i].peer_user != CONF_PEER_USER_NONE)
+			needs_accounts(reader, at, "peer_user");
 	}
 }

@@ -266,18 +266,25 @@ START_TEST(tls_is_in_the_bound_on_memory)
 }
 END_TEST
 
+/* Behind the listener, one that it may be about. */
+#define ACCOUNTS " } ); accounts = ( { name = \"uid=1000\";"
+
 START_TEST(who_names_the_account_must_be_there)
 {
 	ck_assert_int_eq(loaded(BIND)->peer_user, CONF_PEER_USER_NONE);
 	ck_assert_int_eq(
-	    loaded("bind = \"unix:/a\"; peer_user = \"unix\";")->peer_user,
+	    loaded("bind = \"unix:/a\"; peer_user = \"unix\";" ACCOUNTS)
+		->peer_user,
 	    CONF_PEER_USER_UNIX);
 	ck_assert_int_eq(
-	    loaded(BIND " proxy_protocol = true; peer_user = \"proxy\";")
+	    loaded(
+		BIND " proxy_protocol = true; peer_user = \"proxy\";" ACCOUNTS)
 		->peer_user,
 	    CONF_PEER_USER_PROXY);
 	loaded("bind = \"unix:/a\"; proxy_protocol = true; "
-	       "peer_user = \"proxy\";");
+	       "peer_user = \"proxy\";" ACCOUNTS);
+	refused("bind = \"unix:/a\"; peer_user = \"unix\";",
+	    "peer_user needs accounts");
 	refused(BIND " peer_user = \"unix\";", "for Unix sockets");
 	refused("bind = \"unix:/a\"; proxy_protocol = true; "
 		"peer_user = \"unix\";",
