@@ -275,6 +275,7 @@ libbroker_a_SOURCES = \
 	%D%/worker.c \
 	%D%/worker.h \
 	%D%/worker_commit.c \
+	%D%/worker_drain.c \
 	%D%/worker_listeners.c \
 	%D%/worker_listeners.h
 

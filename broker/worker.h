@@ -128,8 +128,12 @@ int worker_new(struct broker *broker, unsigned index,
 /* Main thread: start the thread.  The port must be there.  0 or -errno. */
 int worker_start(struct worker *worker);
 
-/* Any thread: close listeners, let clients go, end the thread. */
+/*
+ * worker_drain.c: any thread: close listeners, let clients go, end the thread.
+ * worker_new() prepares for it.
+ */
 void worker_drain(struct worker *worker);
+void worker_drain_init(struct worker *worker);
 
 /*
  * Main thread, at the end: wait for the thread; end its sessions; and, when
