@@ -24,8 +24,8 @@ void auth_revoke(struct broker *broker);
 
 /*
  * End the subscriptions that `access` (not NULL) does not allow.  What the
- * journal does not take of it is done again when the client is back.  The
- * worker's thread only, not within routing.
+ * journal does not take of it is done again when the broker's next life begins.
+ * The worker's thread only, not within routing.
  */
 void session_trim(struct worker *worker, struct session *session,
     const struct access *access);
