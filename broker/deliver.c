@@ -19,6 +19,9 @@
 #define ALIAS_VARIANTS 12
 _Static_assert(VARIANTS <= 32, "a bit for each in encoder.encoded");
 
+/* Payloads from here on are sent from where they lie, and not copied. */
+#define LEND_BYTES 2048
+
 /* An encoded PUBLISH up to its payload. */
 struct head {
 	uint8_t *bytes;
@@ -196,15 +199,37 @@ head_with_alias(struct worker *worker, struct client *client,
 }
 
 static void
-write_publish(struct client *client, struct head *head, struct slice payload,
+put_lent(void *message)
+{
+	message_put(message);
+}
+
+/* The payload as it lies in the message, which lives until it was sent. */
+static bool
+append_lent(struct client *client, struct message *message)
+{
+	const struct slice payload = message_payload(message);
+
+	if (stream_lend(&client->stream, payload.data, payload.len, put_lent,
+		message_take(message)) == 0)
+		return true;
+	message_put(message);
+	worker_count(client->worker, COUNT_output_overflows);
+	client_close(client, true);
+	return false;
+}
+
+static void
+write_publish(struct client *client, struct head *head, struct message *message,
     uint16_t packet_id, bool dup)
 {
+	const struct slice payload = message_payload(message);
 	const size_t total = head->length + payload.len;
 	uint8_t *room;
 
 	if (packet_id != 0)
 		mqtt_patch_packet_id(head->bytes, &head->layout, packet_id);
-	room = total <= STREAM_CHUNK_SIZE
+	room = payload.len < LEND_BYTES && total <= STREAM_CHUNK_SIZE
 	    ? stream_reserve(&client->stream, total)
 	    : NULL;
 	if (room != NULL) {
@@ -218,8 +243,12 @@ write_publish(struct client *client, struct head *head, struct slice payload,
 	}
 	if (dup)
 		mqtt_patch_dup(head->bytes);
-	if (client_append(client, head->bytes, head->length))
-		client_append(client, payload.data, payload.len);
+	if (client_append(client, head->bytes, head->length)) {
+		if (payload.len < LEND_BYTES)
+			client_append(client, payload.data, payload.len);
+		else
+			append_lent(client, message);
+	}
 	head->bytes[0] &= (uint8_t)~0x08;
 }
 
@@ -249,7 +278,7 @@ send_publish(struct worker *worker, struct client *client,
 	}
 	if (stream_room(&client->stream) < total)
 		return SENT_LATER;
-	write_publish(client, head, payload, packet_id, dup);
+	write_publish(client, head, item->message, packet_id, dup);
 	if (client_is_over(client))
 		return SENT_NEVER;
 	if (__builtin_expect(client->aliases_out != 0, false) &&

@@ -43,6 +43,8 @@ stream_hub_new(struct loop *loop, uint32_t max_chunks)
 	hub->dirty = NULL;
 	hub->batch = NULL;
 	hub->current = NULL;
+	hub->written = 0;
+	hub->marked = 0;
 	hub->fault[0] = '\0';
 	if (pool_init(&hub->chunks, sizeof(struct stream_chunk), 0,
 		max_chunks) != 0) {
@@ -97,6 +99,7 @@ stream_mark_dirty(struct stream *stream)
 	stream->dirty = true;
 	stream->next_dirty = stream->hub->dirty;
 	stream->hub->dirty = stream;
+	stream->hub->marked++;
 	/* Not from an event: the hook may have run already. */
 	if (!loop_is_dispatching(stream->hub->loop))
 		loop_again(stream->hub->loop);
@@ -427,6 +430,7 @@ static void
 on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct stream *stream = arg;
+	struct stream_hub *hub = stream->hub;
 
 	(void)fd;
 	if ((what & EV_WRITE) != 0) {
@@ -444,6 +448,9 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	if ((what & EV_READ) != 0 &&
 	    ((!stream->paused && !stream->closing) || !stream_is_ready(stream)))
 		read_some(stream);
+	if (hub->written >= STREAM_EARLY_BYTES &&
+	    hub->written / STREAM_EARLY_BYTES_EACH >= hub->marked)
+		run_dirty(hub);
 }
 
 /* A stream that had been full is empty: tell. */
@@ -514,6 +521,8 @@ run_dirty(void *arg)
 	struct stream_hub *hub = arg;
 	struct stream *stream;
 
+	hub->written = 0;
+	hub->marked = 0;
 	for (int pass = 0; hub->dirty != NULL && pass < MAX_PASSES; pass++) {
 		hub->batch = hub->dirty;
 		hub->dirty = NULL;

@@ -31,7 +31,7 @@
 #include "common/net/loop.h"
 
 /* Bytes of payload in one chunk of a write buffer. */
-#define STREAM_CHUNK_SIZE 4080
+#define STREAM_CHUNK_SIZE 4048
 
 /* Bytes that one event reads at most. */
 #define STREAM_READ_SIZE 65536
@@ -201,6 +201,14 @@ void stream_set_limits(
  * when closed or finishing.
  */
 int stream_write(struct stream *stream, const void *data, size_t len);
+
+/*
+ * As stream_write(), but the bytes stay where they are, for many streams if
+ * need be, and must not change before release(owner), which is called once:
+ * when they were sent or the stream is closed.  On failure it is not called.
+ */
+int stream_lend(struct stream *stream, const void *data, size_t len,
+    void (*release)(void *owner), void *owner);
 
 /*
  * Room to encode `len` <= STREAM_CHUNK_SIZE bytes in place, contiguous; valid

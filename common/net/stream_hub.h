@@ -15,13 +15,27 @@
 #include "common/net/stream.h"
 #include "common/net/stream_layer.h"
 
+/*
+ * A turn that has written so much, and so much to each stream it wrote to,
+ * sends it before it reads on: what was written is then still in the
+ * processor's cache, and no send() is smaller for it than it pays.
+ */
+#define STREAM_EARLY_BYTES (256u << 10)
+#define STREAM_EARLY_BYTES_EACH (16u << 10)
+
 /* Kept input up to here is copied to the scratch buffer, not read behind. */
 #define STREAM_COPY_BYTES 16384
 
+/* Bytes of its own, then those that it was lent; behind these come no more. */
 struct stream_chunk {
 	struct stream_chunk *next;
 	uint32_t start;
 	uint32_t end;
+	const uint8_t *lent; /* NULL: none */
+	uint32_t lent_start;
+	uint32_t lent_end;
+	void (*release)(void *owner);
+	void *owner;
 	uint8_t bytes[STREAM_CHUNK_SIZE];
 };
 
@@ -29,10 +43,12 @@ struct stream_hub {
 	struct loop *loop;
 	struct loop_hook hook;
 	struct pool chunks;
-	struct stream *dirty;          /* streams with something to do */
-	struct stream *batch;          /* those that are being looked at */
-	struct stream *current;        /* whose callback runs */
-	uint64_t bytes_in;             /* of all streams, also those gone */
+	struct stream *dirty;   /* streams with something to do */
+	struct stream *batch;   /* those that are being looked at */
+	struct stream *current; /* whose callback runs */
+	size_t written;         /* bytes since the last flush */
+	size_t marked;          /* streams marked dirty since then */
+	uint64_t bytes_in;      /* of all streams, also those gone */
 	uint64_t bytes_out;
 	char fault[STREAM_FAULT_SIZE]; /* of the one that was closed last */
 	uint8_t scratch[STREAM_READ_SIZE + STREAM_COPY_BYTES];

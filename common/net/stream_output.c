@@ -13,11 +13,19 @@
 #include "common/base/bug.h"
 #include "common/net/stream_hub.h"
 
-/* Chunks that one sendmsg() takes. */
+/* Pieces that one sendmsg() takes. */
 #define MAX_IOV 64
 
 /* Bytes of one stream that one flush sends before others have their turn. */
 #define FLUSH_TURN_BYTES (1u << 20)
+
+static void
+free_chunk(struct stream *stream, struct stream_chunk *chunk)
+{
+	if (chunk->lent != NULL)
+		chunk->release(chunk->owner);
+	pool_put(&stream->hub->chunks, chunk);
+}
 
 /* Put back the chunks behind `last`, which may be NULL: all of them. */
 static void
@@ -28,7 +36,7 @@ cut_behind(struct stream *stream, struct stream_chunk *last)
 	chunk = last == NULL ? stream->out_first : last->next;
 	for (; chunk != NULL; chunk = next) {
 		next = chunk->next;
-		pool_put(&stream->hub->chunks, chunk);
+		free_chunk(stream, chunk);
 	}
 	if (last == NULL)
 		stream->out_first = NULL;
@@ -50,34 +58,50 @@ fill_iov(const struct stream *stream, struct iovec *iov)
 	unsigned count = 0;
 
 	for (struct stream_chunk *chunk = stream->out_first;
-	     chunk != NULL && count < MAX_IOV; chunk = chunk->next)
-		iov[count++] =
-		    (struct iovec){ .iov_base = chunk->bytes + chunk->start,
-			    .iov_len = chunk->end - chunk->start };
+	     chunk != NULL && count + 2 <= MAX_IOV; chunk = chunk->next) {
+		if (chunk->start != chunk->end)
+			iov[count++] = (struct iovec){
+				.iov_base = chunk->bytes + chunk->start,
+				.iov_len = chunk->end - chunk->start,
+			};
+		if (chunk->lent_start != chunk->lent_end)
+			iov[count++] = (struct iovec){
+				.iov_base = (uint8_t *)(uintptr_t)chunk->lent +
+				    chunk->lent_start,
+				.iov_len = chunk->lent_end - chunk->lent_start,
+			};
+	}
 	return count;
+}
+
+/* What is left of `sent` when these bytes are taken off. */
+static size_t
+take_off(uint32_t *start, uint32_t end, size_t sent)
+{
+	const size_t here = end - *start < sent ? end - *start : sent;
+
+	*start += (uint32_t)here;
+	return sent - here;
 }
 
 static void
 drop_sent(struct stream *stream, size_t sent)
 {
 	struct stream_chunk *chunk;
-	size_t here;
 
 	stream->pending -= (uint32_t)sent;
 	stream->bytes_out += sent;
-	stream->hub->bytes_out += sent;
 	while (sent > 0) {
 		chunk = stream->out_first;
-		here = chunk->end - chunk->start;
-		if (sent < here) {
-			chunk->start += (uint32_t)sent;
+		sent = take_off(&chunk->start, chunk->end, sent);
+		sent = take_off(&chunk->lent_start, chunk->lent_end, sent);
+		if (chunk->start != chunk->end ||
+		    chunk->lent_start != chunk->lent_end)
 			return;
-		}
-		sent -= here;
 		stream->out_first = chunk->next;
 		if (chunk->next == NULL)
 			stream->out_last = NULL;
-		pool_put(&stream->hub->chunks, chunk);
+		free_chunk(stream, chunk);
 	}
 }
 
@@ -187,6 +211,9 @@ add_chunk(struct stream *stream)
 	chunk->next = NULL;
 	chunk->start = 0;
 	chunk->end = 0;
+	chunk->lent = NULL;
+	chunk->lent_start = 0;
+	chunk->lent_end = 0;
 	if (stream->out_last == NULL)
 		stream->out_first = chunk;
 	else
@@ -196,11 +223,15 @@ add_chunk(struct stream *stream)
 }
 
 static size_t
+chunk_room(const struct stream_chunk *chunk)
+{
+	return chunk->lent != NULL ? 0 : STREAM_CHUNK_SIZE - chunk->end;
+}
+
+static size_t
 tail_room(const struct stream *stream)
 {
-	return stream->out_last == NULL
-	    ? 0
-	    : STREAM_CHUNK_SIZE - stream->out_last->end;
+	return stream->out_last == NULL ? 0 : chunk_room(stream->out_last);
 }
 
 /* Get all chunks first, so that nothing is half written. */
@@ -238,7 +269,7 @@ stream_write(struct stream *stream, const void *data, size_t len)
 	if (len > stream_room(stream) || add_chunks(stream, len, &chunk) != 0)
 		return -ENOBUFS;
 	for (left = len; left > 0; chunk = chunk->next) {
-		here = STREAM_CHUNK_SIZE - chunk->end;
+		here = chunk_room(chunk);
 		if (here > left)
 			here = left;
 		memcpy(chunk->bytes + chunk->end, at, here);
@@ -247,6 +278,31 @@ stream_write(struct stream *stream, const void *data, size_t len)
 		left -= here;
 	}
 	stream->pending += (uint32_t)len;
+	stream->hub->written += len;
+	stream_mark_dirty(stream);
+	return 0;
+}
+
+int
+stream_lend(struct stream *stream, const void *data, size_t len,
+    void (*release)(void *owner), void *owner)
+{
+	struct stream_chunk *last = stream->out_last;
+
+	if (!may_write(stream))
+		return -EPIPE;
+	if (len > stream_room(stream))
+		return -ENOBUFS;
+	if (last == NULL || last->lent != NULL)
+		last = add_chunk(stream);
+	if (last == NULL)
+		return -ENOBUFS;
+	last->lent = data;
+	last->lent_end = (uint32_t)len;
+	last->release = release;
+	last->owner = owner;
+	stream->pending += (uint32_t)len;
+	stream->hub->written += len;
 	stream_mark_dirty(stream);
 	return 0;
 }
@@ -272,6 +328,7 @@ stream_commit(struct stream *stream, size_t len)
 		return;
 	stream->out_last->end += (uint32_t)len;
 	stream->pending += (uint32_t)len;
+	stream->hub->written += len;
 	stream_mark_dirty(stream);
 }
 

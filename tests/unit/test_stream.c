@@ -12,7 +12,7 @@
 #include "common/net/listener.h"
 #include "tests/unit/unit.h"
 
-#define CHUNKS 64
+#define CHUNKS 80
 
 static struct loop *loop;
 static struct stream_hub *hub;
@@ -30,9 +30,17 @@ static enum {
 	DO_CLOSE,
 	DO_DETACH,
 	DO_PAUSE,
-	DO_ECHO
+	DO_ECHO,
+	DO_MUCH,
+	DO_LITTLE
 } action;
 static struct stream_parts detached;
+
+/* More than is kept for the end of a turn, and less. */
+#define MUCH (300u << 10)
+#define LITTLE 1000u
+
+static const uint8_t much[MUCH];
 
 static size_t
 on_data(struct stream *s, const uint8_t *data, size_t len)
@@ -51,6 +59,10 @@ on_data(struct stream *s, const uint8_t *data, size_t len)
 		stream_pause_read(s);
 	else if (action == DO_ECHO)
 		ck_assert_int_eq(stream_write(s, data, used), 0);
+	else if (action == DO_MUCH)
+		ck_assert_int_eq(stream_write(s, much, MUCH), 0);
+	else if (action == DO_LITTLE)
+		ck_assert_int_eq(stream_write(s, much, LITTLE), 0);
 	return used;
 }
 
@@ -71,6 +83,18 @@ on_drained(struct stream *s)
 static const struct stream_callbacks callbacks = { on_data, on_closed,
 	on_drained, NULL };
 
+/* Before the hub's. */
+static size_t pending_at_hook;
+
+static void
+note_pending(void *arg)
+{
+	(void)arg;
+	pending_at_hook = stream_pending(&stream);
+}
+
+static struct loop_hook first_hook = { .run = note_pending };
+
 static void
 set_up(void)
 {
@@ -81,6 +105,7 @@ set_up(void)
 		AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
 	    0);
 	loop = loop_new();
+	loop_add_hook(loop, &first_hook);
 	hub = stream_hub_new(loop, CHUNKS);
 	peer = fds[1];
 	ck_assert_int_eq(
@@ -98,6 +123,7 @@ tear_down(void)
 	stream_close(&stream);
 	ck_assert_uint_eq(stream_hub_chunks(hub), 0);
 	stream_hub_free(hub);
+	loop_remove_hook(loop, &first_hook);
 	loop_free(loop);
 	if (peer != -1)
 		close(peer);
@@ -260,6 +286,101 @@ START_TEST(encodes_in_place)
 	turn();
 	ck_assert_int_eq(read(peer, bytes, sizeof(bytes)), 5);
 	ck_assert_mem_eq(bytes, "abcde", 5);
+}
+END_TEST
+
+static unsigned released;
+
+static void
+count_release(void *owner)
+{
+	ck_assert_ptr_eq(owner, &released);
+	released++;
+}
+
+/* Lent bytes lie between written ones; the peer reads slowly. */
+START_TEST(sends_what_it_was_lent_in_its_place)
+{
+	static uint8_t out[30000], in[10 * 30100];
+	size_t received = 0, want = 0;
+	ssize_t len;
+
+	released = 0;
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 31 + i / 251);
+	ck_assert_int_eq(setsockopt(stream_fd(&stream), SOL_SOCKET, SO_SNDBUF,
+			     &(int){ 4096 }, sizeof(int)),
+	    0);
+	for (int i = 0; i < 10; i++) {
+		ck_assert_int_eq(stream_write(&stream, "head", 4), 0);
+		ck_assert_int_eq(stream_lend(&stream, out, sizeof(out),
+				     count_release, &released),
+		    0);
+		ck_assert_int_eq(
+		    stream_lend(&stream, out + 7, 90, count_release, &released),
+		    0);
+		want += 4 + sizeof(out) + 90;
+	}
+	ck_assert_uint_eq(stream_pending(&stream), want);
+	for (int i = 0; i < 10000 && received < want; i++) {
+		len = read(peer, in + received, 3000);
+		if (len > 0)
+			received += (size_t)len;
+		turn();
+		ck_assert_uint_le(released, 2 * (received / 30094) + 4);
+	}
+	ck_assert_uint_eq(received, want);
+	for (int i = 0; i < 10; i++) {
+		const uint8_t *at = in + (size_t)i * (want / 10);
+
+		ck_assert_mem_eq(at, "head", 4);
+		ck_assert_mem_eq(at + 4, out, sizeof(out));
+		ck_assert_mem_eq(at + 4 + sizeof(out), out + 7, 90);
+	}
+	ck_assert_uint_eq(released, 20);
+	ck_assert_uint_eq(stream_hub_chunks(hub), 0);
+}
+END_TEST
+
+START_TEST(gives_back_what_it_was_lent_when_it_closes)
+{
+	static const uint8_t bytes[5000];
+
+	released = 0;
+	stream_set_limits(&stream, 6000, 1000);
+	ck_assert_int_eq(stream_lend(&stream, bytes, sizeof(bytes),
+			     count_release, &released),
+	    0);
+	ck_assert_int_eq(stream_lend(&stream, bytes, sizeof(bytes),
+			     count_release, &released),
+	    -ENOBUFS);
+	ck_assert_uint_eq(released, 0);
+	stream_close(&stream);
+	ck_assert_uint_eq(released, 1);
+	ck_assert_int_eq(
+	    stream_lend(&stream, bytes, 1, count_release, &released), -EPIPE);
+	ck_assert_uint_eq(released, 1);
+}
+END_TEST
+
+/* Who reads behind it in the same turn finds it sent. */
+START_TEST(sends_much_before_the_end_of_the_turn)
+{
+	static uint8_t bytes[STREAM_READ_SIZE];
+
+	action = DO_MUCH;
+	ck_assert_int_eq(setsockopt(stream_fd(&stream), SOL_SOCKET, SO_SNDBUF,
+			     &(int){ 1 << 20 }, sizeof(int)),
+	    0);
+	peer_sends("x", 1);
+	turn();
+	ck_assert_uint_eq(pending_at_hook, 0);
+	while (read(peer, bytes, sizeof(bytes)) > 0)
+		;
+	action = DO_LITTLE;
+	peer_sends("x", 1);
+	turn();
+	ck_assert_uint_eq(pending_at_hook, LITTLE);
 }
 END_TEST
 
@@ -479,6 +600,9 @@ main(void)
 	tcase_add_test(
 	    tc, tells_that_much_has_left_though_the_socket_took_it_at_once);
 	tcase_add_test(tc, encodes_in_place);
+	tcase_add_test(tc, sends_what_it_was_lent_in_its_place);
+	tcase_add_test(tc, gives_back_what_it_was_lent_when_it_closes);
+	tcase_add_test(tc, sends_much_before_the_end_of_the_turn);
 	tcase_add_test(tc, gives_nothing_while_paused);
 	tcase_add_test(tc, reports_the_end_after_the_last_bytes);
 	tcase_add_test(tc, may_be_closed_by_its_own_callback);
