@@ -91,6 +91,7 @@ drop_sent(struct stream *stream, size_t sent)
 
 	stream->pending -= (uint32_t)sent;
 	stream->bytes_out += sent;
+	stream->hub->bytes_out += sent;
 	while (sent > 0) {
 		chunk = stream->out_first;
 		sent = take_off(&chunk->start, chunk->end, sent);
