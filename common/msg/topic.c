@@ -152,9 +152,12 @@ topic_filter_covers(struct slice wide, struct slice narrow)
 	    !is_plain_byte(wide.data[0]))
 		return false;
 
-	/* A name has a level: the two are the same. */
-	inner = topic_levels(
-	    is_byte(narrow, '#') ? slice_of_string("+/#") : narrow);
+	/* A name is not empty: # stands for a level here, and behind "/". */
+	if (is_byte(narrow, '#'))
+		narrow = slice_of_string("+/#");
+	else if (slice_equal_string(narrow, "/#"))
+		narrow = slice_of_string("/+/#");
+	inner = topic_levels(narrow);
 	while (topic_levels_next(&outer, &have)) {
 		if (is_byte(have, '#'))
 			return true;

@@ -261,6 +261,21 @@ START_TEST(covers_what_it_matches_all_names_of)
 }
 END_TEST
 
+/* An empty name is none, so here "/#" always has a level behind the slash. */
+START_TEST(knows_that_a_name_is_not_empty)
+{
+	const struct slice narrow = slice_of_string("/#");
+
+	ck_assert(topic_filter_covers(slice_of_string("/+/#"), narrow));
+	ck_assert(topic_filter_covers(slice_of_string("+/+/#"), narrow));
+	ck_assert(topic_filter_covers(slice_of_string("/#"), narrow));
+	ck_assert(!topic_filter_covers(slice_of_string("/+"), narrow));
+	ck_assert(!topic_filter_covers(slice_of_string("/+/+/#"), narrow));
+	ck_assert(!topic_filter_covers(
+	    slice_of_string("a/+/#"), slice_of_string("a/#")));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -277,6 +292,7 @@ main(void)
 	tcase_add_test(tc, walks_the_levels_empty_ones_too);
 	tcase_add_test(tc, agrees_with_the_definition_for_any_input);
 	tcase_add_test(tc, covers_what_it_matches_all_names_of);
+	tcase_add_test(tc, knows_that_a_name_is_not_empty);
 	suite_add_tcase(suite, tc);
 	return unit_run(suite);
 }
