@@ -450,16 +450,45 @@ on_drained(struct stream *stream)
 		worker_pump_session(client->worker, client->session);
 }
 
-bool
-client_append(struct client *client, const uint8_t *bytes, size_t length)
+/* What the stream answered to bytes for it. */
+static bool
+is_appended(struct client *client, int err)
 {
-	if (client_is_over(client))
-		return false;
-	if (stream_write(&client->stream, bytes, length) == 0)
+	if (err == 0)
 		return true;
 	worker_count(client->worker, COUNT_output_overflows);
 	client_close(client, true);
 	return false;
+}
+
+bool
+client_append(struct client *client, const uint8_t *bytes, size_t length)
+{
+	return !client_is_over(client) &&
+	    is_appended(client, stream_write(&client->stream, bytes, length));
+}
+
+static void
+put_lent(void *message)
+{
+	message_put(message);
+}
+
+bool
+client_append_payload(struct client *client, struct message *message)
+{
+	const struct slice payload = message_payload(message);
+	int err;
+
+	if (client_is_over(client))
+		return false;
+	if (payload.len < CLIENT_LEND_BYTES)
+		return client_append(client, payload.data, payload.len);
+	err = stream_lend(&client->stream, payload.data, payload.len, put_lent,
+	    message_take(message));
+	if (err != 0)
+		message_put(message);
+	return is_appended(client, err);
 }
 
 bool

@@ -74,10 +74,14 @@ enum packet_verdict {
 
 struct access;
 struct auth_exchange;
+/* A payload of so many bytes or more is large. */
+#define CLIENT_LEND_BYTES 2048
+
 struct commit_letter;
 struct arrival;
 struct peer;
 struct connect_check;
+struct message;
 struct throttle;
 
 /* PUBLISH packets as they came, behind one that found no room. */
@@ -209,6 +213,9 @@ void client_close(struct client *client, bool send_will);
  */
 bool client_write(struct client *client, const uint8_t *bytes, size_t length);
 bool client_append(struct client *client, const uint8_t *bytes, size_t length);
+
+/* As client_append(); a large one is sent from where it lies, not copied. */
+bool client_append_payload(struct client *client, struct message *message);
 
 void client_pause(struct client *client, enum client_pause why);
 void client_resume(struct client *client, enum client_pause why);

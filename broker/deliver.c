@@ -19,9 +19,6 @@
 #define ALIAS_VARIANTS 12
 _Static_assert(VARIANTS <= 32, "a bit for each in encoder.encoded");
 
-/* Payloads from here on are sent from where they lie, and not copied. */
-#define LEND_BYTES 2048
-
 /* An encoded PUBLISH up to its payload. */
 struct head {
 	uint8_t *bytes;
@@ -199,27 +196,6 @@ head_with_alias(struct worker *worker, struct client *client,
 }
 
 static void
-put_lent(void *message)
-{
-	message_put(message);
-}
-
-/* The payload as it lies in the message, which lives until it was sent. */
-static bool
-append_lent(struct client *client, struct message *message)
-{
-	const struct slice payload = message_payload(message);
-
-	if (stream_lend(&client->stream, payload.data, payload.len, put_lent,
-		message_take(message)) == 0)
-		return true;
-	message_put(message);
-	worker_count(client->worker, COUNT_output_overflows);
-	client_close(client, true);
-	return false;
-}
-
-static void
 write_publish(struct client *client, struct head *head, struct message *message,
     uint16_t packet_id, bool dup)
 {
@@ -229,7 +205,7 @@ write_publish(struct client *client, struct head *head, struct message *message,
 
 	if (packet_id != 0)
 		mqtt_patch_packet_id(head->bytes, &head->layout, packet_id);
-	room = payload.len < LEND_BYTES && total <= STREAM_CHUNK_SIZE
+	room = payload.len < CLIENT_LEND_BYTES && total <= STREAM_CHUNK_SIZE
 	    ? stream_reserve(&client->stream, total)
 	    : NULL;
 	if (room != NULL) {
@@ -243,12 +219,8 @@ write_publish(struct client *client, struct head *head, struct message *message,
 	}
 	if (dup)
 		mqtt_patch_dup(head->bytes);
-	if (client_append(client, head->bytes, head->length)) {
-		if (payload.len < LEND_BYTES)
-			client_append(client, payload.data, payload.len);
-		else
-			append_lent(client, message);
-	}
+	if (client_append(client, head->bytes, head->length))
+		client_append_payload(client, message);
 	head->bytes[0] &= (uint8_t)~0x08;
 }
 

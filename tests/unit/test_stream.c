@@ -342,6 +342,31 @@ START_TEST(sends_what_it_was_lent_in_its_place)
 }
 END_TEST
 
+/* More pieces than one system call takes. */
+START_TEST(sends_many_small_pieces_in_order)
+{
+	static const char *const letters = "abcdefghij";
+	char in[4 * CHUNKS], want[2 * CHUNKS - 1];
+
+	released = 0;
+	want[0] = 'k';
+	ck_assert_int_eq(
+	    stream_lend(&stream, "k", 1, count_release, &released), 0);
+	for (size_t i = 0; i < CHUNKS - 1; i++) {
+		want[2 * i + 1] = letters[i % 10];
+		want[2 * i + 2] = letters[i % 7];
+		ck_assert_int_eq(stream_write(&stream, letters + i % 10, 1), 0);
+		ck_assert_int_eq(stream_lend(&stream, letters + i % 7, 1,
+				     count_release, &released),
+		    0);
+	}
+	turn();
+	ck_assert_int_eq(read(peer, in, sizeof(in)), sizeof(want));
+	ck_assert_mem_eq(in, want, sizeof(want));
+	ck_assert_uint_eq(released, CHUNKS);
+}
+END_TEST
+
 START_TEST(gives_back_what_it_was_lent_when_it_closes)
 {
 	static const uint8_t bytes[5000];
@@ -601,6 +626,7 @@ main(void)
 	    tc, tells_that_much_has_left_though_the_socket_took_it_at_once);
 	tcase_add_test(tc, encodes_in_place);
 	tcase_add_test(tc, sends_what_it_was_lent_in_its_place);
+	tcase_add_test(tc, sends_many_small_pieces_in_order);
 	tcase_add_test(tc, gives_back_what_it_was_lent_when_it_closes);
 	tcase_add_test(tc, sends_much_before_the_end_of_the_turn);
 	tcase_add_test(tc, gives_nothing_while_paused);
