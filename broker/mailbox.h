@@ -16,9 +16,7 @@
 #include <stdint.h>
 #include <urcu/wfcqueue.h>
 
-/* The object that `pointer` is the `member` of. */
-#define CONTAINER_OF(pointer, type, member)                                    \
-	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#include "common/base/container_of.h"
 
 struct mailbox;
 

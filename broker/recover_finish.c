@@ -5,6 +5,7 @@
  * is due.
  */
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "broker/checkpoint.h"

@@ -22,6 +22,7 @@
 #include "common/base/exit.h"
 #include "common/base/log.h"
 #include "common/net/loop.h"
+#include "common/net/loop_signals.h"
 #include "common/ring/ring_inspect.h"
 #include "ctl/ctl.h"
 #include "ctl/programs.h"
@@ -41,7 +42,7 @@ struct run {
 	struct conf *conf;
 	struct loop *loop;
 	struct supervisor *supervisor;
-	struct event *signals[3];
+	struct loop_signals signals;
 	char *broker, *httpd, *bridged; /* paths */
 };
 
@@ -113,33 +114,26 @@ all_up(void *arg)
 }
 
 static void
-on_signal(evutil_socket_t signal, short what, void *arg)
+on_signal(void *arg, int number)
 {
 	struct run *run = arg;
 
-	(void)what;
-	if (signal == SIGHUP) {
+	if (number == SIGHUP) {
 		log_info("reload");
 		supervisor_signal(run->supervisor, SIGHUP);
 		return;
 	}
-	log_info("ending", "signal=%d", (int)signal);
+	log_info("ending", "signal=%d", number);
 	supervisor_stop(run->supervisor);
 }
 
 static int
 watch_signals(struct run *run)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, 0 };
 
-	for (unsigned i = 0; i < ARRAY_LENGTH(numbers); i++) {
-		run->signals[i] = evsignal_new(
-		    loop_base(run->loop), numbers[i], on_signal, run);
-		if (run->signals[i] == NULL ||
-		    evsignal_add(run->signals[i], NULL) == -1)
-			return -ENOMEM;
-	}
-	return 0;
+	return loop_signals_start(
+	    &run->signals, run->loop, numbers, on_signal, run);
 }
 
 static int
@@ -232,10 +226,7 @@ static void
 run_fini(struct run *run)
 {
 	supervisor_free(run->supervisor);
-	for (unsigned i = 0; i < ARRAY_LENGTH(run->signals); i++) {
-		if (run->signals[i] != NULL)
-			event_free(run->signals[i]);
-	}
+	loop_signals_stop(&run->signals);
 	loop_free(run->loop);
 	free(run->broker);
 	free(run->httpd);

@@ -213,12 +213,11 @@ on_tick(void *arg)
 }
 
 static void
-on_signal(evutil_socket_t number, short what, void *arg)
+on_signal(void *arg, int number)
 {
 	struct mqtt_client *client = arg;
 
 	(void)number;
-	(void)what;
 	if (client->state == CLIENT_UP)
 		client->callbacks->interrupted(client->arg);
 	else
@@ -337,7 +336,7 @@ struct mqtt_client *
 mqtt_client_new(const struct mqtt_client_spec *spec,
     const struct mqtt_client_callbacks *callbacks, void *arg)
 {
-	static const int numbers[] = { SIGINT, SIGTERM };
+	static const int numbers[] = { SIGINT, SIGTERM, 0 };
 	struct mqtt_client *client;
 
 	client = calloc(1, sizeof(*client));
@@ -354,13 +353,9 @@ mqtt_client_new(const struct mqtt_client_spec *spec,
 	client->hub = stream_hub_new(client->loop, MAX_CHUNKS);
 	if (client->hub == NULL)
 		goto fail;
-	for (unsigned i = 0; i < 2; i++) {
-		client->signals[i] = evsignal_new(
-		    loop_base(client->loop), numbers[i], on_signal, client);
-		if (client->signals[i] == NULL ||
-		    event_add(client->signals[i], NULL) == -1)
-			goto fail;
-	}
+	if (loop_signals_start(&client->signals, client->loop, numbers,
+		on_signal, client) != 0)
+		goto fail;
 	loop_timer_init(&client->deadline, client->loop, on_deadline, client);
 	loop_timer_init(&client->tick, client->loop, on_tick, client);
 	return client;
@@ -377,10 +372,7 @@ mqtt_client_free(struct mqtt_client *client)
 	if (client == NULL)
 		return;
 	mqtt_client_leave(client, client->code);
-	for (unsigned i = 0; i < 2; i++) {
-		if (client->signals[i] != NULL)
-			event_free(client->signals[i]);
-	}
+	loop_signals_stop(&client->signals);
 	stream_hub_free(client->hub);
 	loop_free(client->loop);
 	free(client);

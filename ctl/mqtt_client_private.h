@@ -16,6 +16,7 @@
 #define WEIR_CTL_MQTT_CLIENT_PRIVATE_H
 
 #include "common/net/connector.h"
+#include "common/net/loop_signals.h"
 #include "common/net/stream.h"
 #include "ctl/mqtt_client.h"
 
@@ -47,7 +48,7 @@ struct mqtt_client {
 	struct stream_hub *hub;
 	struct stream stream;
 	struct connector *connector;
-	struct event *signals[2];
+	struct loop_signals signals;
 	struct loop_timer deadline; /* of the connection, of the end */
 	struct loop_timer tick;     /* keep alive */
 	size_t pending_before;      /* at the last look of the deadline */

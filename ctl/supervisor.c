@@ -18,6 +18,7 @@
 #include "common/base/bug.h"
 #include "common/base/exit.h"
 #include "common/base/log.h"
+#include "common/net/loop_signals.h"
 #include "ctl/child_exec.h"
 #include "ctl/log_relay.h"
 #include "ctl/notify.h"
@@ -65,9 +66,9 @@ struct supervisor {
 	int notify_fd;
 	char notify_address[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
 	struct loop_fd notify;
-	struct event *reaper;   /* SIGCHLD */
-	struct loop_timer tick; /* watchdogs, and progress while ending */
-	bool was_up;            /* everything, once */
+	struct loop_signals reaper; /* SIGCHLD */
+	struct loop_timer tick;     /* watchdogs, and progress while ending */
+	bool was_up;                /* everything, once */
 	bool is_stopping;
 	unsigned stop_order;
 	int exit_code;
@@ -172,14 +173,13 @@ child_ended(struct child *child, int status)
 }
 
 static void
-reap(evutil_socket_t signal, short what, void *arg)
+reap(void *arg, int number)
 {
 	struct supervisor *supervisor = arg;
 	struct child *child;
 	int status;
 
-	(void)signal;
-	(void)what;
+	(void)number;
 	for (child = supervisor->children; child; child = child->next) {
 		if (child->pid != 0 &&
 		    waitpid(child->pid, &status, WNOHANG) == child->pid)
@@ -385,7 +385,9 @@ struct supervisor *
 supervisor_new(
     struct loop *loop, const struct supervisor_callbacks *callbacks, void *arg)
 {
+	static const int numbers[] = { SIGCHLD, 0 };
 	struct supervisor *supervisor;
+	int err;
 
 	supervisor = calloc(1, sizeof(*supervisor));
 	if (supervisor == NULL)
@@ -398,11 +400,12 @@ supervisor_new(
 		errno = -supervisor->notify_fd;
 		goto fail;
 	}
-	supervisor->reaper =
-	    evsignal_new(loop_base(loop), SIGCHLD, reap, supervisor);
-	if (supervisor->reaper == NULL ||
-	    evsignal_add(supervisor->reaper, NULL) == -1)
+	err = loop_signals_start(
+	    &supervisor->reaper, loop, numbers, reap, supervisor);
+	if (err != 0) {
+		errno = -err;
 		goto fail;
+	}
 	loop_fd_start(&supervisor->notify, loop, supervisor->notify_fd,
 	    LOOP_READ, hear, supervisor);
 	loop_timer_init(&supervisor->tick, loop, tick, supervisor);
@@ -430,8 +433,7 @@ supervisor_free(struct supervisor *supervisor)
 	}
 	loop_timer_stop(&supervisor->tick);
 	loop_fd_stop(&supervisor->notify);
-	if (supervisor->reaper != NULL)
-		event_free(supervisor->reaper);
+	loop_signals_stop(&supervisor->reaper);
 	if (supervisor->notify_fd >= 0)
 		close(supervisor->notify_fd);
 	free(supervisor);

@@ -11,6 +11,7 @@ libbase_a_SOURCES = \
 	%D%/bug.h \
 	%D%/clock.c \
 	%D%/clock.h \
+	%D%/container_of.h \
 	%D%/exit.h \
 	%D%/fifo.c \
 	%D%/fifo.h \

@@ -9,9 +9,9 @@ libnet_a_SOURCES = \
 	%D%/listener.c \
 	%D%/listener.h \
 	%D%/loop.c \
-	%D%/loop_memory.c \
-	%D%/loop_memory.h \
 	%D%/loop.h \
+	%D%/loop_signals.c \
+	%D%/loop_signals.h \
 	%D%/pool_trimmer.c \
 	%D%/pool_trimmer.h \
 	%D%/port_owner.c \

@@ -3,13 +3,19 @@
 #include "common/net/loop.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "common/base/bug.h"
 #include "common/base/clock.h"
-#include "common/net/loop_memory.h"
+#include "common/base/container_of.h"
+
+/* Events that one turn takes from the kernel; the rest comes in the next. */
+#define TURN_EVENTS 1024
 
 /* Later than any clock shows, and within what the kernel takes. */
 #define NEVER_NS ((uint64_t)INT64_MAX / 2)
@@ -20,7 +26,11 @@
  * wait itself, or reckon from a clock that is 4 ms behind.
  */
 struct loop {
-	struct event_base *base;
+	int epoll_fd;
+	unsigned event_at; /* the one that is told, and how many there are */
+	unsigned event_count;
+	struct event_base *base; /* NULL: nobody asked for it */
+	struct event *inside;    /* in the base: our epoll */
 	struct loop_hook *hooks;
 	struct loop_hook *next_hook; /* to run after the one that runs now */
 	struct loop_timer *timers;   /* the next one first */
@@ -31,44 +41,29 @@ struct loop {
 	bool stopping;
 	bool again;
 	bool dispatching; /* the hooks are still to come */
+	/* The last: no pages before they are used. */
+	struct epoll_event events[TURN_EVENTS];
 };
 
 static void on_timer_fd(void *arg, int fd, unsigned ready);
 
-static struct event_base *
-new_base(void)
-{
-	struct event_config *config = event_config_new();
-	struct event_base *base;
-
-	if (config == NULL)
-		return NULL;
-	/* The loop is of one thread: no locks. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-	base = event_base_new_with_config(config);
-	event_config_free(config);
-	return base;
-}
-
 struct loop *
 loop_new(void)
 {
-	struct loop *loop = calloc(1, sizeof(*loop));
-	int err = -ENOMEM;
+	struct loop *loop = malloc(sizeof(*loop));
+	int err;
 
 	if (loop == NULL)
 		return NULL;
-	loop_memory_use();
+	memset(loop, 0, offsetof(struct loop, events));
 	loop->armed_ns = UINT64_MAX;
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->timer_fd =
 	    timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (loop->timer_fd == -1) {
+	if (loop->epoll_fd == -1 || loop->timer_fd == -1) {
 		err = -errno;
 		goto fail;
 	}
-	loop->base = new_base();
-	if (loop->base == NULL)
-		goto fail;
 	err = loop_fd_start(&loop->timer_watch, loop, loop->timer_fd,
 	    LOOP_READ | LOOP_EDGE, on_timer_fd, loop);
 	if (err != 0)
@@ -89,10 +84,14 @@ loop_free(struct loop *loop)
 	while (loop->timers != NULL)
 		loop_timer_stop(loop->timers);
 	loop_fd_stop(&loop->timer_watch);
+	if (loop->inside != NULL)
+		event_free(loop->inside);
 	if (loop->base != NULL)
 		event_base_free(loop->base);
 	if (loop->timer_fd != -1)
 		close(loop->timer_fd);
+	if (loop->epoll_fd != -1)
+		close(loop->epoll_fd);
 	free(loop);
 }
 
@@ -153,26 +152,110 @@ run_hooks(struct loop *loop)
 	loop->next_hook = NULL;
 }
 
+static unsigned
+ready_of(uint32_t events)
+{
+	unsigned ready = 0;
+
+	if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
+		ready |= LOOP_READ;
+	if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0)
+		ready |= LOOP_WRITE;
+	return ready;
+}
+
+static uint32_t
+events_of(unsigned interest)
+{
+	uint32_t events = 0;
+
+	if ((interest & LOOP_READ) != 0)
+		events |= EPOLLIN;
+	if ((interest & LOOP_WRITE) != 0)
+		events |= EPOLLOUT;
+	if ((interest & LOOP_EDGE) != 0)
+		events |= EPOLLET;
+	return events;
+}
+
+static void
+tell_events(struct loop *loop)
+{
+	struct loop_source *source;
+	unsigned ready;
+
+	for (; loop->event_at < loop->event_count; loop->event_at++) {
+		source = loop->events[loop->event_at].data.ptr;
+		if (source == NULL)
+			continue;
+		ready = ready_of(loop->events[loop->event_at].events) &
+		    source->interest;
+		if (ready != 0)
+			source->ready(source, ready);
+	}
+	loop->event_at = loop->event_count = 0;
+}
+
+/* Has somebody else than we something in libevent's base? */
+static bool
+base_waits(const struct loop *loop)
+{
+	return loop->base != NULL &&
+	    event_base_get_num_events(loop->base,
+		EVENT_BASE_COUNT_ADDED | EVENT_BASE_COUNT_ACTIVE) > 1;
+}
+
+/* Wait, and tell what libevent has.  Returns 0 or -errno. */
+static int
+run_base(struct loop *loop, bool wait)
+{
+	const int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY |
+	    (wait ? 0 : EVLOOP_NONBLOCK);
+
+	errno = 0;
+	if (event_base_loop(loop->base, flags) == -1)
+		return errno == 0 ? -EIO : -errno;
+	return 0;
+}
+
+/* Returns 0 or -errno. */
+static int
+run_events(struct loop *loop, bool wait)
+{
+	int count, err;
+
+	if (base_waits(loop)) {
+		err = run_base(loop, wait);
+		if (err != 0)
+			return err;
+		wait = false;
+	}
+	count = epoll_wait(
+	    loop->epoll_fd, loop->events, TURN_EVENTS, wait ? -1 : 0);
+	if (count == -1)
+		return errno == EINTR ? 0 : -errno;
+	loop->event_count = (unsigned)count;
+	tell_events(loop);
+	return 0;
+}
+
 int
 loop_turn(struct loop *loop, bool wait)
 {
-	int err, flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
+	int err;
 
-	if (!wait || loop->again)
-		flags |= EVLOOP_NONBLOCK;
+	wait = wait && !loop->again;
 	loop->again = false;
 	loop->now_ns = 0;
 	arm_timer(loop);
 	loop->dispatching = true;
-	errno = 0;
-	err = event_base_loop(loop->base, flags);
-	if (err != -1)
+	err = run_events(loop, wait);
+	if (err == 0)
 		fire_due(loop);
 	loop->dispatching = false;
-	if (err == -1)
-		return errno == 0 ? -EIO : -errno;
-	run_hooks(loop);
-	return 0;
+	if (err == 0)
+		run_hooks(loop);
+	return err;
 }
 
 int
@@ -213,10 +296,48 @@ loop_now_ns(struct loop *loop)
 	return loop->now_ns;
 }
 
+/* It has only to wake libevent: run_events() looks at our epoll next. */
+static void
+on_inside(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	if (config == NULL)
+		return NULL;
+	/* The loop is of one thread: no locks. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 struct event_base *
 loop_base(struct loop *loop)
 {
-	return loop->base;
+	if (loop->base != NULL)
+		return loop->base;
+	loop->base = new_base();
+	if (loop->base == NULL)
+		return NULL;
+	loop->inside = event_new(
+	    loop->base, loop->epoll_fd, EV_READ | EV_PERSIST, on_inside, loop);
+	if (loop->inside != NULL && event_add(loop->inside, NULL) == 0)
+		return loop->base;
+	if (loop->inside != NULL)
+		event_free(loop->inside);
+	loop->inside = NULL;
+	event_base_free(loop->base);
+	loop->base = NULL;
+	return NULL;
 }
 
 void
@@ -286,17 +407,50 @@ loop_timer_is_running(const struct loop_timer *timer)
 	return timer->running;
 }
 
+/* It may be gone before its turn comes. */
 static void
-on_ready(evutil_socket_t fd, short what, void *arg)
+forget_events(struct loop *loop, const struct loop_source *source)
 {
-	struct loop_fd *watch = arg;
-	unsigned ready = 0;
+	for (unsigned i = loop->event_at; i < loop->event_count; i++)
+		if (loop->events[i].data.ptr == source)
+			loop->events[i].data.ptr = NULL;
+}
 
-	if ((what & EV_READ) != 0)
-		ready |= LOOP_READ;
-	if ((what & EV_WRITE) != 0)
-		ready |= LOOP_WRITE;
-	watch->ready(watch->arg, fd, ready);
+int
+loop_source_wait(
+    struct loop *loop, struct loop_source *source, unsigned interest)
+{
+	struct epoll_event event = {
+		.events = events_of(interest),
+		.data.ptr = source,
+	};
+	int err, what = EPOLL_CTL_MOD;
+
+	if (interest == source->interest)
+		return 0;
+	if (source->interest == 0)
+		what = EPOLL_CTL_ADD;
+	else if (interest == 0)
+		what = EPOLL_CTL_DEL;
+	if (what == EPOLL_CTL_DEL)
+		forget_events(loop, source);
+	source->interest = (uint8_t)interest;
+	if (epoll_ctl(loop->epoll_fd, what, source->fd, &event) == 0 ||
+	    what == EPOLL_CTL_DEL)
+		return 0;
+	err = -errno;
+	if (what == EPOLL_CTL_MOD)
+		loop_source_wait(loop, source, 0);
+	source->interest = 0;
+	return err;
+}
+
+static void
+on_ready(struct loop_source *source, unsigned ready)
+{
+	struct loop_fd *watch = CONTAINER_OF(source, struct loop_fd, source);
+
+	watch->ready(watch->arg, source->fd, ready);
 }
 
 int
@@ -304,28 +458,18 @@ loop_fd_start(struct loop_fd *watch, struct loop *loop, int fd,
     unsigned interest, void (*ready)(void *arg, int fd, unsigned ready),
     void *arg)
 {
-	short what = EV_PERSIST;
-
-	if ((interest & LOOP_READ) != 0)
-		what |= EV_READ;
-	if ((interest & LOOP_WRITE) != 0)
-		what |= EV_WRITE;
-	if ((interest & LOOP_EDGE) != 0)
-		what |= EV_ET;
-	watch->ready = ready;
-	watch->arg = arg;
-	errno = 0;
-	if (event_assign(
-		&watch->event, loop->base, fd, what, on_ready, watch) == -1)
-		return -EINVAL;
-	if (event_add(&watch->event, NULL) == -1)
-		return errno == 0 ? -EINVAL : -errno;
-	return 0;
+	*watch = (struct loop_fd){
+		.source = { .ready = on_ready, .fd = fd },
+		.loop = loop,
+		.ready = ready,
+		.arg = arg,
+	};
+	return loop_source_wait(loop, &watch->source, interest);
 }
 
 void
 loop_fd_stop(struct loop_fd *watch)
 {
-	if (event_initialized(&watch->event))
-		event_del(&watch->event);
+	if (watch->source.interest != 0)
+		loop_source_wait(watch->loop, &watch->source, 0);
 }

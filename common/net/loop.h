@@ -8,17 +8,18 @@
  * whole batch of events wrote is flushed once, by a hook.  A loop belongs to
  * the thread that runs it; nothing here may be called from another one.
  *
- * libevent drives it and may be used directly through loop_base().
+ * Descriptors are waited for with an epoll of the loop's own (ADR 0034);
+ * libevent, for what is built on it, is waited for beside them while it has
+ * something to wait for: loop_base().
  */
 
 #ifndef WEIR_COMMON_NET_LOOP_H
 #define WEIR_COMMON_NET_LOOP_H
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct event_base;
 struct loop;
 
 /* Called after the events of a turn; embed it by value. */
@@ -44,9 +45,21 @@ enum loop_interest {
 	LOOP_EDGE = 4 /* report changes only; the callback need not read */
 };
 
-/* What is of interest about one descriptor; embed it by value. */
+/*
+ * One descriptor, as small as can be: there is one a connection.  Embed it by
+ * value, and find what it is in by CONTAINER_OF().
+ */
+struct loop_source {
+	/* `ready`: a set of enum loop_interest, not empty. */
+	void (*ready)(struct loop_source *source, unsigned ready);
+	int fd;
+	uint8_t interest; /* a set of enum loop_interest; 0: not waited for */
+};
+
+/* One descriptor, and whom to tell; embed it by value. */
 struct loop_fd {
-	struct event event; /* private */
+	struct loop_source source; /* private, as the next */
+	struct loop *loop;
 	void (*ready)(void *arg, int fd, unsigned ready);
 	void *arg;
 };
@@ -75,6 +88,7 @@ bool loop_is_dispatching(const struct loop *loop);
 /* CLOCK_MONOTONIC, read once a turn, when first asked for. */
 uint64_t loop_now_ns(struct loop *loop);
 
+/* For what is built on libevent; of the loop's thread.  NULL: no memory. */
 struct event_base *loop_base(struct loop *loop);
 
 /*
@@ -98,9 +112,19 @@ void loop_timer_stop(struct loop_timer *timer);
 bool loop_timer_is_running(const struct loop_timer *timer);
 
 /*
+ * From now on wait for `interest`, with `source->fd` and `ready` set and
+ * `interest` 0 before the first time; 0: for nothing, also not for errors.
+ * What else was seen in this turn is not reported any more.  The fd must not
+ * be waited for by another source, and this be 0 before it is closed.
+ * Returns 0 or -errno: the source waits for nothing then.  0 never fails.
+ */
+int loop_source_wait(
+    struct loop *loop, struct loop_source *source, unsigned interest);
+
+/*
  * Watch `fd` for `interest`, a set of enum loop_interest, until
  * loop_fd_stop(); `ready` is a set of the same.  The fd stays the caller's and
- * must be stopped before it is closed.
+ * must be stopped before it is closed.  An error or hang-up is all of it.
  * Returns 0 or -errno.
  */
 int loop_fd_start(struct loop_fd *watch, struct loop *loop, int fd,

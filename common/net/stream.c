@@ -22,13 +22,14 @@
 #include <unistd.h>
 
 #include "common/base/bug.h"
+#include "common/base/container_of.h"
 #include "common/net/pool_trimmer.h"
 #include "common/net/stream_hub.h"
 
 /* How often a turn looks at what its own callbacks marked. */
 #define MAX_PASSES 4
 
-static void on_event(evutil_socket_t fd, short what, void *arg);
+static void on_ready(struct loop_source *source, unsigned ready);
 static void run_dirty(void *arg);
 
 struct stream_hub *
@@ -130,50 +131,42 @@ void
 stream_update_interest(struct stream *stream)
 {
 	bool is_wanted = !stream->paused && !stream->closing;
-	short want = 0;
+	unsigned want = 0;
+	int err;
 
 	/* A handshake goes on whatever its owner wants to read. */
 	if ((is_wanted || stream->waits || !stream_is_ready(stream)) &&
 	    !stream->ended && stream->error == 0)
-		want |= EV_READ;
+		want |= LOOP_READ;
 	if (stream->full)
-		want |= EV_WRITE;
-	if (want == stream->interest)
+		want |= LOOP_WRITE;
+	err = loop_source_wait(stream->hub->loop, &stream->source, want);
+	if (err == 0)
 		return;
-	event_del(&stream->event);
-	stream->interest = (uint8_t)want;
-	if (want == 0)
-		return;
-	event_assign(&stream->event, loop_base(stream->hub->loop), stream->fd,
-	    (short)(want | EV_PERSIST), on_event, stream);
-	if (event_add(&stream->event, NULL) == -1) {
-		stream->interest = 0;
-		stream->error = -ENOMEM;
-		stream_mark_dirty(stream);
-	}
+	stream->error = err;
+	stream_mark_dirty(stream);
 }
 
 int
 stream_init(struct stream *stream, struct stream_hub *hub, int fd,
     const struct stream_callbacks *callbacks, void *owner)
 {
+	int err;
+
 	*stream = (struct stream){
 		.owner = owner,
 		.hub = hub,
 		.callbacks = callbacks,
 		.write_limit = STREAM_DEFAULT_WRITE_LIMIT,
 		.input_limit = STREAM_DEFAULT_INPUT_LIMIT,
-		.fd = fd,
-		.interest = EV_READ,
+		.source = { .ready = on_ready, .fd = fd },
 	};
-	if (event_assign(&stream->event, loop_base(hub->loop), fd,
-		EV_READ | EV_PERSIST, on_event, stream) == -1 ||
-	    event_add(&stream->event, NULL) == -1) {
-		close(fd);
-		stream->fd = -1;
-		return -ENOMEM;
-	}
-	return 0;
+	err = loop_source_wait(hub->loop, &stream->source, LOOP_READ);
+	if (err == 0)
+		return 0;
+	close(fd);
+	stream->source.fd = -1;
+	return err;
 }
 
 static void
@@ -188,9 +181,7 @@ forget_kept(struct stream *stream)
 void
 stream_let_go(struct stream *stream)
 {
-	if (stream->interest != 0)
-		event_del(&stream->event);
-	stream->interest = 0;
+	loop_source_wait(stream->hub->loop, &stream->source, 0);
 	stream_layer_free(stream->layer);
 	stream->layer = NULL;
 	unmark_dirty(stream);
@@ -198,13 +189,13 @@ stream_let_go(struct stream *stream)
 	forget_kept(stream);
 	if (stream->hub->current == stream)
 		stream->hub->current = NULL;
-	stream->fd = -1;
+	stream->source.fd = -1;
 }
 
 void
 stream_close(struct stream *stream)
 {
-	int fd = stream->fd;
+	int fd = stream->source.fd;
 
 	if (!stream_is_open(stream))
 		return;
@@ -354,7 +345,7 @@ receive(struct stream *stream, uint8_t *into, size_t room)
 
 	if (__builtin_expect(stream->layer != NULL, false))
 		return stream->layer->kind->receive(stream->layer, into, room);
-	len = recv(stream->fd, into, room, 0);
+	len = recv(stream->source.fd, into, room, 0);
 	return len == -1 ? -errno : len;
 }
 
@@ -427,13 +418,12 @@ read_more(struct stream *stream)
 }
 
 static void
-on_event(evutil_socket_t fd, short what, void *arg)
+on_ready(struct loop_source *source, unsigned ready)
 {
-	struct stream *stream = arg;
+	struct stream *stream = CONTAINER_OF(source, struct stream, source);
 	struct stream_hub *hub = stream->hub;
 
-	(void)fd;
-	if ((what & EV_WRITE) != 0) {
+	if ((ready & LOOP_WRITE) != 0) {
 		stream->full = false;
 		stream_update_interest(stream);
 		stream_mark_dirty(stream);
@@ -442,10 +432,10 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	if (stream->layer != NULL) {
 		stream->waits = false;
 		stream_mark_dirty(stream);
-		what |= EV_READ;
+		ready |= LOOP_READ;
 	}
 	/* `paused` may be news of this very turn. */
-	if ((what & EV_READ) != 0 &&
+	if ((ready & LOOP_READ) != 0 &&
 	    ((!stream->paused && !stream->closing) || !stream_is_ready(stream)))
 		read_some(stream);
 	if (hub->written >= STREAM_EARLY_BYTES &&
@@ -606,7 +596,7 @@ bool
 stream_is_open(const struct stream *stream)
 {
 	/* A zeroed stream has no hub and is not open. */
-	return stream->hub != NULL && stream->fd != -1;
+	return stream->hub != NULL && stream->source.fd != -1;
 }
 
 bool
@@ -618,7 +608,7 @@ stream_is_paused(const struct stream *stream)
 int
 stream_fd(const struct stream *stream)
 {
-	return stream->fd;
+	return stream->source.fd;
 }
 
 struct stream_hub *

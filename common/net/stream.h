@@ -23,7 +23,6 @@
 #ifndef WEIR_COMMON_NET_STREAM_H
 #define WEIR_COMMON_NET_STREAM_H
 
-#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,7 +93,7 @@ struct stream {
 	struct stream_hub *hub;
 	const struct stream_callbacks *callbacks;
 	struct stream_layer *layer; /* NULL: the socket itself */
-	struct event event;
+	struct loop_source source;  /* its fd is -1: closed */
 	struct stream *next_dirty;
 	struct stream_chunk *out_first;
 	struct stream_chunk *out_last;
@@ -104,9 +103,7 @@ struct stream {
 	uint32_t pending; /* bytes waiting to be sent */
 	uint32_t write_limit;
 	uint32_t input_limit;
-	int fd;           /* -1: closed */
-	int error;        /* to be reported by on_closed */
-	uint8_t interest; /* what `event` waits for now */
+	int error; /* to be reported by on_closed */
 	bool paused;
 	bool dirty;     /* on the hub's list */
 	bool want_feed; /* kept input is to be given again */

@@ -146,7 +146,7 @@ stream_push_layer(struct stream *stream, struct stream_layer *layer)
 	lowest->below = stream->layer;
 	stream->layer = layer;
 	for (; layer != NULL; layer = layer->below)
-		layer->fd = stream->fd;
+		layer->fd = stream->source.fd;
 	stream->is_ready = stream_layer_is_ready(stream->layer);
 	/* A client's handshake begins by our sending. */
 	stream_mark_dirty(stream);
@@ -155,7 +155,7 @@ stream_push_layer(struct stream *stream, struct stream_layer *layer)
 int
 stream_detach(struct stream *stream, struct stream_parts *out_parts)
 {
-	struct stream_parts parts = { stream->fd, stream->layer };
+	struct stream_parts parts = { stream->source.fd, stream->layer };
 
 	if (!stream_is_open(stream))
 		return -EBADF;

@@ -116,7 +116,7 @@ send_some(struct stream *stream, struct iovec *iov)
 	if (__builtin_expect(stream->layer != NULL, false))
 		return stream->layer->kind->send(
 		    stream->layer, iov, (unsigned)message.msg_iovlen);
-	sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
+	sent = sendmsg(stream->source.fd, &message, MSG_NOSIGNAL);
 	return sent == -1 ? -errno : sent;
 }
 
@@ -158,7 +158,7 @@ send_pending(struct stream *stream)
 int
 stream_flush(struct stream *stream)
 {
-	bool was_waiting = (stream->interest & EV_WRITE) != 0;
+	bool was_waiting = (stream->source.interest & LOOP_WRITE) != 0;
 	int err;
 
 	/* The socket may take all of it at once: that is news, too. */

@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/net/loop_signals.h"
 #include "common/service/sandbox.h"
 
 /* A refresh that finds the same file reads it no more often than this. */
@@ -41,7 +42,7 @@ struct service {
 	uint64_t read_ns;
 	char **operands;
 	struct loop *loop;
-	struct event *signals[3];
+	struct loop_signals signals;
 	struct loop_timer drain_deadline;
 	struct loop_timer watchdog;
 	uint64_t watchdog_ns; /* between two signs of life; 0: none */
@@ -146,18 +147,15 @@ on_drain_deadline(void *arg)
 }
 
 static void
-on_terminate(evutil_socket_t number, short what, void *arg)
+on_terminate(struct service *service, int number)
 {
-	struct service *service = arg;
-
-	(void)what;
 	if (service->draining) {
-		log_warning("drain_cut_short", "signal=%d", (int)number);
+		log_warning("drain_cut_short", "signal=%d", number);
 		service_stop(service, EXIT_OK);
 		return;
 	}
 	service->draining = true;
-	log_info("stopping", "signal=%d", (int)number);
+	log_info("stopping", "signal=%d", number);
 	sd_notify(0, "STOPPING=1");
 	loop_timer_start(&service->drain_deadline, SERVICE_DRAIN_NS);
 	if (service->spec.drain != NULL)
@@ -262,34 +260,24 @@ service_refresh(struct service *service)
 }
 
 static void
-on_hangup(evutil_socket_t number, short what, void *arg)
+on_hangup(struct service *service)
 {
 	char text[64];
 
-	(void)number;
-	(void)what;
 	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
 	    (unsigned long long)(clock_now_ns() / CLOCK_US_NS));
 	sd_notify(0, text);
-	reload(arg);
+	reload(service);
 	sd_notify(0, "READY=1");
 }
 
-static int
-add_signals(struct service *service)
+static void
+on_signal(void *arg, int number)
 {
-	struct event_base *base = loop_base(service->loop);
-
-	signal(SIGPIPE, SIG_IGN);
-	service->signals[0] =
-	    evsignal_new(base, SIGTERM, on_terminate, service);
-	service->signals[1] = evsignal_new(base, SIGINT, on_terminate, service);
-	service->signals[2] = evsignal_new(base, SIGHUP, on_hangup, service);
-	for (size_t i = 0; i < ARRAY_LENGTH(service->signals); i++)
-		if (service->signals[i] == NULL ||
-		    event_add(service->signals[i], NULL) == -1)
-			return -ENOMEM;
-	return 0;
+	if (number == SIGHUP)
+		on_hangup(arg);
+	else
+		on_terminate(arg, number);
 }
 
 static void
@@ -304,6 +292,8 @@ on_watchdog(void *arg)
 static int
 make_loop(struct service *service)
 {
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, 0 };
+
 	service->loop = loop_new();
 	if (service->loop == NULL)
 		return -ENOMEM;
@@ -311,7 +301,9 @@ make_loop(struct service *service)
 	    on_drain_deadline, service);
 	loop_timer_init(
 	    &service->watchdog, service->loop, on_watchdog, service);
-	return add_signals(service);
+	signal(SIGPIPE, SIG_IGN);
+	return loop_signals_start(
+	    &service->signals, service->loop, signals, on_signal, service);
 }
 
 static int
@@ -481,9 +473,7 @@ service_end(struct service *service, int code)
 {
 	if (service == NULL)
 		return code;
-	for (size_t i = 0; i < ARRAY_LENGTH(service->signals); i++)
-		if (service->signals[i] != NULL)
-			event_free(service->signals[i]);
+	loop_signals_stop(&service->signals);
 	loop_timer_stop(&service->drain_deadline);
 	loop_timer_stop(&service->watchdog);
 	loop_free(service->loop);

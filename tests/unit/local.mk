@@ -83,7 +83,7 @@ unit_tests = \
 	test_listener \
 	test_log \
 	test_loop \
-	test_loop_memory \
+	test_loop_signals \
 	test_mailbox \
 	test_manage_conf \
 	test_mapping \
@@ -507,9 +507,9 @@ test_loop_SOURCES  = %D%/test_loop.c
 test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_loop_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
 
-test_loop_memory_SOURCES  = %D%/test_loop_memory.c
-test_loop_memory_CPPFLAGS = $(UNIT_CPPFLAGS)
-test_loop_memory_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
+test_loop_signals_SOURCES  = %D%/test_loop_signals.c
+test_loop_signals_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_loop_signals_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
 
 test_mailbox_SOURCES  = %D%/test_mailbox.c
 test_mailbox_CPPFLAGS = $(UNIT_CPPFLAGS)

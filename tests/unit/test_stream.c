@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -234,9 +235,9 @@ START_TEST(arms_writing_only_while_the_socket_is_full)
 			     &(int){ 4096 }, sizeof(int)),
 	    0);
 	ck_assert_int_eq(stream_write(&stream, out, sizeof(out)), 0);
-	ck_assert_uint_eq(stream.interest, EV_READ);
+	ck_assert_uint_eq(stream.source.interest, LOOP_READ);
 	turn();
-	ck_assert_uint_eq(stream.interest, EV_READ | EV_WRITE);
+	ck_assert_uint_eq(stream.source.interest, LOOP_READ | LOOP_WRITE);
 	for (int i = 0; i < 10000 && received < sizeof(out); i++) {
 		len = read(peer, in + received, 3000);
 		if (len > 0)
@@ -246,7 +247,7 @@ START_TEST(arms_writing_only_while_the_socket_is_full)
 	ck_assert_uint_eq(received, sizeof(out));
 	ck_assert_mem_eq(in, out, sizeof(out));
 	turn();
-	ck_assert_uint_eq(stream.interest, EV_READ);
+	ck_assert_uint_eq(stream.source.interest, LOOP_READ);
 	ck_assert_uint_eq(drained, 1);
 }
 END_TEST
