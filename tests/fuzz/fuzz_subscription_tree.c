@@ -19,6 +19,7 @@
 #define CLIENTS 5
 #define ENTRIES 48
 #define TOPIC_SIZE 40
+#define MAX_IDENTIFIER 268435455 /* of a Subscription Identifier */
 
 static const char *const words[] = { "/", "a", "b", "+", "#", "$s", "/+", "/#",
 	"$share/", "g/", "h/", "/a", "//", "$share/g/a", "+/+", "\xc3\xa9" };
@@ -84,10 +85,11 @@ add(unsigned client, const struct text *filter, uint8_t dice)
 	struct entry *entry = find(client, filter);
 	struct subscription_options options = { .qos = dice % 3,
 		.no_local = (dice & 8) != 0,
-		.retain_as_published = (dice & 16) != 0,
-		.identifier = ++identifiers };
+		.retain_as_published = (dice & 16) != 0 };
 	bool existed;
 
+	identifiers = identifiers % MAX_IDENTIFIER + 1;
+	options.identifier = identifiers;
 	if (entry == NULL && entry_count == ENTRIES)
 		return;
 	require(subscription_tree_add(tree, slice(filter), &clients[client],
