@@ -21,6 +21,7 @@ libnet_a_SOURCES = \
 	%D%/stream.c \
 	%D%/stream.h \
 	%D%/stream_hub.h \
+	%D%/stream_input.c \
 	%D%/stream_layer.c \
 	%D%/stream_layer.h \
 	%D%/stream_output.c \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * stream_hub - what stream.c (life, input, the hub's turn) and stream_output.c
- * (chunks, sending) share; private to the two.
+ * stream_hub - what stream.c (life, the hub's turn), stream_input.c (reading)
+ * and stream_output.c (chunks, sending) share; private to the three.
  */
 
 #ifndef WEIR_COMMON_NET_STREAM_HUB_H
@@ -70,6 +70,24 @@ void stream_let_go(struct stream *stream);
 
 /* Make the event wait for what is of interest now; a no-op when it does. */
 void stream_update_interest(struct stream *stream);
+
+/* Note a failure for the end of the turn: no callback from inside a call. */
+void stream_fail_later(struct stream *stream, int err);
+
+/*
+ * Read once and give it to the owner.  False, as from the next two: hands off,
+ * the stream is gone, or has failed and comes up again at the end of the turn.
+ */
+bool stream_read_some(struct stream *stream);
+
+/* The same, if layers hold back what is not announced by the socket. */
+bool stream_read_more(struct stream *stream);
+
+/* Give kept input again, if that is due. */
+bool stream_feed_again(struct stream *stream);
+
+/* Give the memory of unfinished input back. */
+void stream_forget_kept(struct stream *stream);
 
 /*
  * Send what the socket takes, up to a turn's share; `pending` tells what is
