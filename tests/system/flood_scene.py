@@ -255,14 +255,20 @@ class Scene:
         self.verdict = flooding.judge(
             self.producers, self.cloud.witness.arrivals()
         )
+        self.plant_wrong = self.judge_plant()
+
+    def judge_plant(self):
+        """What the other bridge did wrong: the same rules."""
         plant = self.seen["plant"]
-        got = [
-            a.number
-            for a in self.plant.arrivals()
-            if a.producer == plant["producer"]
-        ]
-        self.plant_lost = len(set(plant["accepted"]) - set(got))
-        self.plant_in_order = got == sorted(got)
+        accepted = set(plant["accepted"])
+        outcomes = "".join(
+            "a" if number in accepted else "u"
+            for number in range(sum(plant["outcomes"].values()))
+        )
+        name = plant["producer"]
+        one = flooding.Producer(name, "plant/x", 1, 0, 0, outcomes)
+        mine = [a for a in self.plant.arrivals() if a.producer == name]
+        return flooding.judge([one], mine).wrong()
 
     def refused_beside(self):
         """429 at those who have nothing to do with it."""
