@@ -5,7 +5,7 @@ EXTRA_PROGRAMS += bench/load-http bench/limit-http bench/bare-log \
 noinst_PROGRAMS += bench/ring bench/remote bench/flood-clients bench/load \
 	bench/limit bench/order
 EXTRA_DIST += %D%/flood %D%/run %D%/http %D%/journal %D%/recovery \
-	%D%/compare %D%/growth %D%/brokers.py %D%/growing.py %D%/peers.py \
+	%D%/compare %D%/growth %D%/stalled %D%/brokers.py %D%/growing.py %D%/peers.py \
 	%D%/report.py %D%/results.py %D%/rows.py %D%/running.py %D%/svg.py \
 	%D%/README.md
 CLEANFILES += bench/load-http bench/limit-http bench/bare-log \

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 
-"""bench/compare and bench/growth: what they measure, judge, write and draw."""
+"""bench/compare, growth and stalled: what they measure, judge, write and draw."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,28 @@ def growth(tap):
             is_drawn(os.path.join(out, "benchmarks/growth.svg"))
 
 
+def beside_stalled(tap):
+    with tap.case("bench/stalled takes turns, and tells delays and memory"):
+        words = ["--rounds", "2", "--stalled", "20", "--half-open", "20"]
+        code, text, told = run("stalled", *words, "--messages", "10")
+        # Two short rounds on a busy machine may well miss the goal.
+        weir.expect(code in (0, 2), "%d: %s%s" % (code, text, told))
+        for key in ("p50_us", "p99_us"):
+            found = re.search(
+                key + r"  alone (\d+) \((\d+) ... (\d+)\)   "
+                r"beside (\d+) \((\d+) ... (\d+)\)   x [\d.]+\n",
+                text,
+            )
+            weir.expect(found, text)
+            for middle, least, most in (found.group(1, 2, 3), found.group(4, 5, 6)):
+                weir.expect(0 < int(least) <= int(middle) <= int(most), text)
+        memory = re.search(r"before (\d+) +with them (\d+) +after (\d+)\n", text)
+        weir.expect(memory and all(map(int, memory.groups())), text)
+    with tap.case("bench/stalled says what it cannot take"):
+        code, _, told = run("stalled", "--rounds", "0")
+        weir.expect(code == 2 and "at least 1" in told, "%d: %s" % (code, told))
+
+
 def comparing(tap):
     with tempfile.TemporaryDirectory() as out:
         with tap.case("a row is measured on Weir, the limit and mosquitto"):
@@ -143,7 +166,7 @@ def comparing(tap):
 
 def main():
     tap = weir.Tap()
-    for group in (verdicts, growth, comparing):
+    for group in (verdicts, growth, beside_stalled, comparing):
         tap.attempt(group)
     tap.done()
 
