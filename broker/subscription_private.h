@@ -55,18 +55,24 @@ struct subscription_node {
 struct subscription {
 	_Atomic(struct subscription *) next; /* [rcu] on the node */
 	_Atomic uint32_t options;
+	uint8_t place;
 	struct subscriber *subscriber; /* [const] */
 
 	/* The rest is used under the mutex. */
 	struct subscription *previous;
-	struct subscription *next_own; /* of the same subscriber */
-	struct subscription *previous_own;
 	struct subscription *next_indexed;
-	struct subscription_node *node;
 	struct subscription_group *group; /* NULL: not shared */
-	struct subscription_tree *tree;
-	struct rcu_head rcu;
-	uint8_t place;
+	union {
+		struct { /* while it is in the tree */
+			struct subscription_node *node;
+			struct subscription *next_own; /* same subscriber */
+			struct subscription *previous_own;
+		};
+		struct { /* once it was removed */
+			struct subscription_tree *tree;
+			struct rcu_head rcu;
+		};
+	};
 };
 
 /* Members are replaced as a whole, so a reader picks one by its number. */

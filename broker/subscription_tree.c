@@ -275,17 +275,19 @@ remove_subscription(struct subscription_tree *tree, struct subscription *s)
 	node->users--;
 	atomic_fetch_sub_explicit(&tree->count, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&tree->backlog, 1, memory_order_relaxed);
+	s->tree = tree;
 	rcu_call(&s->rcu, free_subscription);
 	subscription_node_drop_unused(tree, node);
 }
 
 static int
-add_to_group(struct subscription *s, const struct subscription_target *target)
+add_to_group(struct subscription_tree *tree, struct subscription *s,
+    const struct subscription_target *target)
 {
 	struct subscription_group *group;
 	int err;
 
-	group = subscription_group_obtain(s->tree, s->node, target);
+	group = subscription_group_obtain(tree, s->node, target);
 	if (group == NULL)
 		return -ENOMEM;
 	s->group = group;
@@ -310,10 +312,9 @@ add_new(struct subscription_tree *tree, struct subscription_node *node,
 	s->subscriber = subscriber;
 	s->node = node;
 	s->place = (uint8_t)target->place;
-	s->tree = tree;
 	atomic_init(&s->options, pack(options));
 	if (target->share.len != 0) {
-		err = add_to_group(s, target);
+		err = add_to_group(tree, s, target);
 		if (err != 0) {
 			free(s);
 			return err;
