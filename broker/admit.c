@@ -79,8 +79,7 @@ take_over(struct session *session)
 
 	worker_count(old->worker, COUNT_takeovers);
 	log_info("session_taken_over", "client=%s old_fd=%d",
-	    log_quote_n(session->id, session->id_length),
-	    stream_fd(&old->stream));
+	    session_quote(session), stream_fd(&old->stream));
 	/* [MQTT-3.1.4-3] */
 	client_disconnect(old, MQTT_SESSION_TAKEN_OVER);
 }
@@ -100,7 +99,7 @@ is_of_another(struct client *client, const struct mqtt_connect *connect)
 	log_info("session_denied",
 	    "client=%s help=\"the session belongs to another user name; use "
 	    "another client identifier\"",
-	    log_quote_n(session->id, session->id_length));
+	    session_quote(session));
 	return true;
 }
 
@@ -202,7 +201,7 @@ set_keepalive(struct client *client, struct attempt *attempt)
 	    (asked == 0 || asked > max))
 		asked = (uint16_t)max;
 	attempt->keep_alive_s = asked;
-	client->keepalive_ns = asked * CLOCK_SECOND_NS * 3 / 2;
+	client->keep_alive_s = asked;
 }
 
 static bool
@@ -211,9 +210,9 @@ start_keepalive(struct client *client)
 	struct worker *worker = client->worker;
 
 	alarms_stop(&worker->alarms, &client->alarm);
-	return client->keepalive_ns == 0 ||
+	return client->keep_alive_s == 0 ||
 	    alarms_set(&worker->alarms, &client->alarm,
-		worker_now_ns(worker) + client->keepalive_ns) == 0;
+		worker_now_ns(worker) + client_patience_ns(client)) == 0;
 }
 
 /* There are max_sessions: the one just made, for it is new, goes again. */

@@ -88,7 +88,7 @@ session_trim(
 		log_error("revoke_failed",
 		    "client=%s hint=\"out of memory: reload again, or it keeps "
 		    "subscriptions it may not have\"",
-		    log_quote_n(session->id, session->id_length));
+		    session_quote(session));
 	while ((filter = denied.first) != NULL) {
 		denied.first = filter->next;
 		end_subscription(
@@ -100,7 +100,7 @@ session_trim(
 		log_info("subscriptions_revoked",
 		    "client=%s count=%u reason=\"its account may not subscribe "
 		    "to that any more\"",
-		    log_quote_n(session->id, session->id_length), count);
+		    session_quote(session), count);
 }
 
 /* ---- after a reload -------------------------------------------------------

@@ -264,11 +264,11 @@ static void
 on_keepalive(struct client *client)
 {
 	struct worker *worker = client->worker;
-	uint64_t due = client->last_seen_ns + client->keepalive_ns;
+	uint64_t due = client->last_seen_ns + client_patience_ns(client);
 
 	/* While we do not read, its silence is ours. */
 	if (client->paused != 0)
-		due = worker_now_ns(worker) + client->keepalive_ns;
+		due = worker_now_ns(worker) + client_patience_ns(client);
 	if (due <= worker_now_ns(worker)) {
 		/* [MQTT-3.1.2-22] */
 		worker_count(worker, COUNT_keepalive_timeouts);

@@ -36,6 +36,7 @@
 #include "broker/gate.h"
 #include "broker/settle.h"
 #include "broker/worker.h"
+#include "common/base/clock.h"
 #include "common/mqtt/aliases.h"
 #include "common/mqtt/encode.h"
 #include "common/mqtt/packet.h"
@@ -115,7 +116,6 @@ struct client {
 	struct client *previous_stalled;
 	struct alarm alarm; /* connect_timeout, keepalive, end of LEAVING */
 	uint64_t last_seen_ns;
-	uint64_t keepalive_ns; /* 1.5 times [MQTT-3.1.2-22]; 0: none */
 	uint64_t identity;
 	uint64_t held_for; /* the bridges of the PUBLISH tried last */
 	uint64_t offered;  /* those it is counted as offered to, undecided */
@@ -128,27 +128,29 @@ struct client {
 	struct access *access;     /* NULL: everything */
 	struct auth_exchange *exchange; /* under way; see on_auth.c */
 	struct peer *peer;              /* NULL: nothing is known */
-	uint32_t max_packet;            /* that it accepts */
-	uint16_t aliases_out;           /* that may be sent to it; 0: none */
-	uint32_t max_in;                /* that we accept from it */
 	uint64_t connected_ns;          /* when its CONNECT was accepted */
 	uint64_t messages_in; /* PUBLISH packets, as in the counters */
 	uint64_t messages_out;
 	struct gate_pass pass;
+	uint32_t max_packet;   /* that it accepts */
+	uint32_t max_in;       /* that we accept from it */
+	uint16_t aliases_out;  /* that may be sent to it; 0: none */
+	uint16_t keep_alive_s; /* 0: none */
 	uint16_t listener;
 	uint16_t handover_to; /* the worker's index + 1; 0: it stays */
 	uint8_t state;        /* enum client_state */
 	uint8_t version;      /* enum mqtt_version; 0 before CONNECT */
 	uint8_t paused;       /* a set of enum client_pause */
-	bool is_bridge; /* the bridge bit: No Local, Retain As Published */
-	bool clean_start;
-	bool wants_problems; /* Reason Strings [MQTT-3.1.2-29] */
-	bool is_denied;      /* the log has told so */
-	bool is_greedy;      /* beyond the Receive Maximum, and let so */
-	bool is_stalled;     /* on worker->stalled */
-	bool is_verified;
-	bool has_method;   /* it came in by enhanced authentication */
-	bool in_handshake; /* of a layer; MQTT begins behind it */
+	/* The bridge bit: No Local, Retain As Published. */
+	bool is_bridge : 1;
+	bool clean_start : 1;
+	bool wants_problems : 1; /* Reason Strings [MQTT-3.1.2-29] */
+	bool is_denied : 1;      /* the log has told so */
+	bool is_greedy : 1;      /* beyond the Receive Maximum, and let so */
+	bool is_stalled : 1;     /* on worker->stalled */
+	bool is_verified : 1;
+	bool has_method : 1;   /* it came in by enhanced authentication */
+	bool in_handshake : 1; /* of a layer; MQTT begins behind it */
 };
 
 /* A connection that becomes a client, or moves to another worker. */
@@ -227,6 +229,13 @@ bool client_acknowledge(struct client *client, enum mqtt_packet_type type,
 /* "10.0.0.7:40123", for a log line: what a proxy told, else the socket's. */
 const char *client_address(
     const struct client *client, char text[LISTENER_ADDRESS_SIZE]);
+
+/* Of silence after which it is gone [MQTT-3.1.2-22]; 0: there is no such. */
+static inline uint64_t
+client_patience_ns(const struct client *client)
+{
+	return client->keep_alive_s * CLOCK_SECOND_NS * 3 / 2;
+}
 
 static inline bool
 client_is_over(const struct client *client)

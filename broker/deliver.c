@@ -279,8 +279,8 @@ queue_is_full(const struct session *session)
 
 	if (session->is_durable)
 		return session_queue_is_full(session, MESSAGE_LEAST_WEIGHT);
-	return outbox->waiting.count != 0 &&
-	    (outbox->waiting.count >= limits->max_messages ||
+	return outbox->waiting_count != 0 &&
+	    (outbox->waiting_count >= limits->max_messages ||
 		outbox->waiting_bytes >= limits->max_bytes);
 }
 
@@ -288,7 +288,7 @@ static uint32_t
 backlog_of(const struct session *session)
 {
 	const struct outbox *outbox = &session->outbox;
-	uint64_t count = outbox->waiting.count;
+	uint64_t count = outbox->waiting_count;
 
 	if (queue_is_full(session))
 		return SUBSCRIBER_FULL;
@@ -296,7 +296,7 @@ backlog_of(const struct session *session)
 		return SUBSCRIBER_STUCK;
 	if (session->is_durable)
 		count = session_queue_count(session);
-	count += outbox->in_flight.count >= outbox->window;
+	count += outbox->in_flight_count >= outbox->window;
 	return count < SUBSCRIBER_STUCK ? (uint32_t)count
 					: SUBSCRIBER_STUCK - 1;
 }
@@ -485,7 +485,7 @@ static bool
 has_caught_up(const struct session *session)
 {
 	return session->is_durable ? session_queue_count(session) == 0
-				   : session->outbox.waiting.count == 0;
+				   : session->outbox.waiting_count == 0;
 }
 
 void
@@ -536,7 +536,7 @@ static void
 deliver_journalled(struct worker *worker, struct session *session,
     const struct outbox_item *item)
 {
-	const bool queue_was_empty = session->outbox.waiting.count == 0;
+	const bool queue_was_empty = session->outbox.waiting_count == 0;
 
 	switch (session_queue_arrives(session, item)) {
 	case SESSION_KNOWN:
@@ -567,7 +567,7 @@ deliver_reliably(struct worker *worker, struct session *session,
     const struct outbox_item *item)
 {
 	struct sessions *sessions = session->home;
-	const bool queue_was_empty = session->outbox.waiting.count == 0;
+	const bool queue_was_empty = session->outbox.waiting_count == 0;
 	int err;
 
 	if (!queue_was_empty && session_are_full(session) &&

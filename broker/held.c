@@ -17,6 +17,7 @@ static void
 add_client(struct held_clients *clients, const struct client *client)
 {
 	const struct session *session = client->session;
+	struct slice id;
 	unsigned bridge;
 
 	for (uint64_t left = client->held_for; left != 0; left &= left - 1) {
@@ -27,8 +28,9 @@ add_client(struct held_clients *clients, const struct client *client)
 	if (clients->named == HELD_NAMES || session == NULL)
 		return;
 	clients->client[clients->named].bridges = client->held_for;
-	board_word(session->id, session->id_length,
-	    clients->client[clients->named].name, HELD_NAME_SIZE);
+	id = session_id(session);
+	board_word(id.data, id.len, clients->client[clients->named].name,
+	    HELD_NAME_SIZE);
 	clients->named++;
 }
 

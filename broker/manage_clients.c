@@ -50,7 +50,7 @@ static uint64_t
 queued(const struct session *session)
 {
 	return session->is_durable ? session_queue_count(session)
-				   : session->outbox.waiting.count;
+				   : session->outbox.waiting_count;
 }
 
 static json_t *
@@ -77,8 +77,8 @@ describe_connection(json_t *object, const struct client *client)
 	json_object_set_new(object, "protocol", number(client->version));
 	json_object_set_new(
 	    object, "connected_at", seconds_at(client->connected_ns));
-	json_object_set_new(object, "keepalive_s",
-	    number(client->keepalive_ns * 2 / 3 / CLOCK_SECOND_NS));
+	json_object_set_new(
+	    object, "keepalive_s", number(client->keep_alive_s));
 	json_object_set_new(
 	    object, "clean_start", json_boolean(client->clean_start));
 	json_object_set_new(object, "messages_in", number(client->messages_in));
@@ -94,10 +94,11 @@ static json_t *
 describe(const struct worker *worker, const struct session *session)
 {
 	const struct client *client = session->client;
+	const struct slice id = session_id(session);
 	json_t *object = json_object();
 
-	json_object_set_new(object, "client_id",
-	    json_stringn((const char *)session->id, session->id_length));
+	json_object_set_new(
+	    object, "client_id", json_stringn((const char *)id.data, id.len));
 	json_object_set_new(object, "username", username(worker, session));
 	json_object_set_new(object, "worker", number(worker->index));
 	json_object_set_new(object, "connected", json_boolean(client != NULL));
@@ -111,7 +112,7 @@ describe(const struct worker *worker, const struct session *session)
 	    object, "subscriptions", number(session->subscriber.count));
 	json_object_set_new(object, "queued", number(queued(session)));
 	json_object_set_new(
-	    object, "in_flight", number(session->outbox.in_flight.count));
+	    object, "in_flight", number(session->outbox.in_flight_count));
 	json_object_set_new(
 	    object, "will", json_boolean(session->will != NULL));
 	if (client != NULL)

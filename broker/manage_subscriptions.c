@@ -25,10 +25,11 @@ static json_t *
 describe(const struct session *session, struct slice filter,
     const struct subscription_options *options)
 {
+	const struct slice id = session_id(session);
 	json_t *object = json_object();
 
-	json_object_set_new(object, "client_id",
-	    json_stringn((const char *)session->id, session->id_length));
+	json_object_set_new(
+	    object, "client_id", json_stringn((const char *)id.data, id.len));
 	json_object_set_new(object, "filter",
 	    json_stringn((const char *)filter.data, filter.len));
 	json_object_set_new(object, "qos", json_integer(options->qos));

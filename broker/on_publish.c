@@ -139,8 +139,7 @@ deny(struct client *client, const struct mqtt_publish *publish)
 		log_info("publish_denied",
 		    "client=%s topic=%s help=\"see accounts.publish and access "
 		    "in weir.conf(5); said once a connection\"",
-		    log_quote_n(
-			client->session->id, client->session->id_length),
+		    session_quote(client->session),
 		    log_quote_n(publish->topic.data, publish->topic.len));
 	client->is_denied = true;
 	return refuse(client, publish, MQTT_NOT_AUTHORIZED);

@@ -89,8 +89,7 @@ deny_line(struct client *client, struct slice filter)
 	log_info("subscription_denied",
 	    "client=%s filter=%s help=\"see accounts.subscribe and access in "
 	    "weir.conf(5)\"",
-	    log_quote_n(session->id, session->id_length),
-	    log_quote_n(filter.data, filter.len));
+	    session_quote(session), log_quote_n(filter.data, filter.len));
 	return MQTT_NOT_AUTHORIZED;
 }
 
@@ -101,7 +100,7 @@ refuse_line(struct client *client, const char *error)
 
 	worker_count(client->worker, COUNT_subscribes_refused);
 	log_info("subscription_refused", "client=%s error=\"%s\"",
-	    log_quote_n(session->id, session->id_length), error);
+	    session_quote(session), error);
 	return MQTT_QUOTA_EXCEEDED;
 }
 

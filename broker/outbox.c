@@ -21,7 +21,6 @@ list_append(struct outgoing_list *list, struct outgoing *outgoing)
 	else
 		list->first = outgoing;
 	list->last = outgoing;
-	list->count++;
 }
 
 /* In the order of sequences; it is nearly always the last. */
@@ -44,7 +43,6 @@ list_insert(struct outgoing_list *list, struct outgoing *outgoing)
 		list->first = outgoing;
 	else
 		after->next = outgoing;
-	list->count++;
 }
 
 static void
@@ -58,7 +56,6 @@ list_remove(struct outgoing_list *list, struct outgoing *outgoing)
 		outgoing->previous->next = outgoing->next;
 	else
 		list->first = outgoing->next;
-	list->count--;
 }
 
 static int
@@ -88,8 +85,8 @@ outbox_put(struct outbox *outbox, struct pool *pool,
 	struct outgoing *outgoing;
 
 	/* Into an empty queue one always goes, however large. */
-	if (limits != NULL && outbox->waiting.count != 0 &&
-	    (outbox->waiting.count >= limits->max_messages ||
+	if (limits != NULL && outbox->waiting_count != 0 &&
+	    (outbox->waiting_count >= limits->max_messages ||
 		outbox->waiting_bytes + weight > limits->max_bytes))
 		return -ENOSPC;
 	if (item->identifier_count > UINT16_MAX)
@@ -109,15 +106,24 @@ outbox_put(struct outbox *outbox, struct pool *pool,
 		return -ENOMEM;
 	}
 	message_take(item->message);
-	outbox->waiting_bytes += weight;
 	list_append(&outbox->waiting, outgoing);
+	outbox->waiting_count++;
+	outbox->waiting_bytes += weight;
 	return 0;
+}
+
+static void
+remove_waiting(struct outbox *outbox, struct outgoing *outgoing)
+{
+	list_remove(&outbox->waiting, outgoing);
+	outbox->waiting_count--;
+	outbox->waiting_bytes -= message_weight(outgoing->message);
 }
 
 struct outgoing *
 outbox_peek(const struct outbox *outbox)
 {
-	if (outbox->in_flight.count >= outbox->window)
+	if (outbox->in_flight_count >= outbox->window)
 		return NULL;
 	return outbox->waiting.first;
 }
@@ -159,7 +165,7 @@ make_place(struct outbox *outbox)
 	const uint32_t count =
 	    outbox->place_count == 0 ? FIRST_PLACES : outbox->place_count * 2;
 
-	if (outbox->in_flight.count * 2 < outbox->place_count ||
+	if (outbox->in_flight_count * 2 < outbox->place_count ||
 	    outbox->place_count >= UINT32_C(65536))
 		return 0;
 	places = calloc(count, sizeof(struct outgoing *));
@@ -192,6 +198,7 @@ put_in_flight(struct outbox *outbox, struct outgoing *outgoing,
 	outgoing->packet_id = packet_id;
 	outgoing->stage = (uint8_t)stage;
 	list_insert(&outbox->in_flight, outgoing);
+	outbox->in_flight_count++;
 	put_in_place(outbox, outgoing);
 }
 
@@ -210,8 +217,7 @@ outbox_take(struct outbox *outbox, struct outgoing *outgoing)
 		if (outbox_find(outbox, packet_id) != NULL)
 			return -EBUSY;
 	}
-	list_remove(&outbox->waiting, outgoing);
-	outbox->waiting_bytes -= message_weight(outgoing->message);
+	remove_waiting(outbox, outgoing);
 	put_in_flight(outbox, outgoing, packet_id, OUTGOING_SENT);
 	return 0;
 }
@@ -268,13 +274,13 @@ void
 outbox_done(struct outbox *outbox, struct pool *pool, struct outgoing *outgoing)
 {
 	if (outgoing->stage == OUTGOING_WAITING) {
-		list_remove(&outbox->waiting, outgoing);
-		outbox->waiting_bytes -= message_weight(outgoing->message);
+		remove_waiting(outbox, outgoing);
 	} else {
 		list_remove(&outbox->in_flight, outgoing);
+		outbox->in_flight_count--;
 		remove_from_place(outbox, outgoing);
 	}
-	if (outbox->in_flight.count == 0 &&
+	if (outbox->in_flight_count == 0 &&
 	    outbox->place_count > FIRST_PLACES * 16) {
 		free(outbox->places);
 		outbox->places = NULL;

@@ -62,13 +62,14 @@ struct outgoing {
 struct outgoing_list {
 	struct outgoing *first;
 	struct outgoing *last;
-	uint32_t count;
 };
 
 /* Embed it by value, zeroed but for `window`. */
 struct outbox {
 	struct outgoing_list in_flight;
 	struct outgoing_list waiting;
+	uint32_t in_flight_count;
+	uint32_t waiting_count;
 	uint64_t waiting_bytes;   /* message_weight() */
 	struct outgoing **places; /* in flight, chains by packet identifier */
 	uint32_t place_count;     /* a power of two, or 0 */

@@ -16,7 +16,7 @@ disconnect(struct session *session)
 	log_warning("slow_subscriber_disconnected",
 	    "client=%s help=\"see slow_subscriber, max_queued_messages, "
 	    "max_queued_bytes and output_buffer\"",
-	    log_quote_n(session->id, session->id_length));
+	    session_quote(session));
 	client_disconnect_because(client, MQTT_QUOTA_EXCEEDED,
 	    "it reads too slowly: the server's queue for it is full");
 }

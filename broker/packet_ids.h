@@ -18,12 +18,12 @@
 
 /* Embed it by value, zeroed. */
 struct packet_ids {
-	uint16_t *slots; /* 0: free */
-	uint32_t size;   /* a power of two, or 0 */
-	uint32_t count;
+	struct packet_id_table *table; /* NULL: none was there yet */
 };
 
 void packet_ids_fini(struct packet_ids *ids);
+
+uint32_t packet_ids_count(const struct packet_ids *ids);
 
 bool packet_ids_has(const struct packet_ids *ids, uint16_t id);
 
@@ -32,5 +32,11 @@ int packet_ids_add(struct packet_ids *ids, uint16_t id);
 
 /* Returns false if it was not there. */
 bool packet_ids_remove(struct packet_ids *ids, uint16_t id);
+
+/*
+ * One after the other, in no order: `*at` begins with 0, and the set is not
+ * changed meanwhile.  0: there are no more.
+ */
+uint16_t packet_ids_next(const struct packet_ids *ids, uint32_t *at);
 
 #endif

@@ -11,7 +11,7 @@ static uint32_t
 unfinished(const struct client *client)
 {
 	const struct ack_queue *acks = &client->session->acks;
-	uint32_t count = client->session->received.count;
+	uint32_t count = packet_ids_count(&client->session->received);
 
 	if (client->parked != NULL)
 		count += client->parked->reserved;
@@ -27,8 +27,8 @@ keeps_receive_maximum(
 {
 	const struct session *session = client->session;
 	const uint32_t max = client->worker->broker->conf->receive_maximum;
-	uint32_t at_most =
-	    session->received.count + ack_queue_count(&session->acks);
+	uint32_t at_most = packet_ids_count(&session->received) +
+	    ack_queue_count(&session->acks);
 
 	if (client->parked != NULL)
 		at_most += client->parked->reserved;
@@ -44,7 +44,8 @@ has_unfinished_room(
 {
 	const struct conf *conf = client->worker->broker->conf;
 	const struct session *session = client->session;
-	uint32_t count = session->received.count, most = CLIENT_MAX_UNFINISHED;
+	uint32_t count = packet_ids_count(&session->received),
+		 most = CLIENT_MAX_UNFINISHED;
 
 	if (publish->qos != 2 ||
 	    packet_ids_has(&session->received, publish->packet_id))
@@ -75,9 +76,7 @@ is_within_receive_maximum(
 		log_warning("receive_maximum_exceeded",
 		    "client=%s receive_maximum=%u help=\"its messages wait "
 		    "instead; said once a connection\"",
-		    log_quote_n(
-			client->session->id, client->session->id_length),
-		    conf->receive_maximum);
+		    session_quote(client->session), conf->receive_maximum);
 	client->is_greedy = true;
 	return true;
 }

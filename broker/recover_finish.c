@@ -204,12 +204,12 @@ settle_session(struct recovery_state *state, struct recovery_entry *entry)
 	session->expires_at_ns = after(now_ns, session->expiry_ns, elapsed_ns);
 	when_ns = session->expires_at_ns;
 	if (entry->will != NULL) {
-		session->will_at_ns =
-		    after(now_ns, will_delay_ns(entry->will), elapsed_ns);
-		if (session->will_at_ns < when_ns)
-			when_ns = session->will_at_ns;
+		will_set_due(entry->will,
+		    after(now_ns, will_delay_ns(entry->will), elapsed_ns));
+		if (will_due_ns(entry->will) < when_ns)
+			when_ns = will_due_ns(entry->will);
 		will_set_owner(entry->will, entry->cursor, entry->left_ns);
-		if (session->will_at_ns > now_ns) {
+		if (will_due_ns(entry->will) > now_ns) {
 			session->will = entry->will;
 			entry->will = NULL;
 		} else {
@@ -228,8 +228,7 @@ end_orphan(struct recovery_state *state, struct recovery_entry *entry)
 	    "client=%s account=%s help=\"the account is not there any more: "
 	    "its "
 	    "session ends, and what waited for it is lost\"",
-	    log_quote_n(entry->session->id, entry->session->id_length),
-	    log_quote(entry->account));
+	    session_quote(entry->session), log_quote(entry->account));
 	state->counts.orphans++;
 	state->recovered->is_changed = true;
 }

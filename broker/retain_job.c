@@ -18,6 +18,7 @@ struct retained_job {
 	struct retained_job *next;
 	struct retained_cursor cursor;
 	struct subscription_options options;
+	uint64_t ticket; /* it rests until this one is settled */
 	size_t filter_length;
 	uint8_t filter[];
 };
@@ -28,9 +29,15 @@ filter_of(const struct retained_job *job)
 	return slice_of(job->filter, job->filter_length);
 }
 
+/* What follows waits for what was sent last, too. */
 static void
-free_job(struct retained_job *job)
+remove_job(struct retained_job **link)
 {
+	struct retained_job *job = *link;
+
+	*link = job->next;
+	if (job->next != NULL && job->next->ticket < job->ticket)
+		job->next->ticket = job->ticket;
 	retained_cursor_fini(&job->cursor);
 	free(job);
 }
@@ -38,15 +45,12 @@ free_job(struct retained_job *job)
 void
 retain_job_stop(struct session *session, struct slice filter)
 {
-	struct retained_job **link = &session->jobs, *job;
+	struct retained_job **link = &session->jobs;
 
 	while (*link != NULL && !slice_equal(filter_of(*link), filter))
 		link = &(*link)->next;
-	job = *link;
-	if (job == NULL)
-		return;
-	*link = job->next;
-	free_job(job);
+	if (*link != NULL)
+		remove_job(link);
 }
 
 int
@@ -76,8 +80,8 @@ static bool
 has_room(const struct session *session, unsigned pending)
 {
 	return deliver_has_room(session) && session->resend == NULL &&
-	    session->outbox.waiting.count == 0 &&
-	    session->outbox.in_flight.count + pending < session->outbox.window;
+	    session->outbox.waiting_count == 0 &&
+	    session->outbox.in_flight_count + pending < session->outbox.window;
 }
 
 static bool
@@ -119,7 +123,7 @@ send_by_journal(struct worker *worker, struct session *session,
 		commit_cancel(worker->commit, item);
 		return false;
 	}
-	session->jobs_ticket = commit_send(worker->commit, item, &origin);
+	session->jobs->ticket = commit_send(worker->commit, item, &origin);
 	return true;
 }
 
@@ -161,8 +165,7 @@ next_message(struct worker *worker, struct session *session)
 	if (retained_find(worker->broker->retained, filter_of(job),
 		&job->cursor, &message, 1, worker_now_ns(worker)) != 0)
 		return message;
-	session->jobs = job->next;
-	free_job(job);
+	remove_job(&session->jobs);
 	return NULL;
 }
 
@@ -172,7 +175,7 @@ may_go_on(struct worker *worker, struct session *session)
 {
 	if (worker->commit == NULL)
 		return true;
-	if (commit_settled(worker->commit) >= session->jobs_ticket) {
+	if (commit_settled(worker->commit) >= session->jobs->ticket) {
 		if (!goes_by_journal(worker, session, session->jobs) ||
 		    commit_offer(worker->commit, 0) == COMMIT_TAKES)
 			return true;
@@ -207,10 +210,6 @@ retain_jobs_pump(struct worker *worker, struct session *session)
 void
 retain_jobs_fini(struct session *session)
 {
-	struct retained_job *job;
-
-	while ((job = session->jobs) != NULL) {
-		session->jobs = job->next;
-		free_job(job);
-	}
+	while (session->jobs != NULL)
+		remove_job(&session->jobs);
 }

@@ -168,7 +168,6 @@ make_session(struct sessions *sessions, struct slice id, uint64_t cursor,
 	session = calloc(1, size + id.len);
 	if (session == NULL)
 		return NULL;
-	session->id = (uint8_t *)session + size;
 	session->home = sessions;
 	session->cursor = cursor;
 	session->is_durable = is_durable;
@@ -177,7 +176,7 @@ make_session(struct sessions *sessions, struct slice id, uint64_t cursor,
 	session->alarm.fire = on_alarm;
 	session->id_length = (uint16_t)id.len;
 	if (id.len != 0)
-		memcpy(session->id, id.data, id.len);
+		memcpy((uint8_t *)session + size, id.data, id.len);
 
 	if (sessions->count >= sessions->bucket_count)
 		grow(sessions);
@@ -240,13 +239,21 @@ session_keep(struct session *session, uint64_t expiry_ns)
 	return true;
 }
 
+const char *
+session_quote(const struct session *session)
+{
+	const struct slice id = session_id(session);
+
+	return log_quote_n(id.data, id.len);
+}
+
 /* ---- losses ----------------------------------------------------------- */
 
 static void
 say_dropping(const struct session *session)
 {
 	const struct outbox *outbox = &session->outbox;
-	uint64_t count = outbox->waiting.count, bytes = outbox->waiting_bytes;
+	uint64_t count = outbox->waiting_count, bytes = outbox->waiting_bytes;
 
 	if (session->is_durable) {
 		count = session_queue_count(session);
@@ -256,9 +263,8 @@ say_dropping(const struct session *session)
 	    "client=%s online=%s queued=%llu queued_bytes=%llu "
 	    "help=\"see max_queued_messages and max_queued_bytes; it is "
 	    "summed up at the end\"",
-	    log_quote_n(session->id, session->id_length),
-	    session->client != NULL ? "yes" : "no", (unsigned long long)count,
-	    (unsigned long long)bytes);
+	    session_quote(session), session->client != NULL ? "yes" : "no",
+	    (unsigned long long)count, (unsigned long long)bytes);
 }
 
 void
@@ -267,8 +273,11 @@ session_note_drops(struct session *session, uint64_t count)
 	struct sessions *sessions = session->home;
 	const uint64_t now = sessions->now_ns(sessions->context);
 
-	while (count-- != 0) {
-		if (!drop_episode_count(&session->drops, now))
+	if (session->drops == NULL)
+		session->drops = calloc(1, sizeof(*session->drops));
+	/* Without memory they are counted, and not told. */
+	while (session->drops != NULL && count-- != 0) {
+		if (!drop_episode_count(session->drops, now))
 			continue;
 		stats_increment(sessions->counters, COUNT_drop_episodes);
 		say_dropping(session);
@@ -279,8 +288,7 @@ static void
 sum_up(const struct session *session, uint64_t dropped, uint64_t lasted_ns)
 {
 	log_warning("session_dropped",
-	    "client=%s dropped=%llu duration_ms=%llu",
-	    log_quote_n(session->id, session->id_length),
+	    "client=%s dropped=%llu duration_ms=%llu", session_quote(session),
 	    (unsigned long long)dropped,
 	    (unsigned long long)(lasted_ns / CLOCK_MS_NS));
 }
@@ -291,8 +299,8 @@ session_note_caught_up(struct session *session)
 	struct sessions *sessions = session->home;
 	uint64_t dropped, lasted_ns;
 
-	if (session->drops.is_told &&
-	    drop_episode_end(&session->drops,
+	if (session->drops != NULL && session->drops->is_told &&
+	    drop_episode_end(session->drops,
 		sessions->now_ns(sessions->context), &dropped, &lasted_ns))
 		sum_up(session, dropped, lasted_ns);
 }
@@ -303,9 +311,12 @@ close_episode(struct session *session)
 	struct sessions *sessions = session->home;
 	uint64_t dropped, lasted_ns;
 
-	if (drop_episode_close(&session->drops,
+	if (session->drops != NULL &&
+	    drop_episode_close(session->drops,
 		sessions->now_ns(sessions->context), &dropped, &lasted_ns))
 		sum_up(session, dropped, lasted_ns);
+	free(session->drops);
+	session->drops = NULL;
 }
 
 /* ---- its end --------------------------------------------------------- */
@@ -350,7 +361,6 @@ publish_will(struct session *session)
 	struct will *will = session->will;
 
 	session->will = NULL;
-	session->will_at_ns = SESSION_NEVER;
 	if (will != NULL)
 		sessions->publish_will(sessions->context, will);
 }
@@ -368,11 +378,11 @@ drop_messages(struct session *session)
 		session_queue_fini(session);
 	} else {
 		stats_add(
-		    counters, COUNT_dropped_session_end, outbox->waiting.count);
-		stats_subtract(counters, COUNT_queued, outbox->waiting.count);
+		    counters, COUNT_dropped_session_end, outbox->waiting_count);
+		stats_subtract(counters, COUNT_queued, outbox->waiting_count);
 		session->home->queued_bytes -= outbox->waiting_bytes;
 	}
-	stats_subtract(counters, COUNT_in_flight, outbox->in_flight.count);
+	stats_subtract(counters, COUNT_in_flight, outbox->in_flight_count);
 	session->resend = NULL;
 	outbox_fini(outbox, &session->home->outgoing);
 }
@@ -419,8 +429,8 @@ set_alarm(struct session *session)
 {
 	uint64_t when = session->expires_at_ns;
 
-	if (session->will != NULL && session->will_at_ns < when)
-		when = session->will_at_ns;
+	if (session->will != NULL && will_due_ns(session->will) < when)
+		when = will_due_ns(session->will);
 	if (when == SESSION_NEVER) {
 		alarms_stop(session->home->alarms, &session->alarm);
 		return;
@@ -437,7 +447,7 @@ on_alarm(struct alarm *alarm)
 	struct sessions *sessions = session->home;
 	const uint64_t now = sessions->now_ns(sessions->context);
 
-	if (session->will != NULL && session->will_at_ns <= now)
+	if (session->will != NULL && will_due_ns(session->will) <= now)
 		publish_will(session);
 	if (session->expires_at_ns <= now) {
 		stats_increment(sessions->counters, COUNT_sessions_expired);
@@ -505,8 +515,9 @@ session_leave(struct session *session, bool send_will)
 	}
 	session->expires_at_ns = after(now, session->expiry_ns);
 	if (session->will != NULL) {
-		session->will_at_ns = after(now, will_delay_ns(session->will));
-		if (session->will_at_ns <= now)
+		will_set_due(
+		    session->will, after(now, will_delay_ns(session->will)));
+		if (will_due_ns(session->will) <= now)
 			publish_will(session);
 	}
 	if (session->expires_at_ns <= now)

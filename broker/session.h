@@ -68,7 +68,7 @@ struct pending_ack {
 
 /* First in, first out; empty it keeps room for some while there is a client. */
 struct ack_queue {
-	struct fifo list; /* of struct pending_ack */
+	struct fifo *list; /* of struct pending_ack; NULL: none waited yet */
 };
 
 /*
@@ -107,16 +107,16 @@ struct session {
 	struct client *client;   /* NULL: offline */
 	struct outgoing *resend; /* in flight: from here on to be sent again */
 	bool is_durable;         /* [const] the journal keeps it */
-	bool ended;
-	bool is_journalled; /* it has published through the journal */
-	bool is_kept;       /* beyond its connection: counted in home->kept */
-	bool is_pumped;
-	bool is_acking;
-	bool leaves_estate; /* it has ended, and see estates.h */
-	uint16_t id_length;
+	bool ended : 1;
+	bool is_journalled : 1; /* it has published through the journal */
+	bool is_kept : 1;       /* beyond its connection: in home->kept */
+	bool is_pumped : 1;
+	bool is_acking : 1;
+	bool leaves_estate : 1; /* it has ended, and see estates.h */
+	uint16_t id_length;     /* [const] see session_id() */
 	struct outbox outbox;
 
-	struct drop_episode drops;
+	struct drop_episode *drops;    /* NULL: nothing was ever dropped */
 	struct session *next_in_table; /* private to session.c */
 	struct session *next_by_cursor;
 	uint64_t cursor;         /* [const] its number for good, not 0 */
@@ -127,19 +127,19 @@ struct session {
 	uint64_t expires_at_ns; /* while offline */
 	uint64_t left_ns;       /* with a journal: when, by the wall clock */
 	struct will *will;
-	uint64_t will_at_ns;        /* while offline */
 	struct packet_ids received; /* QoS 2, up to PUBREL */
 	struct ack_queue acks;
 	struct retained_job *jobs;   /* see retain_job.h */
-	uint64_t jobs_ticket;        /* the jobs rest until it is settled */
 	struct session *next_pumped; /* see worker.h */
 	struct session *next_acking;
 	union {
 		struct rcu_head rcu; /* once it has ended, and then */
 		struct mail mail;    /* its last one */
 	};
-	uint8_t *id; /* [const] behind all this */
-	/* The last: a session that is not durable has no memory for it. */
+	/*
+	 * A session that is not durable has no memory for this.  Its client
+	 * identifier is behind all it has.
+	 */
 	struct session_queue queue;
 };
 
@@ -233,8 +233,15 @@ void session_end(struct session *session);
 static inline struct slice
 session_id(const struct session *session)
 {
-	return slice_of(session->id, session->id_length);
+	const size_t size = session->is_durable
+	    ? sizeof(struct session)
+	    : offsetof(struct session, queue);
+
+	return slice_of((const char *)session + size, session->id_length);
 }
+
+/* Its identifier, for a log line; see log_quote(). */
+const char *session_quote(const struct session *session);
 
 /* Waits too much for all sessions together?  Any thread. */
 static inline bool
@@ -272,7 +279,7 @@ session_slow_policy(const struct session *session)
 static inline uint32_t
 ack_queue_count(const struct ack_queue *queue)
 {
-	return queue->list.count;
+	return queue->list == NULL ? 0 : queue->list->count;
 }
 
 /* 0 or -ENOMEM. */

@@ -252,8 +252,8 @@ has_room(const struct session *session)
 	const struct outbox *outbox = &session->outbox;
 
 	return session->client != NULL &&
-	    (outbox->waiting.count == 0 ||
-		(outbox->waiting.count < SESSION_WINDOW_MESSAGES &&
+	    (outbox->waiting_count == 0 ||
+		(outbox->waiting_count < SESSION_WINDOW_MESSAGES &&
 		    outbox->waiting_bytes < SESSION_WINDOW_BYTES));
 }
 
@@ -318,7 +318,7 @@ session_queue_wants_read(struct session *session)
 	return feed_begins_read(&session->queue.feed,
 	    session->queue.to_drop != 0 ||
 		(session->client != NULL &&
-		    outbox->waiting.count <= SESSION_WINDOW_LOW &&
+		    outbox->waiting_count <= SESSION_WINDOW_LOW &&
 		    outbox->waiting_bytes <= SESSION_WINDOW_BYTES / 2));
 }
 
@@ -326,7 +326,7 @@ size_t
 session_queue_read_count(const struct session *session)
 {
 	const size_t room =
-	    SESSION_WINDOW_MESSAGES - session->outbox.waiting.count;
+	    SESSION_WINDOW_MESSAGES - session->outbox.waiting_count;
 
 	/* Only to drop them. */
 	if (session->client == NULL && session->queue.to_drop < room)
@@ -410,7 +410,7 @@ session_queue_leaves(struct session *session, uint64_t sequence, size_t weight)
 
 	count_out(session, weight);
 	if (queue->over != NULL && !queue->feed.is_lagging &&
-	    session->outbox.waiting.count == 0)
+	    session->outbox.waiting_count == 0)
 		forget_over(queue);
 	if (queue->maybe_sent == 0 || sequence > queue->former)
 		return false;

@@ -75,12 +75,12 @@ put_unfinished(struct step *step, const struct session *session)
 	const struct packet_ids *ids = &session->received;
 	struct store_unfinished record = { .cursor = session->cursor };
 	const size_t max = sizeof(record.ids) / sizeof(record.ids[0]);
+	uint32_t at = 0;
+	uint16_t id;
 	int err = 0;
 
-	for (uint32_t i = 0; i < ids->size && err == 0; i++) {
-		if (ids->slots[i] == 0)
-			continue;
-		record.ids[record.count++] = ids->slots[i];
+	while (err == 0 && (id = packet_ids_next(ids, &at)) != 0) {
+		record.ids[record.count++] = id;
 		if (record.count < max)
 			continue;
 		err = put(step, STORE_UNFINISHED,

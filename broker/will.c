@@ -18,6 +18,7 @@
 struct will {
 	struct will *next;
 	uint64_t delay_ns;
+	uint64_t due_ns;    /* see will_set_due() */
 	uint64_t expiry_ns; /* after its publication; UINT64_MAX: never */
 	uint64_t cursor;    /* under which the journal has it; 0: it has not */
 	uint64_t left_ns;   /* when its connection ended, by the wall clock */
@@ -145,6 +146,18 @@ uint64_t
 will_delay_ns(const struct will *will)
 {
 	return will->delay_ns;
+}
+
+void
+will_set_due(struct will *will, uint64_t due_ns)
+{
+	will->due_ns = due_ns;
+}
+
+uint64_t
+will_due_ns(const struct will *will)
+{
+	return will->due_ns;
 }
 
 uint64_t

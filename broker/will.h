@@ -42,6 +42,10 @@ void will_free(struct will *will);
 
 uint64_t will_delay_ns(const struct will *will);
 
+/* Its connection is gone: when it is to be published, by clock_now_ns(). */
+void will_set_due(struct will *will, uint64_t due_ns);
+uint64_t will_due_ns(const struct will *will);
+
 /* Whose it is, see auth.h. */
 uint64_t will_identity(const struct will *will);
 

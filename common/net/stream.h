@@ -104,16 +104,16 @@ struct stream {
 	uint32_t write_limit;
 	uint32_t input_limit;
 	int error; /* to be reported by on_closed */
-	bool paused;
-	bool dirty;     /* on the hub's list */
-	bool want_feed; /* kept input is to be given again */
-	bool full;      /* the socket took less than there was */
-	bool was_full;  /* on_drained is owed */
-	bool closing;   /* close once everything is sent */
-	bool ended;     /* the peer sent its FIN */
-	bool is_ready;  /* layers have made their handshakes */
-	bool waits;     /* layers send only after they have read */
-	bool more;      /* layers have input that no event announces */
+	bool paused : 1;
+	bool dirty : 1;     /* on the hub's list */
+	bool want_feed : 1; /* kept input is to be given again */
+	bool full : 1;      /* the socket took less than there was */
+	bool was_full : 1;  /* on_drained is owed */
+	bool closing : 1;   /* close once everything is sent */
+	bool ended : 1;     /* the peer sent its FIN */
+	bool is_ready : 1;  /* layers have made their handshakes */
+	bool waits : 1;     /* layers send only after they have read */
+	bool more : 1;      /* layers have input that no event announces */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 };

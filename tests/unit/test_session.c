@@ -356,7 +356,7 @@ START_TEST(keeps_the_order_of_acknowledgements)
 		ack_queue_drop_first(&queue);
 	}
 	ck_assert_ptr_null(ack_queue_first(&queue));
-	ck_assert_ptr_null(queue.list.items);
+	ck_assert_ptr_null(queue.list);
 }
 END_TEST
 
@@ -480,7 +480,7 @@ START_TEST(keeps_the_identifier_of_a_message_that_is_forgotten)
 	outbox_forget_message(sent);
 	ck_assert_ptr_null(sent->message);
 	ck_assert_ptr_eq(outbox_find(outbox, packet_id), sent);
-	ck_assert_uint_eq(outbox->in_flight.count, 1);
+	ck_assert_uint_eq(outbox->in_flight_count, 1);
 	outbox_done(outbox, &sessions.outgoing, sent);
 	ck_assert_ptr_null(outbox_find(outbox, packet_id));
 	session_leave(session, false);
@@ -493,7 +493,7 @@ START_TEST(remembers_exactly_the_identifiers_it_was_given)
 {
 	static bool there[65536];
 	struct packet_ids ids = { 0 };
-	uint32_t dice = 7, count = 0;
+	uint32_t dice = 7, count = 0, at = 0;
 	uint16_t id;
 
 	for (int i = 0; i < 20000; i++) {
@@ -508,11 +508,20 @@ START_TEST(remembers_exactly_the_identifiers_it_was_given)
 			count++;
 		}
 		there[id] = !there[id];
-		ck_assert_uint_eq(ids.count, count);
+		ck_assert_uint_eq(packet_ids_count(&ids), count);
 	}
 	for (unsigned i = 1; i < 65536; i++)
 		ck_assert_int_eq(packet_ids_has(&ids, (uint16_t)i), there[i]);
+	while ((id = packet_ids_next(&ids, &at)) != 0) {
+		ck_assert(there[id]);
+		there[id] = false;
+		count--;
+	}
+	ck_assert_uint_eq(count, 0);
 	packet_ids_fini(&ids);
+	at = 0;
+	ck_assert_uint_eq(packet_ids_next(&ids, &at), 0);
+	ck_assert_uint_eq(packet_ids_count(&ids), 0);
 }
 END_TEST
 

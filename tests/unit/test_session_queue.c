@@ -162,7 +162,7 @@ START_TEST(keeps_a_window_and_leaves_the_rest_in_the_journal)
 	for (unsigned i = 0; i < 5000; i++)
 		ck_assert_int_eq(arrives(session, sequence++), SESSION_LATER);
 	ck_assert_uint_eq(
-	    session->outbox.waiting.count, SESSION_WINDOW_MESSAGES);
+	    session->outbox.waiting_count, SESSION_WINDOW_MESSAGES);
 	ck_assert_uint_eq(
 	    session_queue_count(session), SESSION_WINDOW_MESSAGES + 5000);
 	ck_assert_uint_eq(
@@ -179,7 +179,7 @@ START_TEST(keeps_nothing_while_the_client_is_away)
 	ck_assert_int_eq(arrives(session, 11), SESSION_KEPT);
 	ck_assert_int_eq(arrives(session, 14), SESSION_KEPT);
 	session_leave(session, false);
-	ck_assert_uint_eq(session->outbox.waiting.count, 0);
+	ck_assert_uint_eq(session->outbox.waiting_count, 0);
 	ck_assert_int_eq(arrives(session, 15), SESSION_LATER);
 	ck_assert_uint_eq(session_queue_count(session), 3);
 	ck_assert(!session_queue_wants_read(session));
@@ -342,7 +342,7 @@ START_TEST(does_not_send_later_what_it_left_out)
 	ck_assert_int_eq(loads(session, 12), SESSION_KEPT);
 	ck_assert_int_eq(loads(session, 13), SESSION_KNOWN);
 	session_queue_loaded(session, 13);
-	ck_assert_int_eq(session->outbox.waiting.count, 2);
+	ck_assert_int_eq(session->outbox.waiting_count, 2);
 	/* Nor when it is read once more. */
 	session_leave(session, false);
 	session_attach(session, (struct client *)&someone);
