@@ -161,7 +161,16 @@ struct commit_item *commit_begin(
 bool commit_add(
     struct commit_item *item, const struct commit_delivery *delivery);
 
-/* Receivers added so far. */
+/*
+ * A further delivery to a session that has one of this item: a record knows
+ * one for a session, so it has a record of its own, right before the item's
+ * and in its batch.  Power lost while the two are written may leave the first
+ * alone.  False: no memory; the item is as before.
+ */
+bool commit_add_copy(
+    struct commit_item *item, const struct commit_delivery *delivery);
+
+/* Receivers added so far, copies too. */
 unsigned commit_receivers(const struct commit_item *item);
 
 /* Drop what commit_begin() gave. */

@@ -63,6 +63,12 @@ commit_item_set_body(struct commit_item *item, struct slice body)
 void
 commit_item_free(struct commit_item *item)
 {
+	struct commit_item *copy;
+
+	while ((copy = item->copies) != NULL) {
+		item->copies = copy->next;
+		commit_item_free(copy);
+	}
 	message_put(item->message);
 	if (item->ways != item->few)
 		free(item->ways);
@@ -192,10 +198,35 @@ commit_add(struct commit_item *item, const struct commit_delivery *delivery)
 	return true;
 }
 
+bool
+commit_add_copy(
+    struct commit_item *item, const struct commit_delivery *delivery)
+{
+	struct commit_item *copy;
+
+	copy = commit_begin(item->port, item->message);
+	if (copy == NULL)
+		return false;
+	if (!commit_add(copy, delivery)) {
+		commit_item_free(copy);
+		return false;
+	}
+	copy->is_written = delivery->is_durable;
+	copy->must_sync = copy->is_written;
+	copy->next = item->copies;
+	item->copies = copy;
+	return true;
+}
+
 unsigned
 commit_receivers(const struct commit_item *item)
 {
-	return item->way_count;
+	const struct commit_item *copy;
+	unsigned count = item->way_count;
+
+	for (copy = item->copies; copy != NULL; copy = copy->next)
+		count++;
+	return count;
 }
 
 void

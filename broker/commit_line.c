@@ -321,6 +321,23 @@ fail(struct commit *commit, struct commit_item *item, int err)
 	end_run(commit, commit_reason(err));
 }
 
+/* With its copies, each of which is the run's as soon as it is appended. */
+static int
+append(struct commit *commit, struct commit_item *item)
+{
+	struct commit_item *copy;
+	int err;
+
+	while ((copy = item->copies) != NULL) {
+		err = commit_append(commit, copy);
+		if (err != 0)
+			return err;
+		item->copies = copy->next;
+		add_to_run(commit, copy);
+	}
+	return commit_append(commit, item);
+}
+
 /*
  * Append what is pending.  An item that fails is tried once more as the first
  * of a run, when what was before it is committed.
@@ -339,7 +356,7 @@ fill(struct commit *commit)
 			line->is_stocked = commit_news_stock(commit);
 		if (!line->is_stocked)
 			return RUN_LACKS_MEMORY;
-		err = commit_append(commit, item);
+		err = append(commit, item);
 		if (err != 0 && !is_empty(&line->run))
 			return RUN_ENDS;
 		if (err == -ENOMEM && line->starved++ < MEMORY_STEPS)

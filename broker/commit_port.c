@@ -183,6 +183,8 @@ uint64_t
 commit_send(struct commit_port *port, struct commit_item *item,
     const struct commit_origin *origin)
 {
+	const struct commit_item *copy;
+
 	BUG_ON(item->port != port);
 	item->publisher = origin->publisher;
 	item->packet_id = origin->packet_id;
@@ -190,6 +192,8 @@ commit_send(struct commit_port *port, struct commit_item *item,
 	item->is_written = origin->is_written || item->durable_count != 0;
 	item->must_sync = item->is_written;
 	item->weight = message_weight(item->message);
+	for (copy = item->copies; copy != NULL; copy = copy->next)
+		item->weight += message_weight(item->message);
 	return send_item(port, item);
 }
 

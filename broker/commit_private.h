@@ -78,10 +78,11 @@ struct commit_item {
 
 	uint32_t way_count, way_room, durable_count;
 	uint32_t identifier_count, identifier_room;
-	uint32_t length;         /* of STATE in bytes, of DONE in entries */
-	struct commit_way *ways; /* `few`, or on the heap */
-	uint32_t *identifiers;   /* on the heap */
-	uint8_t *bytes;          /* of STATE: `few`, or on the heap */
+	uint32_t length;            /* of STATE in bytes, of DONE in entries */
+	struct commit_way *ways;    /* `few`, or on the heap */
+	uint32_t *identifiers;      /* on the heap */
+	uint8_t *bytes;             /* of STATE: `few`, or on the heap */
+	struct commit_item *copies; /* of MESSAGE: before it, see commit.h */
 
 	struct commit_way few[COMMIT_FEW_WAYS];
 	struct store_done dones[]; /* of DONE */

@@ -51,8 +51,7 @@ struct redispatch {
 void redispatch_session(struct worker *worker, struct session *session);
 
 /*
- * A message of the share found its receiver gone, or there with another
- * delivery of it already.  Takes a reference.
+ * A message of the share found its receiver gone.  Takes a reference.
  */
 void redispatch_message(
     struct worker *worker, struct message *message, uint32_t share);

@@ -10,7 +10,6 @@
 #include "broker/commit.h"
 #include "broker/deliver.h"
 #include "broker/rcu.h"
-#include "broker/redispatch.h"
 #include "broker/retain.h"
 #include "broker/session_queue.h"
 #include "broker/worker.h"
@@ -208,8 +207,8 @@ session_of(struct subscriber *subscriber)
 
 /* For the journal.  The owner counts who was left out, and says so. */
 static void
-collect(struct router *router, const struct session *session,
-    const struct outbox_item *item)
+collect(struct router *router, struct session *session,
+    const struct outbox_item *item, bool is_copy)
 {
 	const struct commit_delivery delivery = {
 		.cursor = session->cursor,
@@ -222,7 +221,12 @@ collect(struct router *router, const struct session *session,
 		.identifiers = item->identifiers,
 	};
 
-	if (!commit_add(router->item, &delivery))
+	if (delivery.is_durable &&
+	    session_queue_refuses(session, message_weight(item->message)))
+		router->must_wake[session->subscriber.worker] |=
+		    session_queue_leave_out(session);
+	else if (!(is_copy ? commit_add_copy : commit_add)(
+		     router->item, &delivery))
 		router->has_failed = true;
 }
 
@@ -232,17 +236,9 @@ hand_over(struct router *router, struct session *session,
 {
 	struct worker *worker = router->worker;
 
-	if (router->item != NULL) {
-		if (session->is_durable && item->qos != 0 &&
-		    session_queue_refuses(
-			session, message_weight(item->message)))
-			router->must_wake[session->subscriber.worker] |=
-			    session_queue_leave_out(session);
-		else
-			collect(router, session, item);
-		return;
-	}
-	if (worker != NULL && session->subscriber.worker == worker->index)
+	if (router->item != NULL)
+		collect(router, session, item, false);
+	else if (worker != NULL && session->subscriber.worker == worker->index)
 		deliver(worker, session, item);
 	else if (!write_delivery(router, session, item) && worker != NULL)
 		worker_count(worker, COUNT_dropped_memory);
@@ -354,17 +350,16 @@ goes_to_journal(
 }
 
 /*
- * The journal knows one delivery of a message to a session.  If this is a
- * share's, and not the only one, it goes as a message of its own.
+ * The journal knows one delivery of a message to a session: if this is a
+ * share's, and not the only one, it is a copy.
  */
 static bool
-must_go_alone(
-    const struct router *router, size_t i, const struct message *message)
+is_copy(const struct router *router, size_t i, const struct message *message)
 {
 	const struct subscription_match *match = &router->matches.list[i];
 	const struct subscription_match *other;
 
-	if (router->item == NULL || router->worker == NULL ||
+	if (router->item == NULL || match->share == 0 ||
 	    !atomic_load_explicit(
 		&match->subscriber->may_overlap, memory_order_relaxed) ||
 	    !goes_to_journal(match, message))
@@ -385,6 +380,7 @@ hand_over_all(struct router *router, struct message *message,
 {
 	struct subscription_matches *matches = &router->matches;
 	const struct subscription_match *match;
+	struct session *session;
 	struct outbox_item item;
 	unsigned receivers = 0;
 	size_t overlaps = 0;
@@ -400,15 +396,13 @@ hand_over_all(struct router *router, struct message *message,
 			    (struct overlap){ match->subscriber, i };
 			continue;
 		}
-		if (match->share != 0 && must_go_alone(router, i, message)) {
-			redispatch_message(
-			    router->worker, message, match->share);
-			receivers++;
-			continue;
-		}
 		item = item_for(message, &match->options);
 		item.share = match->share;
-		hand_over(router, session_of(match->subscriber), &item);
+		session = session_of(match->subscriber);
+		if (is_copy(router, i, message))
+			collect(router, session, &item, true);
+		else
+			hand_over(router, session, &item);
 		receivers++;
 	}
 	if (overlaps != 0)

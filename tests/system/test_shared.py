@@ -333,6 +333,34 @@ def several(tap, run, durability):
         publisher.end()
 
 
+def often(tap):
+    """It has each as often as it is due to it, by whatever way that came."""
+    with weir.Weir(workers=2, durability="process") as run:
+        client = Client(run.port, "often", props=KEEP)
+        for name in ("$share/g/often/#", "$share/h/often/#", "often/#"):
+            client.subscribe(name, 1)
+        client.end()
+        wait_online(run, "often", 0)
+        thrice = sorted(list(range(20)) * 3)
+        with tap.case("a kept session in two shares: published by HTTP"):
+            for number in range(20):
+                weir.expect(run.publish("often/a", str(number)) == 200, "refused")
+            client = Client(run.port, "often", props=KEEP, clean=False)
+            got = numbers(gather((client,), 60))
+            weir.expect(got == thrice, got)
+            client.end()
+        wait_online(run, "often", 0)
+        with tap.case("and killed behind the last PUBACK"):
+            publisher = Client(run.port, "often-publisher")
+            send(publisher, "often/a", range(20), 1)
+            weir.kill(run.pid("weir-broker"), signal.SIGKILL)
+            run.wait_ready()
+            client = Client(run.port, "often", props=KEEP, clean=False)
+            got = numbers(gather((client,), 60))
+            weir.expect(got == thrice, got)
+            client.end()
+
+
 def heirs(tap, durability):
     """Members whose sessions are kept: what they leave waits for nobody else."""
     with suite(durability=durability) as run:
@@ -509,6 +537,8 @@ def main():
             heirs(tap, durability)
     with tap.case("killed: the suite starts, and ends in order"):
         killed(tap)
+    with tap.case("often: the suite starts, and ends in order"):
+        often(tap)
     with tap.case("strategies: the suite starts, and ends in order"):
         strategies(tap)
     tap.done()

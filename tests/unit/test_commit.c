@@ -139,6 +139,85 @@ START_TEST(frees_a_message_when_the_last_member_has_it)
 }
 END_TEST
 
+/* To a session twice, and once to another one. */
+static struct commit_item *
+item_with_copy(struct message *message)
+{
+	struct commit_item *item;
+	struct commit_delivery delivery = { .cursor = 10, .is_durable = true };
+
+	item = commit_begin(commit_port(commit, 0), message);
+	ck_assert(commit_add(item, &delivery));
+	delivery.share = 5;
+	delivery.qos = 1;
+	ck_assert(commit_add_copy(item, &delivery));
+	delivery.cursor = 11;
+	delivery.member = 1;
+	delivery.share = 0;
+	ck_assert(commit_add(item, &delivery));
+	ck_assert_uint_eq(commit_receivers(item), 3);
+	return item;
+}
+
+START_TEST(gives_a_copy_a_record_of_its_own)
+{
+	struct message *message = message_of('x', 1, 1);
+	struct commit_port *port = commit_port(commit, 0);
+	const struct commit_origin origin = { .publisher = 4, .packet_id = 77 };
+
+	FAKE_SET(fake.holds = true);
+	ck_assert_uint_eq(
+	    commit_send(port, item_with_copy(message), &origin), 1);
+	flush(0);
+	FAKE_WAIT(fake.is_in_commit);
+	FAKE_SET(fake.holds = false);
+	await(3 + 2);
+	ck_assert_uint_eq(fake.commits, 1);
+	ck_assert_uint_eq(fake.committed, 2);
+	ck_assert_uint_eq(fake.records[0].message.publisher, 0);
+	ck_assert_uint_eq(fake.records[0].message.packet_id, 0);
+	ck_assert_uint_eq(fake.records[0].message.delivery_count, 1);
+	ck_assert_uint_eq(fake.records[0].deliveries[0].cursor, 10);
+	ck_assert_uint_eq(fake.records[1].message.packet_id, 77);
+	ck_assert_uint_eq(fake.records[1].message.delivery_count, 2);
+	for (unsigned i = 0, copies = 0; i < event_count; i++) {
+		if (events[i].what == SETTLED || events[i].member != 0)
+			continue;
+		ck_assert_uint_eq(events[i].sequence, ++copies);
+		ck_assert_uint_eq(
+		    events[i].delivery.share, copies == 1 ? 5 : 0);
+	}
+	ck_assert_uint_eq(commit_settled(port), 1);
+	ck_assert_uint_eq(commit_last_ticket(port), 1);
+	ck_assert_int_eq(references(message), 1);
+	commit_cancel(port, item_with_copy(message));
+	ck_assert_int_eq(references(message), 1);
+	message_put(message);
+}
+END_TEST
+
+/* Those behind it find the window as full as all its records make it. */
+START_TEST(counts_a_copy_in_the_window)
+{
+	struct message *message = message_of('x', 1, 1);
+	struct commit_port *port = commit_port(commit, 0);
+	const size_t weight = message_weight(message);
+
+	FAKE_SET(fake.holds = true);
+	commit_send(
+	    port, item_with_copy(message), &(struct commit_origin){ 0 });
+	flush(0);
+	FAKE_WAIT(fake.is_in_commit);
+	ck_assert_int_eq(commit_offer(port, WINDOW - 2 * weight), COMMIT_TAKES);
+	ck_assert_int_eq(
+	    commit_offer(port, WINDOW - 2 * weight + 1), COMMIT_STALLS);
+	FAKE_SET(fake.holds = false);
+	await(3 + 2);
+	ck_assert_int_eq(commit_offer(port, WINDOW), COMMIT_TAKES);
+	message_put(message);
+}
+END_TEST
+
 START_TEST(keeps_the_place_of_what_is_not_written)
 {
 	struct commit_port *port = commit_port(commit, 0);
@@ -345,6 +424,8 @@ main(void)
 	tcase_add_test(tc, gathers_what_comes_while_a_sync_runs);
 	tcase_add_test(tc, tells_of_a_delivery_as_it_was_added);
 	tcase_add_test(tc, frees_a_message_when_the_last_member_has_it);
+	tcase_add_test(tc, gives_a_copy_a_record_of_its_own);
+	tcase_add_test(tc, counts_a_copy_in_the_window);
 	tcase_add_test(tc, keeps_the_place_of_what_is_not_written);
 	tcase_add_test(tc, writes_nothing_for_what_is_not_written);
 	tcase_add_test(tc, writes_state_in_line_with_messages);

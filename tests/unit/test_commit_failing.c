@@ -54,6 +54,55 @@ START_TEST(settles_a_batch_that_failed_and_delivers_none_of_it)
 }
 END_TEST
 
+/* What is tried again is only what is not appended yet. */
+START_TEST(appends_a_copy_once_though_its_item_fails_first)
+{
+	struct message *message = message_of('x', 1, 1);
+	struct commit_delivery delivery = { .cursor = 10, .is_durable = true };
+	struct commit_item *item;
+
+	FAKE_SET(fake.poison = 2);
+	item = commit_begin(commit_port(commit, 0), message);
+	ck_assert(commit_add(item, &delivery));
+	ck_assert(commit_add_copy(item, &delivery));
+	commit_send(commit_port(commit, 0), item, &(struct commit_origin){ 0 });
+	flush(0);
+	while (commit_settled(commit_port(commit, 0)) != 1)
+		open_all();
+	ck_assert_uint_eq(fake.commits, 2);
+	ck_assert_uint_eq(fake.committed, 2);
+	for (unsigned i = 0, records = 0; i < event_count; i++)
+		if (events[i].what == DELIVERED)
+			ck_assert_uint_eq(events[i].sequence, ++records);
+	ck_assert_int_eq(references(message), 1);
+	message_put(message);
+}
+END_TEST
+
+/* Neither is delivered, and none of their memory is left. */
+START_TEST(a_copy_fails_with_its_batch)
+{
+	struct message *message = message_of('x', 1, 1);
+	struct commit_delivery delivery = { .cursor = 10, .is_durable = true };
+	struct commit_item *item;
+
+	FAKE_SET(fake.commit_error = -EIO);
+	item = commit_begin(commit_port(commit, 0), message);
+	ck_assert(commit_add(item, &delivery));
+	ck_assert(commit_add_copy(item, &delivery));
+	commit_send(commit_port(commit, 0), item, &(struct commit_origin){ 0 });
+	flush(0);
+	await(1);
+	ck_assert_int_eq(events[0].what, SETTLED);
+	ck_assert_int_eq(events[0].reason, MQTT_IMPLEMENTATION_SPECIFIC_ERROR);
+	FAKE_SET(fake.commit_error = 0);
+	await_offer(COMMIT_TAKES);
+	ck_assert_uint_eq(event_count, 1);
+	ck_assert_int_eq(references(message), 1);
+	message_put(message);
+}
+END_TEST
+
 START_TEST(refuses_only_what_has_no_room)
 {
 	FAKE_SET(fake.holds = true);
@@ -391,6 +440,8 @@ main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, settles_a_batch_that_failed_and_delivers_none_of_it);
+	tcase_add_test(tc, appends_a_copy_once_though_its_item_fails_first);
+	tcase_add_test(tc, a_copy_fails_with_its_batch);
 	tcase_add_test(tc, refuses_only_what_has_no_room);
 	tcase_add_test(tc, fails_one_that_is_too_large_alone);
 	tcase_add_test(tc, waits_for_memory_before_it_refuses);

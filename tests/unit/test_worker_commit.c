@@ -91,6 +91,13 @@ commit_add(struct commit_item *item, const struct commit_delivery *delivery)
 	return true;
 }
 
+bool
+commit_add_copy(
+    struct commit_item *item, const struct commit_delivery *delivery)
+{
+	return commit_add(item, delivery);
+}
+
 unsigned
 commit_receivers(const struct commit_item *item)
 {
