@@ -337,6 +337,8 @@ on_last_mail(struct mail *mail, void *owner)
 	if (session->leaves_estate)
 		sessions->begin_estate(sessions->context, session->cursor);
 	sessions->count--;
+	/* What a late mail told of may have made it again. */
+	free(session->drops);
 	free(session);
 }
 

@@ -253,6 +253,7 @@ def names(tap, suite):
         weir.expect(is_refused(mutual, stranger), "a stranger's")
         client = Secure(mutual, "c2", trusting(ca, "nobody"))
         weir.expect(client.return_code == 5, client.connack)
+        weir.wait_for("the line", lambda: suite.lines("proven_name_refused"))
         line = suite.lines("proven_name_refused")[0]
         weir.expect('name="nobody"' in line and "accounts_file" in line, line)
 
