@@ -51,10 +51,18 @@ def waiting(client):
 
 def gather(client, count):
     """So many messages, acknowledged; what was sent before is left out."""
-    messages = []
+    messages, again = [], 0
     while len(messages) < count:
-        message = client.receive()
-        if not message.dup:
+        try:
+            message = client.receive()
+        except AssertionError as error:
+            raise AssertionError(
+                "%s: %d of %d, and %d again; the last: %r"
+                % (error, len(messages), count, again, messages[-1:])
+            ) from error
+        if message.dup:
+            again += 1
+        else:
             messages.append(message)
     return messages
 

@@ -306,8 +306,9 @@ def unread(tap):
                     nonlocal sent
                     for _ in range(20):
                         sender.publish("flood/a", b"x" * 16384, 0)
-                    sender.ping()
-                    sent += 20
+                        sent += 1
+                        # Else it may be slow itself, on a busy machine.
+                        reader.wait_count(sent)
                     name = "slow_disconnects" if policy == "disconnect" else "dropped_slow"
                     return run.metric(name + "_total") > 0
 
@@ -431,16 +432,15 @@ def idle(tap):
             for client in clients:
                 client.expect(weir.CONNACK)
                 client.expect(weir.SUBACK)
+            # 10 MB per 10,000, and what the first ones make grow.
+            most = before + 1100 * IDLE // 1024
+            with tap.case("an idle subscriber costs less than 1,100 bytes"):
+                weir.wait_for("buffers are given back", lambda: pss_kib(pid) < most)
             there = pss_kib(pid)
             tap.note(
                 "PSS: %d KiB, with %d idle subscribers %d KiB: %.1f MB per 10,000"
                 % (before, IDLE, there, (there - before) * 10.24 / IDLE)
             )
-            with tap.case("an idle subscriber costs less than 1,100 bytes"):
-                # 10 MB per 10,000, and what the first ones make grow.
-                weir.expect(
-                    (there - before) * 1024 < 1100 * IDLE, "%d KiB" % (there - before)
-                )
         finally:
             for client in clients:
                 client.cut()
