@@ -152,12 +152,15 @@ def attacks(tap, name, list_of, attack):
             weir.expect(not script.survived, script.survived)
         with tap.case(name + ": the process lives, and says why each time"):
             weir.expect(suite.pid("weir-bridged", "cloud") == bridged, "it died")
-            lines = [
-                line for line in suite.lines("bridge_disconnected")
-                if "bridge=cloud" in line
-            ]
-            weir.expect(len(lines) >= len(list_of), len(lines))
-            weir.expect(all("reason=" in line for line in lines), lines)
+
+            def lines():
+                return [
+                    line for line in suite.lines("bridge_disconnected")
+                    if "bridge=cloud" in line
+                ]
+
+            weir.wait_for("a line each", lambda: len(lines()) >= len(list_of))
+            weir.expect(all("reason=" in line for line in lines()), lines())
         with tap.case(name + ": then the message goes through, once it behaves"):
             weir.wait_for("it arrives", lambda: script.book.messages)
             weir.expect(script.book.messages[-1].payload == b"kept", "payload")
