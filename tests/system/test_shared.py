@@ -340,7 +340,10 @@ def often(tap):
         for name in ("$share/g/often/#", "$share/h/often/#", "often/#"):
             client.subscribe(name, 1)
         client.end()
-        wait_online(run, "often", 0)
+        other = Client(run.port, "often-shares", props=KEEP)
+        for name in ("$share/i/often/#", "$share/j/often/#"):
+            other.subscribe(name, 1)
+        wait_online(run, "often", 1)
         thrice = sorted(list(range(20)) * 3)
         with tap.case("a kept session in two shares: published by HTTP"):
             for number in range(20):
@@ -349,6 +352,10 @@ def often(tap):
             got = numbers(gather((client,), 60))
             weir.expect(got == thrice, got)
             client.end()
+        with tap.case("one that is in two shares, and in nothing else"):
+            got = numbers(gather((other,), 40))
+            weir.expect(got == sorted(list(range(20)) * 2), got)
+            other.end()
         wait_online(run, "often", 0)
         with tap.case("and killed behind the last PUBACK"):
             publisher = Client(run.port, "often-publisher")
