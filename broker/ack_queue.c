@@ -70,9 +70,9 @@ ack_queue_keep_type(struct ack_queue *queue, uint8_t type)
 		if (ack->type == type)
 			*ack_queue_at(queue, kept++) = *ack;
 	}
-	if (queue->list != NULL)
+	if (kept != 0)
 		queue->list->count = kept;
-	if (kept == 0)
+	else
 		ack_queue_fini(queue);
 }
 

@@ -215,6 +215,7 @@ commit_add_copy(
 	copy->must_sync = copy->is_written;
 	copy->next = item->copies;
 	item->copies = copy;
+	item->weight += message_weight(item->message);
 	return true;
 }
 

@@ -210,7 +210,6 @@ add_to_run(struct commit *commit, struct commit_item *item)
 
 	commit_news_add(commit, item);
 	run->weight += item->weight;
-	run->items++;
 	run->is_urgent |= item->ticket != 0;
 	run->must_sync |= item->must_sync;
 	run->is_appended |= item->is_written;
@@ -363,10 +362,12 @@ fill(struct commit *commit)
 			return RUN_LACKS_MEMORY;
 		line->starved = 0;
 		commit_list_take(&line->pending);
-		if (err == 0)
-			add_to_run(commit, item);
-		else
+		if (err != 0) {
 			fail(commit, item, err);
+			continue;
+		}
+		add_to_run(commit, item);
+		line->run.items++;
 	}
 	return RUN_GOES_ON;
 }

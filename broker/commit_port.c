@@ -183,17 +183,13 @@ uint64_t
 commit_send(struct commit_port *port, struct commit_item *item,
     const struct commit_origin *origin)
 {
-	const struct commit_item *copy;
-
 	BUG_ON(item->port != port);
 	item->publisher = origin->publisher;
 	item->packet_id = origin->packet_id;
 	item->retain_serial = origin->retain_serial;
 	item->is_written = origin->is_written || item->durable_count != 0;
 	item->must_sync = item->is_written;
-	item->weight = message_weight(item->message);
-	for (copy = item->copies; copy != NULL; copy = copy->next)
-		item->weight += message_weight(item->message);
+	item->weight += message_weight(item->message);
 	return send_item(port, item);
 }
 

@@ -63,9 +63,9 @@ struct commit_item {
 	struct message *message;
 	uint64_t ticket;   /* 0: nobody is told */
 	uint64_t sequence; /* 0: not written */
-	size_t weight;
-	uint8_t what; /* enum commit_what */
-	uint8_t kind; /* enum store_kind, of STATE and CURSOR */
+	size_t weight;     /* before it is sent, that of its copies */
+	uint8_t what;      /* enum commit_what */
+	uint8_t kind;      /* enum store_kind, of STATE and CURSOR */
 	uint16_t packet_id;
 	bool is_written;
 	bool must_sync;

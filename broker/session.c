@@ -160,8 +160,7 @@ static struct session *
 make_session(struct sessions *sessions, struct slice id, uint64_t cursor,
     bool is_durable)
 {
-	const size_t size = is_durable ? sizeof(struct session)
-				       : offsetof(struct session, queue);
+	const size_t size = session_size(is_durable);
 	struct session *session;
 
 	BUG_ON(id.len > UINT16_MAX || cursor == 0);
@@ -315,8 +314,6 @@ close_episode(struct session *session)
 	    drop_episode_close(session->drops,
 		sessions->now_ns(sessions->context), &dropped, &lasted_ns))
 		sum_up(session, dropped, lasted_ns);
-	free(session->drops);
-	session->drops = NULL;
 }
 
 /* ---- its end --------------------------------------------------------- */
@@ -337,7 +334,6 @@ on_last_mail(struct mail *mail, void *owner)
 	if (session->leaves_estate)
 		sessions->begin_estate(sessions->context, session->cursor);
 	sessions->count--;
-	/* What a late mail told of may have made it again. */
 	free(session->drops);
 	free(session);
 }

@@ -230,12 +230,18 @@ void session_leave(struct session *session, bool send_will);
 /* End it now; a will that waits is published first. */
 void session_end(struct session *session);
 
+/* Without its client identifier, which is behind it. */
+static inline size_t
+session_size(bool is_durable)
+{
+	return is_durable ? sizeof(struct session)
+			  : offsetof(struct session, queue);
+}
+
 static inline struct slice
 session_id(const struct session *session)
 {
-	const size_t size = session->is_durable
-	    ? sizeof(struct session)
-	    : offsetof(struct session, queue);
+	const size_t size = session_size(session->is_durable);
 
 	return slice_of((const char *)session + size, session->id_length);
 }

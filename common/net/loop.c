@@ -424,7 +424,7 @@ loop_source_wait(
 		.events = events_of(interest),
 		.data.ptr = source,
 	};
-	int err, what = EPOLL_CTL_MOD;
+	int what = EPOLL_CTL_MOD;
 
 	if (interest == source->interest)
 		return 0;
@@ -438,11 +438,8 @@ loop_source_wait(
 	if (epoll_ctl(loop->epoll_fd, what, source->fd, &event) == 0 ||
 	    what == EPOLL_CTL_DEL)
 		return 0;
-	err = -errno;
-	if (what == EPOLL_CTL_MOD)
-		loop_source_wait(loop, source, 0);
 	source->interest = 0;
-	return err;
+	return -errno;
 }
 
 static void

@@ -136,10 +136,8 @@ stream_update_interest(struct stream *stream)
 	if (stream->full)
 		want |= LOOP_WRITE;
 	err = loop_source_wait(stream->hub->loop, &stream->source, want);
-	if (err == 0)
-		return;
-	stream->error = err;
-	stream_mark_dirty(stream);
+	if (err != 0)
+		stream_fail_later(stream, err);
 }
 
 int

@@ -53,6 +53,19 @@ grow_kept(struct stream *stream, size_t len)
 	return 0;
 }
 
+/* Keep a copy of the bytes behind what is kept. */
+static int
+keep(struct stream *stream, const void *data, size_t len)
+{
+	int err = grow_kept(stream, len);
+
+	if (err != 0)
+		return err;
+	memcpy(stream->kept + stream->kept_len, data, len);
+	stream->kept_len += (uint32_t)len;
+	return 0;
+}
+
 /* Do not sit on the buffer of a large packet for the head of the next. */
 static void
 shrink_kept(struct stream *stream)
@@ -73,8 +86,6 @@ shrink_kept(struct stream *stream)
 static int
 keep_rest(struct stream *stream, const uint8_t *data, size_t len)
 {
-	int err;
-
 	if (len == 0) {
 		stream_forget_kept(stream);
 		return 0;
@@ -88,12 +99,7 @@ keep_rest(struct stream *stream, const uint8_t *data, size_t len)
 		return 0;
 	}
 	stream->kept_len = 0;
-	err = grow_kept(stream, len);
-	if (err != 0)
-		return err;
-	memcpy(stream->kept, data, len);
-	stream->kept_len = (uint32_t)len;
-	return 0;
+	return keep(stream, data, len);
 }
 
 /*
@@ -157,15 +163,11 @@ receive(struct stream *stream, uint8_t *into, size_t room)
 static bool
 keep_unread(struct stream *stream, const uint8_t *data, size_t len)
 {
-	int err = grow_kept(stream, len);
+	int err = keep(stream, data, len);
 
-	if (err != 0) {
+	if (err != 0)
 		stream_fail_later(stream, err);
-		return false;
-	}
-	memcpy(stream->kept + stream->kept_len, data, len);
-	stream->kept_len += (uint32_t)len;
-	return true;
+	return err == 0;
 }
 
 bool
@@ -240,11 +242,9 @@ stream_feed(struct stream *stream, const void *data, size_t len)
 	if (len == 0)
 		return 0;
 	BUG_ON(stream->hub->current == stream);
-	err = grow_kept(stream, len);
+	err = keep(stream, data, len);
 	if (err != 0)
 		return err;
-	memcpy(stream->kept + stream->kept_len, data, len);
-	stream->kept_len += (uint32_t)len;
 	stream->want_feed = true;
 	stream_mark_dirty(stream);
 	return 0;

@@ -196,6 +196,25 @@ START_TEST(gives_a_copy_a_record_of_its_own)
 }
 END_TEST
 
+/* Its item has nothing that is to be written. */
+START_TEST(syncs_for_a_copy_alone)
+{
+	struct message *message = message_of('x', 1, 1);
+	struct commit_delivery delivery = { .cursor = 10, .is_durable = true };
+	struct commit_item *item =
+	    commit_begin(commit_port(commit, 0), message);
+
+	ck_assert(commit_add_copy(item, &delivery));
+	commit_send(commit_port(commit, 0), item, &(struct commit_origin){ 0 });
+	flush(0);
+	await(1 + 1);
+	ck_assert_uint_eq(fake.committed, 1);
+	ck_assert_uint_eq(fake.synced, 1);
+	ck_assert_uint_eq(commit_settled(commit_port(commit, 0)), 1);
+	message_put(message);
+}
+END_TEST
+
 /* Those behind it find the window as full as all its records make it. */
 START_TEST(counts_a_copy_in_the_window)
 {
@@ -425,6 +444,7 @@ main(void)
 	tcase_add_test(tc, tells_of_a_delivery_as_it_was_added);
 	tcase_add_test(tc, frees_a_message_when_the_last_member_has_it);
 	tcase_add_test(tc, gives_a_copy_a_record_of_its_own);
+	tcase_add_test(tc, syncs_for_a_copy_alone);
 	tcase_add_test(tc, counts_a_copy_in_the_window);
 	tcase_add_test(tc, keeps_the_place_of_what_is_not_written);
 	tcase_add_test(tc, writes_nothing_for_what_is_not_written);

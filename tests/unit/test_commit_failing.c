@@ -54,19 +54,27 @@ START_TEST(settles_a_batch_that_failed_and_delivers_none_of_it)
 }
 END_TEST
 
-/* What is tried again is only what is not appended yet. */
-START_TEST(appends_a_copy_once_though_its_item_fails_first)
+static void
+send_with_copy(struct message *message)
 {
-	struct message *message = message_of('x', 1, 1);
-	struct commit_delivery delivery = { .cursor = 10, .is_durable = true };
+	const struct commit_delivery delivery = { .cursor = 10,
+		.is_durable = true };
 	struct commit_item *item;
 
-	FAKE_SET(fake.poison = 2);
 	item = commit_begin(commit_port(commit, 0), message);
 	ck_assert(commit_add(item, &delivery));
 	ck_assert(commit_add_copy(item, &delivery));
 	commit_send(commit_port(commit, 0), item, &(struct commit_origin){ 0 });
 	flush(0);
+}
+
+/* What is tried again is only what is not appended yet. */
+START_TEST(appends_a_copy_once_though_its_item_fails_first)
+{
+	struct message *message = message_of('x', 1, 1);
+
+	FAKE_SET(fake.poison = 2);
+	send_with_copy(message);
 	while (commit_settled(commit_port(commit, 0)) != 1)
 		open_all();
 	ck_assert_uint_eq(fake.commits, 2);
@@ -83,15 +91,9 @@ END_TEST
 START_TEST(a_copy_fails_with_its_batch)
 {
 	struct message *message = message_of('x', 1, 1);
-	struct commit_delivery delivery = { .cursor = 10, .is_durable = true };
-	struct commit_item *item;
 
 	FAKE_SET(fake.commit_error = -EIO);
-	item = commit_begin(commit_port(commit, 0), message);
-	ck_assert(commit_add(item, &delivery));
-	ck_assert(commit_add_copy(item, &delivery));
-	commit_send(commit_port(commit, 0), item, &(struct commit_origin){ 0 });
-	flush(0);
+	send_with_copy(message);
 	await(1);
 	ck_assert_int_eq(events[0].what, SETTLED);
 	ck_assert_int_eq(events[0].reason, MQTT_IMPLEMENTATION_SPECIFIC_ERROR);
