@@ -188,6 +188,8 @@ static const struct option_row rows[] = {
 	    U64(queued) },
 	{ 0, "stalled", "N", "beside it: subscribers that do not read",
 	    U64(stalled) },
+	{ 0, "unread", "N", "messages that wait for each of those already",
+	    U64(unread) },
 	{ 0, "half-open", "N", "beside it: connections without a CONNECT",
 	    U64(half_open) },
 	{ 0, "hold", NULL, "no pattern; say ready=N, and leave with stdin",
@@ -217,6 +219,7 @@ static const struct {
 	    10000000 },
 	{ "--queued", offsetof(struct load_options, queued), 0, 10000000 },
 	{ "--stalled", offsetof(struct load_options, stalled), 0, 60000 },
+	{ "--unread", offsetof(struct load_options, unread), 0, 1000000 },
 	{ "--half-open", offsetof(struct load_options, half_open), 0, 60000 },
 };
 

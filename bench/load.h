@@ -46,7 +46,7 @@ struct load_options {
 	bool is_offline;
 
 	/* What else is there: see load_crowd.h. */
-	uint64_t idle, unrelated, retained, queued, stalled, half_open;
+	uint64_t idle, unrelated, retained, queued, stalled, unread, half_open;
 	bool is_held;
 };
 

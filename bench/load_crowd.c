@@ -172,6 +172,10 @@ add_stalled(struct load_crowd *crowd)
 		subscribe(client, name, (uint8_t)crowd->options->qos);
 		give_input_back(client);
 	}
+	for (uint64_t i = 0; i < crowd->options->unread; i++)
+		publish_many(crowd->options, LOAD_TOPIC,
+		    (unsigned)crowd->options->topics,
+		    slice_of_string("sixteen bytes.."), false);
 }
 
 /*

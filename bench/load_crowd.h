@@ -8,7 +8,8 @@
  *             them with a wildcard
  * retained    retained messages that nobody asks for
  * queued      QoS 1 messages for a session that is away
- * stalled     subscribers of the pattern's topics that never read
+ * stalled     subscribers of the pattern's topics that never read; for each
+ *             some messages wait already, unread ones
  * half_open   connections that send no CONNECT
  */
 

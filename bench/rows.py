@@ -263,8 +263,8 @@ MORE = [
         even=True,
     ),
     load(
-        *("stalled", "beside 1,000 that do not read and 2,000 half-open", None),
-        *("-q 1 -r 1000 --stalled 1000 --half-open 2000", 40),
+        *("stalled", "beside 1,000 stalled subscribers and 2,000 half-open", None),
+        *("-q 1 -r 1000 --stalled 1000 --unread 150 --half-open 2000", 40),
         metric="p99_us",
         unit="µs",
         even=True,

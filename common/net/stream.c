@@ -25,7 +25,14 @@
 #define MAX_PASSES 4
 
 static void on_ready(struct loop_source *source, unsigned ready);
-static void run_dirty(void *arg);
+static void run_all(struct stream_hub *hub);
+static void end_turn(void *arg);
+
+static bool
+has_dirty(struct stream_hub *hub)
+{
+	return !cds_list_empty(&hub->heard) || !cds_list_empty(&hub->silent);
+}
 
 struct stream_hub *
 stream_hub_new(struct loop *loop, uint32_t max_chunks)
@@ -36,8 +43,8 @@ stream_hub_new(struct loop *loop, uint32_t max_chunks)
 		return NULL;
 	/* The scratch buffer stays untouched: no pages before it is used. */
 	hub->loop = loop;
-	hub->dirty = NULL;
-	hub->batch = NULL;
+	CDS_INIT_LIST_HEAD(&hub->heard);
+	CDS_INIT_LIST_HEAD(&hub->silent);
 	hub->current = NULL;
 	hub->written = 0;
 	hub->marked = 0;
@@ -47,7 +54,7 @@ stream_hub_new(struct loop *loop, uint32_t max_chunks)
 		free(hub);
 		return NULL;
 	}
-	hub->hook = (struct loop_hook){ .run = run_dirty, .arg = hub };
+	hub->hook = (struct loop_hook){ .run = end_turn, .arg = hub };
 	loop_add_hook(loop, &hub->hook);
 	return hub;
 }
@@ -75,7 +82,7 @@ stream_hub_free(struct stream_hub *hub)
 {
 	if (hub == NULL)
 		return;
-	BUG_ON(hub->dirty != NULL);
+	BUG_ON(has_dirty(hub));
 	loop_remove_hook(hub->loop, &hub->hook);
 	pool_fini(&hub->chunks);
 	free(hub);
@@ -90,26 +97,29 @@ stream_hub_chunks(struct stream_hub *hub)
 void
 stream_mark_dirty(struct stream *stream)
 {
+	struct stream_hub *hub = stream->hub;
+
 	if (stream->dirty)
 		return;
 	stream->dirty = true;
-	stream->next_dirty = stream->hub->dirty;
-	stream->hub->dirty = stream;
-	stream->hub->marked++;
+	cds_list_add_tail(
+	    &stream->node, stream->silent ? &hub->silent : &hub->heard);
+	hub->marked++;
 	/* Not from an event: the hook may have run already. */
-	if (!loop_is_dispatching(stream->hub->loop))
-		loop_again(stream->hub->loop);
+	if (!loop_is_dispatching(hub->loop))
+		loop_again(hub->loop);
 }
 
-static bool
-unlink_from(struct stream **at, const struct stream *stream)
+void
+stream_heard(struct stream *stream)
 {
-	while (*at != NULL && *at != stream)
-		at = &(*at)->next_dirty;
-	if (*at == NULL)
-		return false;
-	*at = stream->next_dirty;
-	return true;
+	if (!stream->silent)
+		return;
+	stream->silent = false;
+	if (!stream->dirty)
+		return;
+	cds_list_del(&stream->node);
+	cds_list_add_tail(&stream->node, &stream->hub->heard);
 }
 
 static void
@@ -117,8 +127,7 @@ unmark_dirty(struct stream *stream)
 {
 	if (!stream->dirty)
 		return;
-	if (!unlink_from(&stream->hub->dirty, stream))
-		unlink_from(&stream->hub->batch, stream);
+	cds_list_del(&stream->node);
 	stream->dirty = false;
 }
 
@@ -225,7 +234,7 @@ on_ready(struct loop_source *source, unsigned ready)
 		stream_read_some(stream);
 	if (hub->written >= STREAM_EARLY_BYTES &&
 	    hub->written / STREAM_EARLY_BYTES_EACH >= hub->marked)
-		run_dirty(hub);
+		run_all(hub);
 }
 
 /* A stream that had been full is empty: tell. */
@@ -275,37 +284,78 @@ run_stream(struct stream *stream)
 		report_closed(stream, 0);
 }
 
-/*
- * Callbacks may mark, close or free streams, so each is taken off the list
- * before it is looked at.  What they marked is looked at in the same turn,
- * but not for ever.
- */
+/* Callbacks may mark, close or free any: each is off the list before. */
 static void
-run_dirty(void *arg)
+run_first(struct cds_list_head *list)
 {
-	struct stream_hub *hub = arg;
-	struct stream *stream;
+	struct stream *stream = CONTAINER_OF(list->next, struct stream, node);
+
+	unmark_dirty(stream);
+	run_stream(stream);
+}
+
+static void
+run_heard(struct stream_hub *hub)
+{
+	CDS_LIST_HEAD(batch);
+
+	cds_list_splice(&hub->heard, &batch);
+	CDS_INIT_LIST_HEAD(&hub->heard);
+	while (!cds_list_empty(&batch))
+		run_first(&batch);
+}
+
+static void
+run_silent(struct stream_hub *hub, size_t most)
+{
+	for (; most > 0 && !cds_list_empty(&hub->silent); most--)
+		run_first(&hub->silent);
+}
+
+/* What callbacks mark is looked at in the same turn, but not for ever. */
+static void
+run_all(struct stream_hub *hub)
+{
+	const size_t marked = hub->marked;
 
 	hub->written = 0;
 	hub->marked = 0;
-	for (int pass = 0; hub->dirty != NULL && pass < MAX_PASSES; pass++) {
-		hub->batch = hub->dirty;
-		hub->dirty = NULL;
-		while (hub->batch != NULL) {
-			stream = hub->batch;
-			hub->batch = stream->next_dirty;
-			stream->dirty = false;
-			run_stream(stream);
-		}
+	for (int pass = 0; has_dirty(hub) && pass < MAX_PASSES; pass++) {
+		run_heard(hub);
+		run_silent(hub, marked);
 	}
-	if (hub->dirty != NULL)
+	if (has_dirty(hub))
 		loop_again(hub->loop);
+}
+
+/*
+ * Who says something does not wait for many that are silent: these come in
+ * shares, and the loop looks for news between them, unless much waits.
+ */
+static void
+end_turn(void *arg)
+{
+	struct stream_hub *hub = arg;
+
+	if (hub->written >= STREAM_EARLY_BYTES) {
+		run_all(hub);
+		return;
+	}
+	for (int i = 0; !cds_list_empty(&hub->heard) && i < MAX_PASSES; i++)
+		run_heard(hub);
+	run_silent(hub, STREAM_SILENT_SHARE);
+	if (has_dirty(hub)) {
+		loop_again(hub->loop);
+		return;
+	}
+	hub->written = 0;
+	hub->marked = 0;
 }
 
 void
 stream_hub_flush(struct stream_hub *hub)
 {
-	run_dirty(hub);
+	run_all(hub);
 }
 
 void

@@ -11,6 +11,10 @@
  * a turn; interest in writing is armed only while the socket is full.  There
  * is no epoll_ctl and no malloc a message.
  *
+ * A peer that has said nothing since it was sent to may not be reading at all.
+ * It is sent to behind those that have, a few at a time, and the loop looks
+ * for news between: many that stall do not delay who answers.
+ *
  *	hub = stream_hub_new(loop, max_chunks);
  *	stream_init(&client->stream, hub, fd, &callbacks, client);
  *	stream_write(&client->stream, bytes, len);
@@ -26,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <urcu/list.h>
 
 #include "common/net/loop.h"
 
@@ -94,7 +99,7 @@ struct stream {
 	const struct stream_callbacks *callbacks;
 	struct stream_layer *layer; /* NULL: the socket itself */
 	struct loop_source source;  /* its fd is -1: closed */
-	struct stream *next_dirty;
+	struct cds_list_head node;  /* while dirty */
 	struct stream_chunk *out_first;
 	struct stream_chunk *out_last;
 	uint8_t *kept; /* unfinished input */
@@ -103,9 +108,9 @@ struct stream {
 	uint32_t pending; /* bytes waiting to be sent */
 	uint32_t write_limit;
 	uint32_t input_limit;
-	int error; /* to be reported by on_closed */
+	int16_t error; /* -errno, to be reported by on_closed */
 	bool paused : 1;
-	bool dirty : 1;     /* on the hub's list */
+	bool dirty : 1;     /* on one of the hub's lists */
 	bool want_feed : 1; /* kept input is to be given again */
 	bool full : 1;      /* the socket took less than there was */
 	bool was_full : 1;  /* on_drained is owed */
@@ -114,6 +119,7 @@ struct stream {
 	bool is_ready : 1;  /* layers have made their handshakes */
 	bool waits : 1;     /* layers send only after they have read */
 	bool more : 1;      /* layers have input that no event announces */
+	bool silent : 1;    /* the peer was sent to, and said nothing since */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 };

@@ -23,6 +23,9 @@
 #define STREAM_EARLY_BYTES (256u << 10)
 #define STREAM_EARLY_BYTES_EACH (16u << 10)
 
+/* Silent ones that are sent to before the loop looks for news. */
+#define STREAM_SILENT_SHARE 8
+
 /* Kept input up to here is copied to the scratch buffer, not read behind. */
 #define STREAM_COPY_BYTES 16384
 
@@ -43,10 +46,12 @@ struct stream_hub {
 	struct loop *loop;
 	struct loop_hook hook;
 	struct pool chunks;
-	struct stream *dirty;   /* streams with something to do */
-	struct stream *batch;   /* those that are being looked at */
+	/* Streams with something to do: those that have said something since
+	 * they were sent to, and those that have not. */
+	struct cds_list_head heard;
+	struct cds_list_head silent;
 	struct stream *current; /* whose callback runs */
-	size_t written;         /* bytes since the last flush */
+	size_t written;         /* bytes since nothing was left to do */
 	size_t marked;          /* streams marked dirty since then */
 	uint64_t bytes_in;      /* of all streams, also those gone */
 	uint64_t bytes_out;
@@ -56,6 +61,9 @@ struct stream_hub {
 
 /* Have the hub look at the stream at the end of this turn. */
 void stream_mark_dirty(struct stream *stream);
+
+/* Its peer said something: it is among those that are looked at first. */
+void stream_heard(struct stream *stream);
 
 /* Layers hold bytes of this stream that are to be sent. */
 static inline size_t

@@ -27,7 +27,7 @@ void
 stream_fail_later(struct stream *stream, int err)
 {
 	if (stream->error == 0)
-		stream->error = err;
+		stream->error = (int16_t)err;
 	stream_mark_dirty(stream);
 }
 
@@ -195,6 +195,7 @@ stream_read_some(struct stream *stream)
 		stream_mark_dirty(stream);
 		return true;
 	}
+	stream_heard(stream);
 	stream->bytes_in += (size_t)len;
 	stream->hub->bytes_in += (size_t)len;
 	/* Kept in place when read behind it; in scratch it was a copy. */

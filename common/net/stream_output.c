@@ -165,6 +165,7 @@ stream_flush(struct stream *stream)
 	if (stream->pending >= STREAM_DRAIN_MARK)
 		stream->was_full = true;
 	if (has_output(stream) && !stream->full && !stream->waits) {
+		stream->silent = true;
 		err = send_pending(stream);
 		if (err != 0)
 			return err;

@@ -147,6 +147,7 @@ unit_tests = \
 	test_store_sync \
 	test_store_threads \
 	test_stream \
+	test_stream_order \
 	test_sub_format \
 	test_subscription_tree \
 	test_subscriptions \
@@ -773,6 +774,10 @@ test_store_record_LDADD    = libstore.a libbase.a $(CHECK_LIBS)
 test_stream_SOURCES  = %D%/test_stream.c
 test_stream_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_stream_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
+
+test_stream_order_SOURCES  = %D%/test_stream_order.c
+test_stream_order_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_stream_order_LDADD    = libnet.a libbase.a $(CHECK_LIBS) $(EVENT_LIBS)
 
 test_sub_format_SOURCES  = %D%/test_sub_format.c ctl/sub_format.c
 test_sub_format_CPPFLAGS = $(UNIT_CPPFLAGS)
