@@ -120,12 +120,14 @@ def beside_stalled(tap):
         for key in ("p50_us", "p99_us"):
             found = re.search(
                 key + r"  alone (\d+) \((\d+) ... (\d+)\)   "
-                r"beside (\d+) \((\d+) ... (\d+)\)   x [\d.]+\n",
+                r"stall (\d+) \((\d+) ... (\d+)\) x [\d.]+   "
+                r"beside (\d+) \((\d+) ... (\d+)\) x [\d.]+\n",
                 text,
             )
             weir.expect(found, text)
-            for middle, least, most in (found.group(1, 2, 3), found.group(4, 5, 6)):
-                weir.expect(0 < int(least) <= int(middle) <= int(most), text)
+            for first in (1, 4, 7):
+                middle, least, most = map(int, found.groups()[first - 1 : first + 2])
+                weir.expect(0 < least <= middle <= most, text)
         memory = re.search(r"before (\d+) +with them (\d+) +after (\d+)\n", text)
         weir.expect(memory and all(map(int, memory.groups())), text)
     with tap.case("bench/stalled says what it cannot take"):

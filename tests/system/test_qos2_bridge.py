@@ -5,7 +5,9 @@
 
 Numbered messages go both ways.  weir-bridged is killed with SIGKILL at random
 moments and started again; so is, in another case, the remote, which keeps its
-session.  In the end each number has arrived once, in order.
+session.  In the end each number has arrived once, in order.  From mosquitto the
+order is not judged: after a reconnection 2.0.11 may send one that is new before
+those that it has queued, as a relay between the two has seen.
 WEIR_SEED repeats a run.
 """
 
@@ -127,13 +129,14 @@ def probe(sender, collector):
     weir.wait_for("the bridge has subscribed", here, pause=0.1)
 
 
-def check(tap, name, got, count):
+def check(tap, name, got, count, in_order=True):
     """Each number once, in order; say what is wrong otherwise."""
     lost = sorted(set(range(count)) - set(got))
     twice = sorted({n for n in got if got.count(n) > 1}) if len(got) > count else []
     tap.ok(
-        got == list(range(count)),
-        "%s: of %d messages 0 lost, 0 twice, all in order" % (name, count),
+        (got if in_order else sorted(got)) == list(range(count)),
+        "%s: of %d messages 0 lost, 0 twice%s"
+        % (name, count, ", all in order" if in_order else ""),
         "lost %.200r, twice %.200r, %d arrived" % (lost, twice, len(got)),
     )
 
@@ -150,7 +153,8 @@ def kill_at_random(tap, suite, dice, kills, progress):
     tap.note("%d kills of weir-bridged" % kills)
 
 
-def bridge_killed(tap, name, remote_port, protocol, kills, dice):
+def bridge_killed(tap, name, remote, protocol, kills, dice):
+    remote_port, is_weir = remote.port, isinstance(remote, weir.Weir)
     with Pair(remote_port, protocol) as suite:
         there = weir.Collector(remote_port, "bridge/#", qos=2)
         here = weir.Collector(suite.port, "cmd/#", qos=2)
@@ -167,19 +171,17 @@ def bridge_killed(tap, name, remote_port, protocol, kills, dice):
             lambda: min(len(there.messages), len(here.messages) - probes),
         )
         counts = out.stop(), back.stop()
-        for collector, topic, count, way in (
-            (there, "bridge/n", counts[0], "to the remote"),
-            (here, "cmd/n", counts[1], "from the remote"),
+        for collector, topic, count, way, in_order in (
+            (there, "bridge/n", counts[0], "to the remote", True),
+            (here, "cmd/n", counts[1], "from the remote", is_weir),
         ):
             weir.wait_for(
-                "the last one %s" % way,
-                lambda: str(count - 1)
-                in [m.payload.decode() for m in collector.messages[-3:]]
-                or collector.broken,
+                "%d messages %s" % (count, way),
+                lambda: len(numbers(collector, topic)) >= count or collector.broken,
                 60,
             )
-            # Whatever comes twice has come when a later message is there.
-            check(tap, "%s, %s" % (name, way), numbers(collector, topic), count)
+            got = numbers(collector, topic)
+            check(tap, "%s, %s" % (name, way), got, count, in_order)
         with tap.case(name + ": all that was taken is accounted for"):
             weir.wait_for(
                 "the ring is empty", lambda: suite.ring_is("broker→cloud", used=0)
@@ -372,13 +374,13 @@ def main():
         name = "bridge killed, mosquitto, MQTT " + protocol
         with tap.case(name + ": the suite starts, and ends in order"):
             with weir.Mosquitto() as remote:
-                bridge_killed(tap, name, remote.port, protocol, kills, dice)
+                bridge_killed(tap, name, remote, protocol, kills, dice)
     name = "bridge killed, a second Weir"
     with tap.case(name + ": the suite starts, and ends in order"):
         with weir.Weir(
             http=None, max_queued_messages=100000, max_queued_bytes="256MiB"
         ) as remote:
-            bridge_killed(tap, name, remote.port, "5.0", KILLS // 2, dice)
+            bridge_killed(tap, name, remote, "5.0", KILLS // 2, dice)
     with tap.case("both killed: the suite starts, and ends in order"):
         both_killed(tap, dice)
     tap.done()
