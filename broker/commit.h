@@ -165,9 +165,9 @@ bool commit_add(
  * A further delivery to a session that has one of this item: a record knows
  * one for a session, so it has a record of its own, before the item's, and is
  * settled with it.  It never lacks where the item was taken; but it may stand
- * alone where the item's own record could not be appended behind it, or power
- * was lost while the two were written.  False: no memory; the item is as
- * before.
+ * alone where power was lost while the two were written, or where they are too
+ * much for one batch and the disk fails between.  False: no memory; the item
+ * is as before.
  */
 bool commit_add_copy(
     struct commit_item *item, const struct commit_delivery *delivery);

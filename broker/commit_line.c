@@ -320,21 +320,40 @@ fail(struct commit *commit, struct commit_item *item, int err)
 	end_run(commit, commit_reason(err));
 }
 
-/* With its copies, each of which is the run's as soon as it is appended. */
-static int
-append(struct commit *commit, struct commit_item *item)
+/* The first `count` of its copies are the run's. */
+static void
+give_copies(struct commit *commit, struct commit_item *item, size_t count)
 {
 	struct commit_item *copy;
-	int err;
 
-	while ((copy = item->copies) != NULL) {
-		err = commit_append(commit, copy);
-		if (err != 0)
-			return err;
+	for (; count > 0; count--) {
+		copy = item->copies;
 		item->copies = copy->next;
 		add_to_run(commit, copy);
 	}
-	return commit_append(commit, item);
+}
+
+/*
+ * With its copies, or none of it.  What is too much for one batch goes in
+ * several, the item with the last: what a batch has room for is the run's.
+ */
+static int
+append(struct commit *commit, struct commit_item *item)
+{
+	const struct store_mark mark = store_mark(commit->store);
+	struct commit_item *copy = item->copies;
+	size_t count = 0;
+	int err = 0;
+
+	for (; copy != NULL && err == 0; copy = copy->next, count += err == 0)
+		err = commit_append(commit, copy);
+	if (err == 0)
+		err = commit_append(commit, item);
+	if (err == 0 || (err == -EAGAIN && is_empty(&commit->line.run)))
+		give_copies(commit, item, count);
+	else if (count != 0)
+		store_take_back(commit->store, &mark);
+	return err;
 }
 
 /*

@@ -154,6 +154,19 @@ int store_append_message(struct store *store,
 int store_append_done(
     struct store *store, const struct store_done *list, size_t count);
 
+/*
+ * Where the batch ends, and back to there: what was appended since is in no
+ * batch, its sequences are given again.  Only MESSAGEs may have been, and no
+ * commit.
+ */
+struct store_mark {
+	uint64_t next_sequence, last_sequence;
+	size_t used, effect_count;
+};
+
+struct store_mark store_mark(const struct store *store);
+void store_take_back(struct store *store, const struct store_mark *mark);
+
 /* STORE_OPEN, STORE_CLOSE: the body is the cursor, by these. */
 int store_append_open(struct store *store, uint64_t cursor);
 int store_append_close(struct store *store, uint64_t cursor);

@@ -262,6 +262,32 @@ store_append_message(struct store *store, const struct store_message *message,
 	return 0;
 }
 
+struct store_mark
+store_mark(const struct store *store)
+{
+	return (struct store_mark){
+		.next_sequence = store->next_sequence,
+		.last_sequence = store->batch.last_sequence,
+		.used = store->batch.used,
+		.effect_count = store->batch.effect_count,
+	};
+}
+
+/* For a MESSAGE nothing is reserved but room that stays. */
+void
+store_take_back(struct store *store, const struct store_mark *mark)
+{
+	struct store_batch *batch = &store->batch;
+
+	BUG_ON(batch->used < mark->used);
+	for (size_t i = mark->effect_count; i < batch->effect_count; i++)
+		BUG_ON(batch->effects[i].kind != STORE_MESSAGE);
+	store->next_sequence = mark->next_sequence;
+	batch->last_sequence = mark->last_sequence;
+	batch->used = mark->used;
+	batch->effect_count = mark->effect_count;
+}
+
 static int
 reserve_done(struct store *store, const struct store_done *list, size_t count)
 {

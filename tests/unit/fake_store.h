@@ -45,6 +45,7 @@ static struct store {
 	int append_error; /* for messages and state */
 	int done_error;   /* for DONE and CLOSE */
 	uint64_t poison;  /* this record's append fails, once */
+	size_t room;      /* of a batch, in records; 0: no end */
 	int state;
 	bool wants_checkpoint;
 	unsigned checkpoints, aborts;
@@ -64,6 +65,7 @@ fake_reset(void)
 	fake.state = fake.checkpoint_error = fake.read_error = 0;
 	fake.checkpoints = fake.aborts = 0;
 	fake.poison = 0;
+	fake.room = 0;
 	fake.read_limit = SIZE_MAX;
 }
 
@@ -120,6 +122,9 @@ fake_refuses(int error)
 		fake.poison = 0;
 		return -ENOSPC;
 	}
+	if (error == 0 && fake.room != 0 &&
+	    fake.appended - fake.committed >= fake.room)
+		return -EAGAIN;
 	return error;
 }
 
@@ -166,6 +171,29 @@ store_append_message(struct store *store, const struct store_message *message,
 	}
 	fake_unlock();
 	return err;
+}
+
+struct store_mark
+store_mark(const struct store *store)
+{
+	struct store_mark mark;
+
+	(void)store;
+	fake_lock();
+	mark = (struct store_mark){ .used = fake.appended };
+	fake_unlock();
+	return mark;
+}
+
+void
+store_take_back(struct store *store, const struct store_mark *mark)
+{
+	(void)store;
+	fake_lock();
+	ck_assert_uint_ge(mark->used, fake.committed);
+	ck_assert_uint_ge(fake.appended, mark->used);
+	fake.appended = mark->used;
+	fake_unlock();
 }
 
 int

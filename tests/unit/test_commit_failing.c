@@ -55,7 +55,7 @@ START_TEST(settles_a_batch_that_failed_and_delivers_none_of_it)
 END_TEST
 
 static void
-send_with_copy(struct message *message)
+send_with_copies(struct message *message, unsigned count)
 {
 	const struct commit_delivery delivery = { .cursor = 10,
 		.is_durable = true };
@@ -63,27 +63,84 @@ send_with_copy(struct message *message)
 
 	item = commit_begin(commit_port(commit, 0), message);
 	ck_assert(commit_add(item, &delivery));
-	ck_assert(commit_add_copy(item, &delivery));
+	for (; count > 0; count--)
+		ck_assert(commit_add_copy(item, &delivery));
 	commit_send(commit_port(commit, 0), item, &(struct commit_origin){ 0 });
 	flush(0);
 }
 
-/* What is tried again is only what is not appended yet. */
-START_TEST(appends_a_copy_once_though_its_item_fails_first)
+/* So many deliveries of it, each under a sequence of its own. */
+static void
+ck_came(struct message *message, unsigned want)
+{
+	uint64_t last = 0;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < event_count; i++) {
+		if (events[i].what != DELIVERED || events[i].payload != 'x')
+			continue;
+		ck_assert_uint_gt(events[i].sequence, last);
+		last = events[i].sequence;
+		count++;
+	}
+	ck_assert_uint_eq(count, want);
+	ck_assert_int_eq(references(message), 1);
+	message_put(message);
+}
+
+static void
+await_settled(uint64_t ticket)
+{
+	while (commit_settled(commit_port(commit, 0)) != ticket)
+		open_all();
+}
+
+/* What is answered with a failure went to nobody. */
+START_TEST(takes_a_copy_back_if_its_item_has_no_room)
 {
 	struct message *message = message_of('x', 1, 1);
 
 	FAKE_SET(fake.poison = 2);
-	send_with_copy(message);
-	while (commit_settled(commit_port(commit, 0)) != 1)
-		open_all();
-	ck_assert_uint_eq(fake.commits, 2);
-	ck_assert_uint_eq(fake.committed, 2);
-	for (unsigned i = 0, records = 0; i < event_count; i++)
-		if (events[i].what == DELIVERED)
-			ck_assert_uint_eq(events[i].sequence, ++records);
+	send_with_copies(message, 1);
+	await(1);
+	ck_assert_int_eq(events[0].what, SETTLED);
+	ck_assert_int_eq(events[0].reason, MQTT_QUOTA_EXCEEDED);
+	ck_assert_uint_eq(fake.appended, 0);
+	ck_assert_uint_eq(fake.committed, 0);
 	ck_assert_int_eq(references(message), 1);
 	message_put(message);
+}
+END_TEST
+
+START_TEST(tries_both_again_when_there_is_room)
+{
+	struct message *message = message_of('x', 1, 1);
+
+	FAKE_SET(fake.holds = true);
+	send_one(0, 'a', 1);
+	flush(0);
+	FAKE_WAIT(fake.is_in_commit);
+	send_one(0, 'b', 1);
+	send_with_copies(message, 1);
+	/* 'a', 'b' and the copy have room, what it is of has not. */
+	FAKE_SET((fake.poison = 4, fake.holds = false));
+	await_settled(3);
+	ck_assert_uint_eq(fake.committed, 4);
+	ck_assert_uint_eq(fake.commits, 3);
+	ck_came(message, 2);
+}
+END_TEST
+
+START_TEST(commits_in_parts_what_is_too_much_for_one_batch)
+{
+	struct message *message = message_of('x', 1, 1);
+
+	FAKE_SET(fake.room = 1);
+	send_with_copies(message, 2);
+	await_settled(1);
+	ck_assert_uint_eq(fake.commits, 3);
+	ck_assert_uint_eq(fake.committed, 3);
+	ck_came(message, 3);
 }
 END_TEST
 
@@ -93,7 +150,7 @@ START_TEST(a_copy_fails_with_its_batch)
 	struct message *message = message_of('x', 1, 1);
 
 	FAKE_SET(fake.commit_error = -EIO);
-	send_with_copy(message);
+	send_with_copies(message, 1);
 	await(1);
 	ck_assert_int_eq(events[0].what, SETTLED);
 	ck_assert_int_eq(events[0].reason, MQTT_IMPLEMENTATION_SPECIFIC_ERROR);
@@ -442,7 +499,9 @@ main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, settles_a_batch_that_failed_and_delivers_none_of_it);
-	tcase_add_test(tc, appends_a_copy_once_though_its_item_fails_first);
+	tcase_add_test(tc, takes_a_copy_back_if_its_item_has_no_room);
+	tcase_add_test(tc, tries_both_again_when_there_is_room);
+	tcase_add_test(tc, commits_in_parts_what_is_too_much_for_one_batch);
 	tcase_add_test(tc, a_copy_fails_with_its_batch);
 	tcase_add_test(tc, refuses_only_what_has_no_room);
 	tcase_add_test(tc, fails_one_that_is_too_large_alone);

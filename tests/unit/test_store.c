@@ -42,6 +42,55 @@ START_TEST(forgets_what_was_not_committed)
 }
 END_TEST
 
+START_TEST(takes_back_the_last_of_a_batch)
+{
+	struct store_mark mark;
+	uint64_t first, gone;
+
+	open_cursor(1);
+	first = append(1, "first");
+	mark = store_mark(store);
+	gone = append(1, "gone");
+	append(1, "gone, too");
+	store_take_back(store, &mark);
+	commit();
+	ck_assert_uint_eq(store_committed(store), first);
+	ck_assert_uint_eq(put(1, "second"), gone);
+	ck_assert_uint_eq(queued(1), 2);
+	reopen();
+	ck_assert_uint_eq(told.damage_count, 0);
+	ck_assert_uint_eq(told.message_count, 2);
+	ck_assert_str_eq(told.payloads[0], "first");
+	ck_assert_str_eq(told.payloads[1], "second");
+	ck_assert_uint_eq(queued(1), 2);
+}
+END_TEST
+
+START_TEST(takes_back_all_of_a_batch)
+{
+	struct store_mark mark;
+	uint64_t before, gone, kept;
+
+	open_cursor(1);
+	before = put(1, "before");
+	mark = store_mark(store);
+	gone = append(1, "gone");
+	store_take_back(store, &mark);
+	/* Nothing is written: the disk is asked whether it is well. */
+	commit();
+	ck_assert_uint_eq(store_committed(store), before);
+	mark = store_mark(store);
+	append(1, "gone again");
+	store_take_back(store, &mark);
+	kept = put(1, "kept");
+	ck_assert_uint_eq(kept, gone);
+	reopen();
+	ck_assert_uint_eq(told.damage_count, 0);
+	ck_assert_uint_eq(told.message_count, 2);
+	ck_assert_str_eq(told.payloads[1], "kept");
+}
+END_TEST
+
 START_TEST(never_uses_a_sequence_twice)
 {
 	uint64_t last = 0, sequence;
@@ -463,6 +512,8 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, gives_back_what_was_committed_in_its_order);
 	tcase_add_test(tc, forgets_what_was_not_committed);
+	tcase_add_test(tc, takes_back_the_last_of_a_batch);
+	tcase_add_test(tc, takes_back_all_of_a_batch);
 	tcase_add_test(tc, never_uses_a_sequence_twice);
 	tcase_add_test(tc, goes_on_in_the_next_segment_when_one_is_full);
 	tcase_add_test(tc, refuses_a_record_or_a_batch_that_is_too_large);
