@@ -756,8 +756,14 @@ class Client:
         return self.receive(topic, mark)
 
     def end(self, reason=None, props=None):
-        """DISCONNECT and close."""
+        """DISCONNECT, and close when the other side has: it knows then."""
         self.send(disconnect(reason, props))
+        self.sock.settimeout(weir.DEADLINE)
+        try:
+            while self.sock.recv(4096):
+                pass
+        except OSError:
+            pass
         self.sock.close()
 
     def cut(self):
