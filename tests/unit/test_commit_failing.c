@@ -105,6 +105,8 @@ START_TEST(takes_a_copy_back_if_its_item_has_no_room)
 	await(1);
 	ck_assert_int_eq(events[0].what, SETTLED);
 	ck_assert_int_eq(events[0].reason, MQTT_QUOTA_EXCEEDED);
+	await_offer(COMMIT_TAKES);
+	ck_assert_uint_eq(event_count, 1);
 	ck_assert_uint_eq(fake.appended, 0);
 	ck_assert_uint_eq(fake.committed, 0);
 	ck_assert_int_eq(references(message), 1);
