@@ -341,12 +341,16 @@ static int
 append(struct commit *commit, struct commit_item *item)
 {
 	const struct store_mark mark = store_mark(commit->store);
-	struct commit_item *copy = item->copies;
+	struct commit_item *copy;
 	size_t count = 0;
 	int err = 0;
 
-	for (; copy != NULL && err == 0; copy = copy->next, count += err == 0)
+	for (copy = item->copies; copy != NULL; copy = copy->next) {
 		err = commit_append(commit, copy);
+		if (err != 0)
+			break;
+		count++;
+	}
 	if (err == 0)
 		err = commit_append(commit, item);
 	if (err == 0 || (err == -EAGAIN && is_empty(&commit->line.run)))

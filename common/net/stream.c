@@ -25,7 +25,6 @@
 #define MAX_PASSES 4
 
 static void on_ready(struct loop_source *source, unsigned ready);
-static void run_all(struct stream_hub *hub);
 static void end_turn(void *arg);
 
 static bool
@@ -234,7 +233,7 @@ on_ready(struct loop_source *source, unsigned ready)
 		stream_read_some(stream);
 	if (hub->written >= STREAM_EARLY_BYTES &&
 	    hub->written / STREAM_EARLY_BYTES_EACH >= hub->marked)
-		run_all(hub);
+		stream_hub_flush(hub);
 }
 
 /* A stream that had been full is empty: tell. */
@@ -313,8 +312,8 @@ run_silent(struct stream_hub *hub, size_t most)
 }
 
 /* What callbacks mark is looked at in the same turn, but not for ever. */
-static void
-run_all(struct stream_hub *hub)
+void
+stream_hub_flush(struct stream_hub *hub)
 {
 	const size_t marked = hub->marked;
 
@@ -338,7 +337,7 @@ end_turn(void *arg)
 	struct stream_hub *hub = arg;
 
 	if (hub->written >= STREAM_EARLY_BYTES) {
-		run_all(hub);
+		stream_hub_flush(hub);
 		return;
 	}
 	for (int i = 0; !cds_list_empty(&hub->heard) && i < MAX_PASSES; i++)
@@ -350,12 +349,6 @@ end_turn(void *arg)
 	}
 	hub->written = 0;
 	hub->marked = 0;
-}
-
-void
-stream_hub_flush(struct stream_hub *hub)
-{
-	run_all(hub);
 }
 
 void

@@ -400,8 +400,7 @@ write_some(unsigned count)
 		send_one(0, (uint8_t)('a' + i), i == 1 ? 2 : 1);
 	flush(0);
 	FAKE_WAIT(fake.committed == count);
-	while (commit_settled(commit_port(commit, 0)) != count)
-		open_all();
+	await_settled(count);
 	event_count = 0;
 }
 
